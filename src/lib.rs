@@ -1,0 +1,2 @@
+#![doc = "akkerisd."]
+pub mod model;

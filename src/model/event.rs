@@ -1,0 +1,114 @@
+//! Every fact that can happen, in the past tense, as one closed enum.
+//!
+//! Invariant: an event holds no secret and no config var's value. It is written in the transaction of the
+//! change it tells of and published after the commit.
+
+use super::dyno::CrashCode;
+use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, TokenId};
+use super::names::{ConfigVarName, DynoName, ProcessType};
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    AppCreated { app: AppId },
+    AppUpdated { app: AppId },
+    AppDeleted { app: AppId },
+    BuildCreated { app: AppId, build: BuildId },
+    BuildStarted { app: AppId, build: BuildId },
+    BuildSucceeded { app: AppId, build: BuildId },
+    BuildFailed { app: AppId, build: BuildId },
+    BuildStopped { app: AppId, build: BuildId },
+    ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
+    DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
+    FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
+    OrganizationCreated { organization: OrganizationId },
+    ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    SpaceCreated { space: SpaceId },
+    SpaceUpdated { space: SpaceId },
+    TokenCreated { token: TokenId },
+    TokenRevoked { token: TokenId },
+}
+
+/// One config var of a [`Event::ConfigVarsChanged`]; never its value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ConfigVarChanged {
+    #[serde(rename = "type")]
+    pub change: ChangeKind,
+    pub name: ConfigVarName,
+}
+
+crate::text_enum! {
+    /// What happened to one thing of a set.
+    pub enum ChangeKind {
+        Create => "create",
+        Update => "update",
+        Delete => "delete",
+    }
+}
+
+impl Event {
+    /// The app that the event is about, if it is about one.
+    pub fn app(&self) -> Option<AppId> {
+        match self {
+            Self::AppCreated { app }
+            | Self::AppUpdated { app }
+            | Self::AppDeleted { app }
+            | Self::BuildCreated { app, .. }
+            | Self::BuildStarted { app, .. }
+            | Self::BuildSucceeded { app, .. }
+            | Self::BuildFailed { app, .. }
+            | Self::BuildStopped { app, .. }
+            | Self::ConfigVarsChanged { app, .. }
+            | Self::DynoCrashed { app, .. }
+            | Self::DynosRestarted { app, .. }
+            | Self::FormationCreated { app, .. }
+            | Self::FormationUpdated { app, .. }
+            | Self::FormationDeleted { app, .. }
+            | Self::ReleaseCreated { app, .. }
+            | Self::ReleaseStarted { app, .. }
+            | Self::ReleaseSucceeded { app, .. }
+            | Self::ReleaseFailed { app, .. } => Some(*app),
+            Self::OrganizationCreated { .. }
+            | Self::SpaceCreated { .. }
+            | Self::SpaceUpdated { .. }
+            | Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. } => None,
+        }
+    }
+
+    /// The kind of the event, as stored beside its payload.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AppCreated { .. } => "app_created",
+            Self::AppUpdated { .. } => "app_updated",
+            Self::AppDeleted { .. } => "app_deleted",
+            Self::BuildCreated { .. } => "build_created",
+            Self::BuildStarted { .. } => "build_started",
+            Self::BuildSucceeded { .. } => "build_succeeded",
+            Self::BuildFailed { .. } => "build_failed",
+            Self::BuildStopped { .. } => "build_stopped",
+            Self::ConfigVarsChanged { .. } => "config_vars_changed",
+            Self::DynoCrashed { .. } => "dyno_crashed",
+            Self::DynosRestarted { .. } => "dynos_restarted",
+            Self::FormationCreated { .. } => "formation_created",
+            Self::FormationUpdated { .. } => "formation_updated",
+            Self::FormationDeleted { .. } => "formation_deleted",
+            Self::OrganizationCreated { .. } => "organization_created",
+            Self::ReleaseCreated { .. } => "release_created",
+            Self::ReleaseStarted { .. } => "release_started",
+            Self::ReleaseSucceeded { .. } => "release_succeeded",
+            Self::ReleaseFailed { .. } => "release_failed",
+            Self::SpaceCreated { .. } => "space_created",
+            Self::SpaceUpdated { .. } => "space_updated",
+            Self::TokenCreated { .. } => "token_created",
+            Self::TokenRevoked { .. } => "token_revoked",
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The nouns: ids, names, states and rules.
+//!
+//! Invariant: no I/O, no clock, no async, no SQL and no HTTP; imports nothing of ours. A wrong value
+//! cannot be built: names are parsed, states are enums, and a broken rule is a [`RuleError`] whose text
+//! is what the API's client reads.
+
+pub mod app;
+pub mod build;
+pub mod catalogue;
+pub mod command;
+pub mod compliance;
+pub mod config_var;
+pub mod dyno;
+pub mod event;
+pub mod feature;
+pub mod formation;
+pub mod ids;
+pub mod journal;
+pub mod names;
+pub mod organization;
+pub mod principal;
+pub mod release;
+pub mod rule;
+pub mod space;
+pub mod text_enum;
+pub mod time;
+pub mod token;
+
+pub use rule::RuleError;
