@@ -1,2 +1,11 @@
-#![doc = "akkerisd."]
+//! Your own Akkeris on one machine.
+
+pub mod clock;
+pub mod durable_file;
+pub mod edge;
+pub mod engine;
+pub mod failpoint;
+pub mod ids;
 pub mod model;
+pub mod seal;
+pub mod tasks;

@@ -115,7 +115,7 @@ impl Catalogue {
             .ok_or_else(|| {
                 RuleError::new(format!("default_size names \"{}\", which is no [[size]].", file.default_size))
             })?;
-        let first_spaces = file.space.into_iter().map(FirstSpace::from_file).collect::<Result<_, _>>()?;
+        let first_spaces = file.space.iter().map(FirstSpace::from_file).collect::<Result<_, _>>()?;
         let first_organizations =
             file.organization.iter().map(|o| OrganizationName::parse(&o.name)).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -141,7 +141,7 @@ impl PlaceFile {
 }
 
 impl FirstSpace {
-    fn from_file(file: PlaceFile) -> Result<Self, RuleError> {
+    fn from_file(file: &PlaceFile) -> Result<Self, RuleError> {
         Ok(Self { id: file.id(), name: SpaceName::parse(&file.name)? })
     }
 }

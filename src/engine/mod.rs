@@ -1,0 +1,283 @@
+//! Containers behind one trait: what the daemon needs of an engine, in the words of the model.
+//!
+//! Invariants: only `docker` names bollard; a container, image or network without our installation's label
+//! is never listed, changed or removed; "it is not there" is an outcome, not an error.
+
+pub mod docker;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
+
+use crate::model::build::{ImageId, ImageReference, RegistryLogin};
+use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
+use crate::model::names::{AppKey, DynoName, ProcessType, SpaceName};
+use crate::model::time::Timestamp;
+
+/// The engine's id of a container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(String);
+
+impl ContainerId {
+    /// Takes the engine's own text.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The engine's own text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the engine says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    pub version: String,
+    pub api_version: String,
+    /// Memory of the machine, in bytes.
+    pub memory: u64,
+}
+
+/// A dyno to make. Everything that would need another container when it changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    pub app: AppId,
+    pub key: AppKey,
+    /// Names by which other dynos of the space reach this one.
+    pub aliases: Vec<String>,
+    pub space: SpaceId,
+    pub process_type: ProcessType,
+    pub dyno: DynoName,
+    pub release: ReleaseId,
+    pub image: ImageId,
+    /// `None` runs the image's own command.
+    pub command: Option<Vec<String>>,
+    /// Never shown by `Debug`.
+    pub env: BTreeMap<String, String>,
+    /// Bytes at which the kernel ends the dyno.
+    pub memory_limit: u64,
+    /// Digest of what the dyno was made from; kept as a label.
+    pub fingerprint: String,
+    /// The network of the space, from [`ContainerEngine::ensure_network`].
+    pub network: NetworkName,
+}
+
+impl std::fmt::Debug for ContainerSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContainerSpec")
+            .field("key", &self.key)
+            .field("dyno", &self.dyno)
+            .field("image", &self.image)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The engine's name of a space's network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkName(String);
+
+impl NetworkName {
+    /// Takes the engine's own text.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The engine's own text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A container of ours, as the engine sees it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedContainer {
+    pub id: ContainerId,
+    pub app: AppId,
+    pub process_type: ProcessType,
+    pub dyno: DynoName,
+    pub release: ReleaseId,
+    pub fingerprint: String,
+    pub created_at: Timestamp,
+    pub state: ContainerState,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Its process runs. `address` is that on the space's network; `None` for the moment in which the
+    /// engine has not given it one.
+    Running { address: Option<IpAddr>, started_at: Timestamp },
+    /// Its process ended, or could not be started (`error` is then the engine's text).
+    Exited {
+        code: i64,
+        out_of_memory: bool,
+        started_at: Option<Timestamp>,
+        finished_at: Timestamp,
+        error: String,
+    },
+    /// The engine is taking it away, or it is beyond repair.
+    Dead,
+}
+
+/// An image to build out of a context archive.
+#[derive(Clone)]
+pub struct BuildSpec {
+    pub app: AppId,
+    pub build: BuildId,
+    /// `repository:tag` that the image gets.
+    pub tag: String,
+    /// An uncompressed tar on disk with the Dockerfile at its root.
+    pub context: PathBuf,
+    /// Name of the Dockerfile inside the context.
+    pub dockerfile: String,
+    /// Never shown by `Debug`.
+    pub args: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for BuildSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BuildSpec")
+            .field("build", &self.build)
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An image that this installation made or pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedImage {
+    pub id: ImageId,
+    pub app: AppId,
+    pub build: BuildId,
+}
+
+/// A network that this installation made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedNetwork {
+    pub name: NetworkName,
+    pub space: SpaceId,
+}
+
+/// Something happened to a container of this app; look again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    pub app: AppId,
+}
+
+/// What became of a request about a thing that may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// It was not there, or was already so.
+    Nothing,
+}
+
+/// Why the engine did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine cannot be reached, or went away in the middle.
+    #[error("the container engine cannot be reached: {0}")]
+    Unavailable(String),
+    /// The engine answered and refused; the text is its own.
+    #[error("{0}")]
+    Refused(String),
+    /// The image is neither here nor can it be had.
+    #[error("the image {image} cannot be had: {reason}")]
+    NoImage { image: String, reason: String },
+    /// The build ended with an error; the text is the engine's own.
+    #[error("{0}")]
+    BuildFailed(String),
+    /// The engine did not answer in time.
+    #[error("the container engine did not answer within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl EngineError {
+    /// Whether asking again later may help without anything being changed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::TimedOut(_) => true,
+            Self::Refused(_) | Self::NoImage { .. } | Self::BuildFailed(_) => false,
+        }
+    }
+}
+
+/// An engine that runs containers. Every call is bounded in time by the driver, except builds and pulls,
+/// which end when their future is dropped.
+#[async_trait]
+pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
+    /// Asks the engine about itself; the check that it is there.
+    async fn info(&self) -> Result<EngineInfo, EngineError>;
+
+    /// Pulls an image. Progress goes to `log`, a line at a time, waiting when it is full.
+    async fn pull(
+        &self,
+        image: &ImageReference,
+        login: Option<&RegistryLogin>,
+        log: &mpsc::Sender<String>,
+    ) -> Result<ImageId, EngineError>;
+
+    /// The id of an image by reference or id; `None` when it is not on this machine.
+    async fn find_image(&self, reference: &str) -> Result<Option<ImageId>, EngineError>;
+
+    /// Makes a pulled image ours: gives it a tag that carries the app and the build.
+    async fn adopt_image(&self, image: &ImageId, app: AppId, build: BuildId) -> Result<(), EngineError>;
+
+    /// Builds an image. Its output goes to `log`, a line at a time, waiting when it is full. Dropping the
+    /// future ends the build.
+    async fn build(&self, spec: &BuildSpec, log: &mpsc::Sender<String>) -> Result<ImageId, EngineError>;
+
+    /// Reads one file of an image, at most `limit` bytes; `None` when there is no such file.
+    async fn read_image_file(
+        &self,
+        image: &ImageId,
+        path: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError>;
+
+    /// The images that this installation made or adopted.
+    async fn list_images(&self) -> Result<Vec<ObservedImage>, EngineError>;
+
+    /// Removes the tags and layers of a build's image that nothing else uses. An image that a container uses stays.
+    async fn remove_image(&self, app: AppId, build: BuildId) -> Result<Outcome, EngineError>;
+
+    /// Makes a container, not started.
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError>;
+
+    /// Starts a container; nothing when it runs already.
+    async fn start(&self, id: &ContainerId) -> Result<Outcome, EngineError>;
+
+    /// Sends SIGTERM, waits up to `grace`, then SIGKILL; returns when the process is gone.
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError>;
+
+    /// Removes a container with its anonymous volumes, killing it if it runs.
+    async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError>;
+
+    /// The containers of this installation, of one app or of all.
+    async fn list(&self, app: Option<AppId>) -> Result<Vec<ObservedContainer>, EngineError>;
+
+    /// The last lines of a container's output, stdout and stderr together, oldest first; each line at most 1 KiB.
+    async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError>;
+
+    /// Makes the network of a space, or finds it.
+    async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError>;
+
+    /// The networks of this installation.
+    async fn list_networks(&self) -> Result<Vec<ObservedNetwork>, EngineError>;
+
+    /// Removes a network that no container uses.
+    async fn remove_network(&self, name: &NetworkName) -> Result<Outcome, EngineError>;
+
+    /// Follows what happens to the containers of this installation. The stream ends, with an error or
+    /// without, when the connection does; the caller then looks at everything and follows again.
+    async fn events(&self) -> Result<BoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
+}
