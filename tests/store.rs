@@ -67,8 +67,8 @@ async fn a_failing_or_panicking_write_rolls_back_alone() {
 async fn a_second_row_of_the_same_name_is_told_apart_from_other_faults() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    let insert =
-        || store.write(&Principal::daemon(), |tx| store::organizations::insert(tx, &organization("one")));
+    let author = Principal::daemon();
+    let insert = || store.write(&author, |tx| store::organizations::insert(tx, &organization("one")));
     insert().await.unwrap();
     assert!(matches!(insert().await, Err(StoreError::Exists(_))));
 }
@@ -98,7 +98,7 @@ async fn a_write_after_closing_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     assert!(store.close(Duration::from_secs(5)).await);
-    let late =
-        store.write(&Principal::daemon(), |tx| store::organizations::insert(tx, &organization("late")));
+    let author = Principal::daemon();
+    let late = store.write(&author, |tx| store::organizations::insert(tx, &organization("late")));
     assert!(matches!(late.await, Err(StoreError::Closed)));
 }
