@@ -10,4 +10,6 @@ pub mod failpoint;
 pub mod ids;
 pub mod model;
 pub mod seal;
+pub mod service;
+pub mod store;
 pub mod tasks;

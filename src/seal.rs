@@ -132,9 +132,9 @@ impl SealPlace<'_> {
 fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     // HMAC takes keys of any length; with 32 bytes the error arm cannot be reached, and an empty
     // digest would only make every fingerprint equal.
-    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
-        mac.update(message);
-        mac.finalize().into_bytes().into()
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut digest| {
+        digest.update(message);
+        digest.finalize().into_bytes().into()
     })
 }
 

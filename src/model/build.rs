@@ -192,6 +192,11 @@ impl Checksum {
         Ok(Self(text.to_owned()))
     }
 
+    /// Takes a text that was checked when it was stored.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
     /// As it was sent.
     pub fn as_str(&self) -> &str {
         &self.0

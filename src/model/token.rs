@@ -1,5 +1,7 @@
 //! API tokens. Only a hash is ever stored (reading 4).
 
+use sha2::{Digest, Sha256};
+
 use super::ids::TokenId;
 use super::names::UserName;
 use super::rule::{RuleError, shown};
@@ -52,6 +54,22 @@ impl TokenName {
 
     /// The name itself.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// SHA-256 of a token's secret. The secret is 256 random bits, so a fast hash is enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// The hash of a secret.
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret.as_bytes()).into())
+    }
+
+    /// The bytes to store and look up.
+    pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

@@ -1,0 +1,8 @@
+//! The verbs that change something: one noun a file; each validates, writes one transaction and records events.
+//!
+//! Invariant: knows nothing of HTTP and never waits for the engine.
+
+mod error;
+pub mod releases;
+
+pub use error::Error;

@@ -1,0 +1,137 @@
+//! How the model's types lie in columns: ids as 16 bytes, times as milliseconds, enums and names as text.
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use uuid::Uuid;
+
+use crate::model::build::{BuildStep, ImageId};
+use crate::model::dyno::DynoState;
+use crate::model::feature::Feature;
+use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
+use crate::model::ids::{
+    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId,
+};
+use crate::model::names::{
+    AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
+};
+use crate::model::time::Timestamp;
+use crate::model::token::TokenKind;
+use crate::seal::Sealed;
+
+macro_rules! id_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(self.uuid().as_bytes().to_vec()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                Uuid::column_result(value).map($name::new)
+            }
+        }
+    )+};
+}
+
+macro_rules! name_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(self.as_str()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_str().map(|text| $name::from_stored(text.to_owned()))
+            }
+        }
+    )+};
+}
+
+macro_rules! enum_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(ToSqlOutput::from(self.as_str()))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_str()?.parse().map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    )+};
+}
+
+id_columns!(AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId);
+name_columns!(
+    AppName,
+    ConfigVarName,
+    DynoName,
+    OrganizationName,
+    ProcessType,
+    SizeName,
+    SpaceName,
+    UserName,
+    HealthCheck
+);
+enum_columns!(BuildStep, DynoState, Feature, Origin, TokenKind);
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_millis()))
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_millis)
+    }
+}
+
+impl ToSql for Quantity {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(i64::from(self.get())))
+    }
+}
+
+impl FromSql for Quantity {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::new(value.as_i64()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+impl ToSql for Port {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(i64::from(self.get())))
+    }
+}
+
+impl FromSql for Port {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::new(value.as_i64()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+impl ToSql for ImageId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_str()))
+    }
+}
+
+impl FromSql for ImageId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str().map(Self::new)
+    }
+}
+
+impl ToSql for Sealed {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_bytes()))
+    }
+}
+
+impl FromSql for Sealed {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_blob().map(|bytes| Self::from_stored(bytes.to_vec()))
+    }
+}

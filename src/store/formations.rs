@@ -1,0 +1,119 @@
+//! Formations.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::{StoreError, Tx};
+use crate::model::command::Command;
+use crate::model::formation::{Formation, FormationCommand, Origin};
+use crate::model::ids::{AppId, FormationId};
+use crate::model::names::ProcessType;
+
+/// The live formation of a type.
+pub fn find(
+    connection: &Connection,
+    app: AppId,
+    process_type: &ProcessType,
+) -> Result<Option<Formation>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM formations WHERE app_id = ?1 AND process_type = ?2 AND deleted_at IS NULL",
+    )?;
+    Ok(statement.query_row((app, process_type), from_row).optional()?)
+}
+
+/// The live formations of an app, oldest first.
+pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Formation>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM formations WHERE app_id = ?1 AND deleted_at IS NULL ORDER BY created_at, id",
+    )?;
+    let rows = statement.query_map([app], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds a formation; [`StoreError::Exists`] when the app has a live one of the type.
+pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
+    let (command, command_origin) = command_columns(&formation.command);
+    tx.prepare_cached(
+        "INSERT INTO formations (id, app_id, process_type, size, quantity, command, command_origin, port,
+            healthcheck, origin, restarts, created_at, updated_at)
+         VALUES (:id, :app_id, :process_type, :size, :quantity, :command, :command_origin, :port,
+            :healthcheck, :origin, :restarts, :created_at, :updated_at)",
+    )?
+    .execute(named_params! {
+        ":id": formation.id,
+        ":app_id": formation.app_id,
+        ":process_type": formation.process_type,
+        ":size": formation.size,
+        ":quantity": formation.quantity,
+        ":command": command,
+        ":command_origin": command_origin,
+        ":port": formation.port,
+        ":healthcheck": formation.healthcheck,
+        ":origin": formation.origin,
+        ":restarts": formation.restarts,
+        ":created_at": formation.created_at,
+        ":updated_at": formation.updated_at,
+    })?;
+    Ok(())
+}
+
+/// Stores everything of a formation that can change.
+pub fn update(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
+    let (command, command_origin) = command_columns(&formation.command);
+    tx.prepare_cached(
+        "UPDATE formations SET size = :size, quantity = :quantity, command = :command,
+            command_origin = :command_origin, port = :port, healthcheck = :healthcheck, origin = :origin,
+            restarts = :restarts, updated_at = :updated_at
+         WHERE id = :id AND deleted_at IS NULL",
+    )?
+    .execute(named_params! {
+        ":id": formation.id,
+        ":size": formation.size,
+        ":quantity": formation.quantity,
+        ":command": command,
+        ":command_origin": command_origin,
+        ":port": formation.port,
+        ":healthcheck": formation.healthcheck,
+        ":origin": formation.origin,
+        ":restarts": formation.restarts,
+        ":updated_at": formation.updated_at,
+    })?;
+    Ok(())
+}
+
+/// Takes a formation out of the app.
+pub fn delete(tx: &Tx<'_>, id: FormationId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE formations SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")?
+        .execute((id, tx.now()))?;
+    Ok(())
+}
+
+fn command_columns(command: &FormationCommand) -> (Option<&str>, Option<Origin>) {
+    match command {
+        FormationCommand::Image => (None, None),
+        FormationCommand::Procfile(command) => (Some(command.as_str()), Some(Origin::Procfile)),
+        FormationCommand::User(command) => (Some(command.as_str()), Some(Origin::User)),
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Formation> {
+    let command: Option<String> = row.get("command")?;
+    let command = match (command.map(Command::from_stored), row.get("command_origin")?) {
+        (Some(command), Some(Origin::User)) => FormationCommand::User(command),
+        (Some(command), Some(Origin::Procfile)) => FormationCommand::Procfile(command),
+        (None, _) | (_, None) => FormationCommand::Image,
+    };
+    Ok(Formation {
+        id: row.get("id")?,
+        app_id: row.get("app_id")?,
+        process_type: row.get("process_type")?,
+        size: row.get("size")?,
+        quantity: row.get("quantity")?,
+        command,
+        port: row.get("port")?,
+        healthcheck: row.get("healthcheck")?,
+        origin: row.get("origin")?,
+        restarts: row.get("restarts")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}

@@ -1,0 +1,17 @@
+//! This installation's own id, made with the database.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{StoreError, Tx};
+use crate::model::ids::InstallationId;
+
+/// The id, `None` before the first start made one.
+pub fn find(connection: &Connection) -> Result<Option<InstallationId>, StoreError> {
+    Ok(connection.query_row("SELECT id FROM installation", [], |row| row.get(0)).optional()?)
+}
+
+/// Stores the id that the first start made.
+pub fn insert(tx: &Tx<'_>, id: InstallationId) -> Result<(), StoreError> {
+    tx.execute("INSERT INTO installation (id, created_at) VALUES (?1, ?2)", (id, tx.now()))?;
+    Ok(())
+}

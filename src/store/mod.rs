@@ -1,0 +1,124 @@
+//! The state in one SQLite file; the only folder that names rusqlite.
+//!
+//! Invariants: one thread writes; what a write has answered is on disk; events are visible only after the
+//! commit of the change they tell of.
+
+pub mod app_features;
+pub mod apps;
+pub mod builds;
+mod column;
+pub mod config_vars;
+pub mod dynos;
+mod error;
+pub mod events;
+pub mod formations;
+pub mod installation;
+mod migrate;
+pub mod organizations;
+mod readers;
+pub mod releases;
+pub mod spaces;
+pub mod tokens;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::broadcast;
+
+pub use self::error::StoreError;
+pub use self::readers::ReadStore;
+pub use self::writer::Tx;
+use self::writer::Writer;
+use crate::clock::Clock;
+use crate::model::event::Event;
+use crate::model::principal::Principal;
+
+/// Events that wait for a slow subscriber; one that falls further behind re-reads the state instead.
+const EVENT_BACKLOG: usize = 4096;
+
+/// Reads and writes. Clones share one writer thread and one pool of readers.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: Writer,
+    reads: ReadStore,
+    events: broadcast::Sender<Arc<Event>>,
+}
+
+impl Store {
+    /// Opens the database file, making or migrating it. Blocks: call it before the runtime is busy.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let mut connection = open_writer(path)?;
+        migrate::migrate(&mut connection, path)?;
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let writer = Writer::start(connection, clock, events.clone())?;
+        Ok(Self { writer, reads: ReadStore::open(path), events })
+    }
+
+    /// Runs `work` in a transaction of its own and returns its result once that is on disk.
+    ///
+    /// An error of `work` rolls everything back. Writes that wait at the same time share one commit.
+    /// Dropping the future does not undo a write that was already sent. `work` runs on the writer thread:
+    /// it must not wait for anything.
+    pub async fn write<T, E, F>(&self, author: &Principal, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(author.user.clone(), work).await
+    }
+
+    /// Runs a query on a read-only connection, off the runtime's threads.
+    pub async fn read<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.reads.read(query).await
+    }
+
+    /// The reading half, for those who must not write.
+    pub fn reads(&self) -> ReadStore {
+        self.reads.clone()
+    }
+
+    /// Events from now on, each after its commit. One who lags gets an error and re-reads the state.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    /// Finishes the writes that were sent and closes the database; later writes fail with
+    /// [`StoreError::Closed`]. Waits at most `limit`; returns whether it ended in time.
+    pub async fn close(&self, limit: Duration) -> bool {
+        self.writer.close(limit).await
+    }
+}
+
+/// Looks for damage in a database file (`PRAGMA quick_check`); the text is SQLite's own, `ok` when whole.
+pub fn quick_check(path: &Path) -> Result<String, StoreError> {
+    let connection = open_reader(path)?;
+    Ok(connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the store is the one that opens the database")]
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -2048;",
+    )?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.execute_batch("PRAGMA cache_size = -512;")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

@@ -1,0 +1,138 @@
+//! Releases.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::{StoreError, Tx};
+use crate::model::ids::{AppId, BuildId, ReleaseId};
+use crate::model::release::{Release, ReleaseKind, ReleaseState};
+
+/// A release of an app.
+pub fn find(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM releases WHERE id = ?1 AND app_id = ?2")?;
+    Ok(statement.query_row((id, app), from_row).optional()?)
+}
+
+/// The releases of an app, by version: oldest first.
+pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Release>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM releases WHERE app_id = ?1 ORDER BY version")?;
+    let rows = statement.query_map([app], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The newest release that did not fail: what shall run, or is about to.
+pub fn newest_live(connection: &Connection, app: AppId) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM releases WHERE app_id = ?1 AND status <> 'failed' ORDER BY version DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([app], from_row).optional()?)
+}
+
+/// The newest release that succeeded: the current one.
+pub fn current(connection: &Connection, app: AppId) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM releases WHERE app_id = ?1 AND status = 'succeeded' ORDER BY version DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([app], from_row).optional()?)
+}
+
+/// The releases of an app that have neither succeeded nor failed, oldest first.
+pub fn list_unfinished(connection: &Connection, app: AppId) -> Result<Vec<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM releases WHERE app_id = ?1 AND status IN ('queued', 'pending') ORDER BY version",
+    )?;
+    let rows = statement.query_map([app], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The newest release of a slug, on any app.
+pub fn find_by_slug(connection: &Connection, slug: BuildId) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT * FROM releases WHERE slug = ?1 ORDER BY created_at DESC LIMIT 1")?;
+    Ok(statement.query_row([slug], from_row).optional()?)
+}
+
+/// The version that the next release of an app gets: versions are never reused (reading 6).
+pub fn next_version(connection: &Connection, app: AppId) -> Result<u32, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT coalesce(max(version), 0) + 1 FROM releases WHERE app_id = ?1")?;
+    Ok(statement.query_row([app], |row| row.get(0))?)
+}
+
+/// Adds a release.
+pub fn insert(tx: &Tx<'_>, release: &Release) -> Result<(), StoreError> {
+    let (kind, rollback_of) = match release.kind {
+        ReleaseKind::Slug => ("slug", None),
+        ReleaseKind::Auto => ("auto", None),
+        ReleaseKind::Rollback { of } => ("rollback", Some(of)),
+    };
+    let (reason, status_at) = state_columns(release);
+    tx.prepare_cached(
+        "INSERT INTO releases (id, app_id, slug, version, description, kind, rollback_of, status, reason, status_at,
+            created_by, created_at, updated_at)
+         VALUES (:id, :app_id, :slug, :version, :description, :kind, :rollback_of, :status, :reason, :status_at,
+            :created_by, :created_at, :updated_at)",
+    )?
+    .execute(named_params! {
+        ":id": release.id,
+        ":app_id": release.app_id,
+        ":slug": release.slug,
+        ":version": release.version,
+        ":description": release.description,
+        ":kind": kind,
+        ":rollback_of": rollback_of,
+        ":status": release.state.status().as_str(),
+        ":reason": reason,
+        ":status_at": status_at,
+        ":created_by": release.created_by,
+        ":created_at": release.created_at,
+        ":updated_at": release.updated_at,
+    })?;
+    Ok(())
+}
+
+/// Stores a release's state and the time of the change.
+pub fn set_state(tx: &Tx<'_>, release: &Release) -> Result<(), StoreError> {
+    let (reason, status_at) = state_columns(release);
+    tx.prepare_cached(
+        "UPDATE releases SET status = ?2, reason = ?3, status_at = ?4, updated_at = ?5 WHERE id = ?1",
+    )?
+    .execute((release.id, release.state.status().as_str(), reason, status_at, tx.now()))?;
+    Ok(())
+}
+
+fn state_columns(release: &Release) -> (Option<&str>, crate::model::time::Timestamp) {
+    match &release.state {
+        ReleaseState::Queued => (None, release.created_at),
+        ReleaseState::Pending { since } => (None, *since),
+        ReleaseState::Succeeded { at } => (None, *at),
+        ReleaseState::Failed { reason, at } => (Some(reason), *at),
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Release> {
+    let (kind, status): (String, String) = (row.get("kind")?, row.get("status")?);
+    let kind = match kind.as_str() {
+        "rollback" => ReleaseKind::Rollback { of: row.get("rollback_of")? },
+        "auto" => ReleaseKind::Auto,
+        _ => ReleaseKind::Slug,
+    };
+    let state = match status.as_str() {
+        "pending" => ReleaseState::Pending { since: row.get("status_at")? },
+        "succeeded" => ReleaseState::Succeeded { at: row.get("status_at")? },
+        "failed" => ReleaseState::Failed { reason: row.get("reason")?, at: row.get("status_at")? },
+        _ => ReleaseState::Queued,
+    };
+    Ok(Release {
+        id: row.get("id")?,
+        app_id: row.get("app_id")?,
+        slug: row.get("slug")?,
+        version: row.get("version")?,
+        description: row.get("description")?,
+        kind,
+        state,
+        created_by: row.get("created_by")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}

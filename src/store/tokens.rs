@@ -1,0 +1,63 @@
+//! API tokens; only hashes of their secrets are here.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::{StoreError, Tx};
+use crate::model::ids::TokenId;
+use crate::model::token::{Token, TokenHash, TokenName};
+
+/// The token of that hash that was not revoked.
+pub fn find_by_hash(connection: &Connection, hash: &TokenHash) -> Result<Option<Token>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM tokens WHERE hash = ?1 AND revoked_at IS NULL")?;
+    Ok(statement.query_row([hash.as_bytes().as_slice()], from_row).optional()?)
+}
+
+/// The token of that name that was not revoked.
+pub fn find_by_name(connection: &Connection, name: &TokenName) -> Result<Option<Token>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM tokens WHERE name = ?1 AND revoked_at IS NULL")?;
+    Ok(statement.query_row([name.as_str()], from_row).optional()?)
+}
+
+/// Every token, revoked ones too, oldest first.
+pub fn list(connection: &Connection) -> Result<Vec<Token>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM tokens ORDER BY created_at, id")?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds a token; [`StoreError::Exists`] when one of the name is in use.
+pub fn insert(tx: &Tx<'_>, token: &Token, hash: &TokenHash) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO tokens (id, name, kind, user, hash, created_at)
+         VALUES (:id, :name, :kind, :user, :hash, :created_at)",
+    )?
+    .execute(named_params! {
+        ":id": token.id,
+        ":name": token.name.as_str(),
+        ":kind": token.kind,
+        ":user": token.user,
+        ":hash": hash.as_bytes().as_slice(),
+        ":created_at": token.created_at,
+    })?;
+    Ok(())
+}
+
+/// Makes a token useless from now on.
+pub fn revoke(tx: &Tx<'_>, id: TokenId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
+        .execute((id, tx.now()))?;
+    Ok(())
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        id: row.get("id")?,
+        name: TokenName::from_stored(row.get("name")?),
+        kind: row.get("kind")?,
+        user: row.get("user")?,
+        created_at: row.get("created_at")?,
+        revoked_at: row.get("revoked_at")?,
+    })
+}

@@ -1,0 +1,104 @@
+//! The store: what an answered write promises.
+
+use std::time::Duration;
+
+use akkerisd::clock::Clock;
+use akkerisd::model::event::Event;
+use akkerisd::model::ids::{OrganizationId, TokenId, deterministic};
+use akkerisd::model::names::OrganizationName;
+use akkerisd::model::organization::Organization;
+use akkerisd::model::principal::Principal;
+use akkerisd::model::time::Timestamp;
+use akkerisd::store::{self, Store, StoreError};
+
+fn open(dir: &tempfile::TempDir) -> Store {
+    Store::open(&dir.path().join("akkerisd.db"), Clock::manual(Timestamp::from_millis(1_000))).unwrap()
+}
+
+fn organization(name: &str) -> Organization {
+    Organization {
+        id: OrganizationId::new(deterministic(name)),
+        name: OrganizationName::parse(name).unwrap(),
+        description: String::new(),
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(1),
+    }
+}
+
+async fn names(store: &Store) -> Vec<String> {
+    let all = store.read(store::organizations::list).await.unwrap();
+    all.into_iter().map(|organization| organization.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn an_answered_write_is_there_after_the_database_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store
+        .write(&Principal::daemon(), |tx| store::organizations::insert(tx, &organization("one")))
+        .await
+        .unwrap();
+    assert!(store.close(Duration::from_secs(5)).await);
+    assert_eq!(names(&open(&dir)).await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_failing_or_panicking_write_rolls_back_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let author = Principal::daemon();
+    let good = store.write(&author, |tx| store::organizations::insert(tx, &organization("good")));
+    let failing = store.write(&author, |tx| {
+        store::organizations::insert(tx, &organization("bad"))?;
+        Err::<(), _>(StoreError::Closed)
+    });
+    let panicking = store.write::<(), StoreError, _>(&author, |tx| {
+        store::organizations::insert(tx, &organization("worse"))?;
+        panic!("a bug in a write");
+    });
+    let (good, failing, panicking) = tokio::join!(good, failing, panicking);
+    good.unwrap();
+    assert!(matches!(failing, Err(StoreError::Closed)));
+    assert!(matches!(panicking, Err(StoreError::Panicked)));
+    assert_eq!(names(&store).await, ["good"]);
+}
+
+#[tokio::test]
+async fn a_second_row_of_the_same_name_is_told_apart_from_other_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let author = Principal::daemon();
+    let insert = || store.write(&author, |tx| store::organizations::insert(tx, &organization("one")));
+    insert().await.unwrap();
+    assert!(matches!(insert().await, Err(StoreError::Exists(_))));
+}
+
+#[tokio::test]
+async fn an_event_is_published_after_its_commit_and_never_after_a_roll_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let mut events = store.subscribe();
+    let kept = TokenId::new(deterministic("kept"));
+    let lost = TokenId::new(deterministic("lost"));
+    let author = Principal::daemon();
+    let failed = store.write(&author, move |tx| {
+        tx.record(Event::TokenCreated { token: lost })?;
+        Err::<(), _>(StoreError::Closed)
+    });
+    assert!(failed.await.is_err());
+    store
+        .write(&Principal::daemon(), move |tx| tx.record(Event::TokenCreated { token: kept }))
+        .await
+        .unwrap();
+    assert_eq!(*events.recv().await.unwrap(), Event::TokenCreated { token: kept });
+}
+
+#[tokio::test]
+async fn a_write_after_closing_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    assert!(store.close(Duration::from_secs(5)).await);
+    let author = Principal::daemon();
+    let late = store.write(&author, |tx| store::organizations::insert(tx, &organization("late")));
+    assert!(matches!(late.await, Err(StoreError::Closed)));
+}
