@@ -6,6 +6,7 @@
 
 mod api;
 mod builds;
+mod data_dir;
 mod docker;
 mod dynos;
 mod edge;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
+pub use data_dir::DATA_DIR_MODE;
 pub use docker::DockerConfig;
 pub use dynos::DynosConfig;
 pub use edge::EdgeConfig;
