@@ -30,7 +30,7 @@ pub struct CatalogueHandle(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    current: ArcSwap<Catalogue>,
+    current: Arc<ArcSwap<Catalogue>>,
     /// The text that was last read, valid or not, so that each edit is judged once.
     last_text: Mutex<String>,
 }
@@ -68,7 +68,7 @@ impl CatalogueHandle {
         let catalogue = parse(&path, &text)?;
         Ok(Self(Arc::new(Inner {
             path,
-            current: ArcSwap::from_pointee(catalogue),
+            current: Arc::new(ArcSwap::from_pointee(catalogue)),
             last_text: Mutex::new(text),
         })))
     }
@@ -76,6 +76,11 @@ impl CatalogueHandle {
     /// The catalogue in force.
     pub fn current(&self) -> Arc<Catalogue> {
         self.0.current.load_full()
+    }
+
+    /// The cell that edits are taken over into, for rooms that only read it.
+    pub fn shared(&self) -> Arc<ArcSwap<Catalogue>> {
+        Arc::clone(&self.0.current)
     }
 
     /// Reads the file again; blocking. An invalid file is an error and leaves what is in force.

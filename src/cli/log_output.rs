@@ -2,13 +2,15 @@
 
 use std::io::{self, IsTerminal};
 
+use anyhow::anyhow;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
+use super::failure::Failure;
 use crate::config::{LogConfig, LogFormat};
 
-/// Sends the records of this process to standard error. Returns `false` when a log is installed already.
-pub(super) fn install(config: LogConfig) -> bool {
+/// Sends the records of this process to standard error; once a process.
+pub(super) fn install(config: LogConfig) -> Result<(), Failure> {
     let filter = EnvFilter::new(config.level.as_str());
     let log = fmt::Subscriber::builder()
         .with_env_filter(filter)
@@ -18,5 +20,5 @@ pub(super) fn install(config: LogConfig) -> bool {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
-    installed.is_ok()
+    installed.map_err(|error| Failure::Bug(anyhow!(error)))
 }
