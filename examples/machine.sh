@@ -30,7 +30,7 @@ need_packages() {
 
 # Docker's own packages are as good as the distribution's.
 need_docker_packages() {
-  command -v dockerd >/dev/null && command -v docker >/dev/null || need_packages docker.io
+  if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then need_packages docker.io; fi
   command -v iptables >/dev/null || need_packages iptables
 }
 
