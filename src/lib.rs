@@ -10,6 +10,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod ids;
 pub mod model;
+pub mod reconcile;
 pub mod seal;
 pub mod service;
 pub mod store;
