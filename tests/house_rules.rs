@@ -1,6 +1,8 @@
 //! The rules of the house that the compiler does not check. Each rule is a function from sources to
 //! complaints; one test shows that the repository obeys it, another that it can fail.
 
+#![expect(clippy::string_slice, reason = "positions come from searches in the same text")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
