@@ -28,9 +28,11 @@ need_packages() {
     { tail -n 20 "${TMPDIR:-/tmp}/apt-install.log" >&2; fail "these packages cannot be installed: ${missing[*]}"; }
 }
 
-# Docker's own packages are as good as the distribution's.
+# Docker's own packages are as good as the distribution's; Debian 13 has the client in one of its own.
 need_docker_packages() {
-  if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then need_packages docker.io; fi
+  command -v dockerd >/dev/null || need_packages docker.io
+  command -v docker >/dev/null || { apt-cache show docker-cli >/dev/null 2>&1 && need_packages docker-cli; } ||
+    need_packages docker.io
   command -v iptables >/dev/null || need_packages iptables
 }
 
