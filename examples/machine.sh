@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What quickstart.sh and tests/run.sh need of a Debian or Ubuntu machine. Sourced, not run.
+# What quickstart.sh and tests/run.sh need of a Debian or Ubuntu machine. Sourced at the top of the
+# checkout, not run.
 
 # Seconds since the script began, for people who watch.
 elapsed() { printf '%4ds' "$SECONDS"; }
@@ -31,9 +32,7 @@ need_packages() {
 # Docker's own packages are as good as the distribution's; Debian 13 has the client in one of its own.
 need_docker_packages() {
   command -v dockerd >/dev/null || need_packages docker.io
-  command -v docker >/dev/null || { apt-cache show docker-cli >/dev/null 2>&1 && need_packages docker-cli; } ||
-    need_packages docker.io
-  command -v iptables >/dev/null || need_packages iptables
+  command -v docker >/dev/null || need_packages docker-cli
 }
 
 # The one who owns the checkout builds it: with sudo that is the user who called it.
@@ -48,21 +47,22 @@ as_builder() {
   fi
 }
 
-# need_rust VERSION: finds cargo, or installs it through the distribution's rustup.
+# The oldest Rust that works, and the one whose lints count.
+rust_version=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+# Finds cargo, or installs it through the distribution's rustup.
 need_rust() {
-  local wanted=$1 found
+  local found
   if ! as_builder cargo --version >/dev/null 2>&1; then
-    if apt-cache show rustup >/dev/null 2>&1; then
-      need_packages rustup
-      say "installing the Rust toolchain"
-      as_builder rustup default stable
-    else
+    apt-cache show rustup >/dev/null 2>&1 || { apt-get update -q >/dev/null && apt-cache show rustup >/dev/null 2>&1; } ||
       fail "there is no Rust here; get it with: curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y --profile default"
-    fi
+    need_packages rustup
+    say "installing the Rust toolchain $rust_version"
+    as_builder rustup default "$rust_version"
   fi
   found=$(as_builder rustc --version | cut -d' ' -f2)
-  [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
-    fail "Rust $found is too old, $wanted or newer is needed: run rustup update stable (or install rustup: https://rustup.rs)"
+  [ "$(printf '%s\n%s\n' "$rust_version" "$found" | sort -V | head -n 1)" = "$rust_version" ] ||
+    fail "Rust $found is too old, $rust_version or newer is needed: run rustup update stable (or install rustup: https://rustup.rs)"
 }
 
 # Starts the Docker Engine: through the init system, or by itself where there is none.

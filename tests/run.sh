@@ -22,12 +22,22 @@ cargo() { as_builder cargo "$@"; }
 
 install_everything() {
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static wrk
-  need_rust 1.95
+  need_rust
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     as_builder rustup component add rustfmt clippy
   fi
   need_docker
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
+}
+
+# A newer compiler knows new lints, which must not break anybody's checkout.
+lints() {
+  local strict=()
+  case "$(as_builder rustc --version)" in
+    "rustc $rust_version."*) strict=(-D warnings) ;;
+    *) say "warnings do not fail here: they count with Rust $rust_version only" ;;
+  esac
+  cargo clippy --all-targets "${features[@]}" -- "${strict[@]}"
 }
 
 documentation() {
@@ -74,7 +84,7 @@ release_build() {
 need_root
 timed "what this machine needs" install_everything
 timed "format" cargo fmt --check
-timed "lints" cargo clippy --all-targets "${features[@]}" -- -D warnings
+timed "lints" lints
 timed "documentation" documentation
 timed "exposure of the systemd unit" unit_exposure
 timed "suite 1: no Docker" without_docker
