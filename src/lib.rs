@@ -1,6 +1,9 @@
 //! Your own Akkeris on one machine.
 
+pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod durable_file;
 pub mod edge;
 pub mod engine;

@@ -4,5 +4,6 @@
 
 mod error;
 pub mod releases;
+pub mod tokens;
 
 pub use error::Error;
