@@ -1,5 +1,6 @@
 //! Your own Akkeris on one machine.
 
+pub mod api;
 pub mod clock;
 pub mod durable_file;
 pub mod edge;

@@ -2,7 +2,10 @@
 //!
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
+pub mod apps;
+pub mod bootstrap;
 mod error;
 pub mod releases;
+pub mod tokens;
 
 pub use error::Error;
