@@ -26,7 +26,7 @@ use crate::service;
 
 /// A body that is held in memory without asking.
 const SMALL_BODY: u64 = 1024 * 1024;
-const SMALL_BODY_DEADLINE: Duration = Duration::from_secs(60);
+const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
 const LARGE_BODY_DEADLINE: Duration = Duration::from_mins(15);
 /// How long a large body waits for its turn.
 const TURN_DEADLINE: Duration = Duration::from_mins(5);

@@ -3,14 +3,19 @@
 //! Invariant: a handler reads through the store, changes through a service's verb, and never waits for the
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
+mod apps;
 mod auth;
+mod config_vars;
 mod dialect;
 mod envelope;
 mod error;
 mod extract;
 mod openapi;
+mod organizations;
+mod place;
 mod respond;
 mod router;
+mod spaces;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +29,7 @@ pub use self::openapi::openapi;
 pub use self::router::router;
 use crate::clock::Clock;
 use crate::ids::Ids;
+use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
 use crate::store::Store;
@@ -71,6 +77,18 @@ impl ApiState {
     /// Takes the parts.
     pub fn new(parts: ApiParts) -> Self {
         Self { parts: Arc::new(parts), large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)) }
+    }
+}
+
+impl ApiSettings {
+    /// Where the app answers, with a slash at the end (`behaviour.md` §3).
+    fn web_url(&self, app: &App) -> String {
+        let key = app.key();
+        let (label, domain) = (key.host_label(), &self.apps_domain);
+        match self.https_port {
+            443 => format!("https://{label}.{domain}/"),
+            port => format!("https://{label}.{domain}:{port}/"),
+        }
     }
 }
 

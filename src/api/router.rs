@@ -9,7 +9,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{ApiState, Error, envelope, openapi};
+use super::{ApiState, Error, apps, config_vars, envelope, openapi, organizations, spaces};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
@@ -27,7 +27,12 @@ pub fn router(state: ApiState) -> axum::Router {
 
 /// Every noun.
 pub(super) fn nouns() -> Routes {
-    Routes::new("").merge(openapi::router())
+    Routes::new("")
+        .merge(apps::router())
+        .merge(config_vars::router())
+        .merge(openapi::router())
+        .merge(organizations::router())
+        .merge(spaces::router())
 }
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.

@@ -4,8 +4,11 @@
 
 pub mod apps;
 pub mod bootstrap;
+pub mod config_vars;
 mod error;
+pub mod organizations;
 pub mod releases;
+pub mod spaces;
 pub mod tokens;
 
 pub use error::Error;

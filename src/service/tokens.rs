@@ -58,15 +58,12 @@ pub(super) fn insert(tx: &mut Tx<'_>, ids: &Ids, new: NewToken, hash: &TokenHash
         created_at: tx.now(),
         revoked_at: None,
     };
-    match store::tokens::insert(tx, &token, hash) {
-        Err(StoreError::Exists(_)) => {
-            return Err(Error::Conflict(format!(
-                "A token named {} is in use; revoke it first or choose another name.",
-                token.name.as_str()
-            )));
-        }
-        other => other?,
-    }
+    store::tokens::insert(tx, &token, hash).map_err(|error| {
+        Error::exists(error, || {
+            let name = token.name.as_str();
+            format!("A token named {name} is in use; revoke it first or choose another name.")
+        })
+    })?;
     tx.record(Event::TokenCreated { token: token.id })?;
     Ok(token)
 }
