@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod auth;
+mod authorization;
+mod openapi;
 mod store;
 mod support;

@@ -85,8 +85,10 @@ fn add_path_parameters(operation: &mut Operation, path: &str) {
         let Some(name) = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else { continue };
         let known = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(p) if p.name == name);
         if !parameters.iter().any(known) {
+            let described = "Id, key (`events-perf`), or a short name that only one app has";
             let parameter = ParameterBuilder::new()
                 .name(name)
+                .description((name == "app").then_some(described))
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
                 .schema(Some(utoipa::schema!(String)))

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -46,10 +46,8 @@ struct OrganizationView {
     updated_at: Timestamp,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
+#[derive(Deserialize)]
 struct OrganizationPath {
-    /// Name or id.
     organization: String,
 }
 
@@ -75,7 +73,8 @@ async fn list(State(state): State<ApiState>) -> Result<Json<Vec<OrganizationView
 }
 
 /// View an organization.
-#[utoipa::path(get, path = "/organizations/{organization}", operation_id = "view_organization", responses((status = 200, description = "The organization", body = OrganizationView)))]
+#[utoipa::path(get, path = "/organizations/{organization}", operation_id = "view_organization",
+    params(("organization" = String, Path, description = "Name or id")), responses((status = 200, description = "The organization", body = OrganizationView)))]
 async fn view(
     State(state): State<ApiState>,
     Path(path): Path<OrganizationPath>,

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
@@ -69,10 +69,8 @@ struct SpaceView {
     updated_at: Timestamp,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
+#[derive(Deserialize)]
 struct SpacePath {
-    /// Name or id.
     space: String,
 }
 
@@ -105,7 +103,8 @@ async fn list(State(state): State<ApiState>) -> Result<Json<Vec<SpaceView>>, Err
 }
 
 /// View a space.
-#[utoipa::path(get, path = "/spaces/{space}", operation_id = "view_space", responses((status = 200, description = "The space", body = SpaceView)))]
+#[utoipa::path(get, path = "/spaces/{space}", operation_id = "view_space",
+    params(("space" = String, Path, description = "Name or id")), responses((status = 200, description = "The space", body = SpaceView)))]
 async fn view(State(state): State<ApiState>, Path(path): Path<SpacePath>) -> Result<Json<SpaceView>, Error> {
     let (space, apps) = find(&state, path.space).await?;
     Ok(Json(SpaceView::new(space, apps, &state.catalogue.load())))
@@ -113,6 +112,7 @@ async fn view(State(state): State<ApiState>, Path(path): Path<SpacePath>) -> Res
 
 /// Change a space.
 #[utoipa::path(patch, path = "/spaces/{space}", operation_id = "update_space",
+    params(("space" = String, Path, description = "Name or id")),
     request_body = UpdateSpace, responses((status = 200, description = "The space", body = SpaceView)))]
 async fn update(
     State(state): State<ApiState>,

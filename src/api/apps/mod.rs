@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
@@ -65,10 +65,8 @@ struct UpdateApp {
     labels: Option<String>,
 }
 
-#[derive(Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Default, Deserialize)]
 struct ListApps {
-    /// `true` leaves out all but names and links.
     simple: Option<bool>,
 }
 
@@ -102,6 +100,7 @@ async fn create(
 
 /// List all apps.
 #[utoipa::path(get, path = "/apps", operation_id = "list_apps",
+    params(("simple" = Option<bool>, Query, description = "`true` leaves out all but names and links")),
     responses((status = 200, description = "All, oldest first", body = AppList)))]
 async fn list(
     State(state): State<ApiState>,
