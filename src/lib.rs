@@ -1,5 +1,6 @@
 //! Your own Akkeris on one machine.
 
+pub mod api;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

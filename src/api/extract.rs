@@ -1,0 +1,289 @@
+//! What handlers take from a request: its app, its path, query and body.
+//!
+//! Invariants: a body is JSON whatever its content type says (reading 2); no body is read past its limit or
+//! waited for past its deadline.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::{ApiState, Error};
+use crate::model::RuleError;
+use crate::model::app::App;
+use crate::model::rule::shown;
+use crate::service;
+
+/// A body that is held in memory without asking.
+const SMALL_BODY: u64 = 1024 * 1024;
+const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
+const LARGE_BODY_DEADLINE: Duration = Duration::from_mins(15);
+/// How long a large body waits for its turn.
+const TURN_DEADLINE: Duration = Duration::from_mins(5);
+/// What is read and dropped of a body that is too large, so that a client that only sends gets to read why.
+const DRAINED: u64 = 1024 * 1024 * 1024;
+
+/// A JSON body of at most 1 MiB, and the 200 answer of the same form.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+/// A JSON body that may hold an uploaded source. Keep the permit until the memory is given back.
+#[derive(Debug)]
+pub(super) struct LargeJson<T> {
+    pub(super) value: T,
+    /// One of two turns; `None` when the body was small.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The live app that `{app}` names: by id, key, or a short name that only one app has (reading 3).
+#[derive(Debug)]
+pub(super) struct AppPath(pub(super) App);
+
+/// The parameters of the path, by name.
+#[derive(Debug)]
+pub(super) struct Path<T>(pub(super) T);
+
+/// The query; one that does not fit is as good as none (`behaviour.md` §1.1).
+#[derive(Debug)]
+pub(super) struct Query<T>(pub(super) T);
+
+/// Start of a link to this API, without a trailing slash.
+#[derive(Debug)]
+pub(super) struct BaseUrl(pub(super) String);
+
+/// An id in a path. What is no UUID is invalid rather than unknown (`behaviour.md` §2).
+pub(super) fn parse_id<T: FromStr>(noun: &str, text: &str) -> Result<T, RuleError> {
+    text.parse().map_err(|_| {
+        RuleError::new(format!("The {noun} \"{}\" is not a UUID, for example {}.", shown(text), Uuid::nil()))
+    })
+}
+
+// === Bodies ===
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        parse(&bytes, &method).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        // Base64 takes four bytes for three; the rest of the document is small.
+        let limit = (state.settings.max_upload / 3).saturating_mul(4).saturating_add(SMALL_BODY);
+        let small = declared_length(request.headers()).is_some_and(|length| length <= SMALL_BODY);
+        let permit = if small { None } else { Some(take_turn(state).await?) };
+        let bytes = read_body(request, limit, LARGE_BODY_DEADLINE).await?;
+        let value = tokio::task::spawn_blocking(move || parse(&bytes, &method))
+            .await
+            .map_err(service::Error::internal)??;
+        Ok(Self { value, permit })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+            Err(error) => Error::from(service::Error::internal(error)).into_response(),
+        }
+    }
+}
+
+async fn take_turn(state: &ApiState) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = Arc::clone(&state.large_bodies).acquire_owned();
+    let busy = || {
+        service::Error::Unavailable(
+            "Other sources are being received; nothing was changed. Try again in a moment.".to_owned(),
+        )
+    };
+    Ok(tokio::time::timeout(TURN_DEADLINE, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
+}
+
+async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
+    let (parts, body) = request.into_parts();
+    let read = collect(&parts.headers, body, limit);
+    tokio::time::timeout(deadline, read).await.map_err(|_| Error::TooSlow { seconds: deadline.as_secs() })?
+}
+
+async fn collect(headers: &HeaderMap, mut body: Body, limit: u64) -> Result<Vec<u8>, Error> {
+    let declared = declared_length(headers);
+    let mut bytes = Vec::new();
+    let mut received = 0_u64;
+    let mut too_large = declared.is_some_and(|length| length > limit);
+    if too_large && headers.contains_key(header::EXPECT) {
+        return Err(Error::TooLarge { limit });
+    }
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            service::Error::BadRequest(format!("The body ended before it was complete: {error}"))
+        })?;
+        let Some(data) = frame.data_ref() else { continue };
+        received = received.saturating_add(data.len() as u64);
+        too_large = too_large || received > limit;
+        if !too_large {
+            bytes.extend_from_slice(data);
+        } else if received > DRAINED {
+            break;
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if too_large { Err(Error::TooLarge { limit }) } else { Ok(bytes) }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A value of the wrong type is 400 in a `PATCH` and 422 elsewhere (`behaviour.md` §2); all else that is not
+/// the JSON asked for is 400.
+fn parse<T: DeserializeOwned>(bytes: &[u8], method: &Method) -> Result<T, Error> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(bad("The request has no body; send a JSON document.".to_owned()));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let cause = error.into_inner();
+        let text = shown_error(&cause);
+        match cause.classify() {
+            serde_json::error::Category::Data if path == "." => {
+                bad(format!("The body is not what is expected here: {text}."))
+            }
+            serde_json::error::Category::Data => {
+                let message = format!("The field \"{}\" is not what is expected: {text}.", shown(&path));
+                if method == Method::PATCH { bad(message) } else { RuleError::new(message).into() }
+            }
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => bad(format!("The body is not valid JSON: {text}.")),
+        }
+    })?;
+    reader.end().map_err(|error| bad(format!("The body is not valid JSON: {}.", shown_error(&error))))?;
+    Ok(value)
+}
+
+fn bad(message: String) -> Error {
+    service::Error::BadRequest(message).into()
+}
+
+/// The parser's text without the offending value, which may be long or a secret: it stands in quotes or
+/// backquotes behind its kind (`invalid type: string "x", expected …`).
+fn shown_error(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some((before, after)) = text.split_once(": string \"") else { return text };
+    match after.rsplit_once("\", expected ") {
+        Some((_, expected)) => format!("{before}: a string, expected {expected}"),
+        None => text,
+    }
+}
+
+// === Paths, queries and hosts ===
+
+impl FromRequestParts<ApiState> for AppPath {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Error> {
+        let params =
+            RawPathParams::from_request_parts(parts, state).await.map_err(|error| bad(error.body_text()))?;
+        let named = params.iter().find(|(name, _)| *name == "app").map(|(_, value)| value.to_owned());
+        let text = named.ok_or_else(|| service::Error::internal("the route has no parameter {app}"))?;
+        let app = state.store.read(move |connection| service::apps::resolve(connection, &text)).await?;
+        Ok(Self(app))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value)).map_err(|error| bad(error.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri);
+        Ok(Self(query.map(|axum::extract::Query(value)| value).unwrap_or_default()))
+    }
+}
+
+impl FromRequestParts<ApiState> for BaseUrl {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
+        if let Some(url) = &state.settings.public_url {
+            return Ok(Self(url.trim_end_matches('/').to_owned()));
+        }
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let host = parts.uri.authority().map(http::uri::Authority::as_str).or_else(|| header("host"));
+        let host = host.filter(|host| is_host(host)).unwrap_or("localhost");
+        let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+        Ok(Self(format!("{scheme}://{host}")))
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Form {
+        #[expect(dead_code, reason = "only its type matters")]
+        flag: Option<bool>,
+    }
+
+    fn refusal(body: &[u8], method: &Method) -> String {
+        parse::<Form>(body, method).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_malformed_body_is_refused_with_its_place() {
+        assert_eq!(refusal(b" ", &Method::POST), "The request has no body; send a JSON document.");
+        assert!(refusal(b"{\"flag\":", &Method::POST).contains("line 1 column 8"));
+        assert!(refusal(b"{} x", &Method::POST).contains("trailing characters at line 1 column 4"));
+        assert!(refusal(b"\xff", &Method::POST).contains("line 1 column 1"));
+        assert!(refusal(b"[]", &Method::POST).contains("The body is not what is expected here"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_with_its_field_and_without_itself() {
+        let error = parse::<Form>(b"{\"flag\":\"secret\"}", &Method::PATCH).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "The field \"flag\" is not what is expected: invalid type: a string, expected a boolean at line 1 column 16."
+        );
+        assert!(matches!(error, Error::Verb(service::Error::BadRequest(_))));
+        let error = parse::<Form>(b"{\"flag\":1}", &Method::POST).unwrap_err();
+        assert!(matches!(error, Error::Verb(service::Error::Invalid(_))));
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored() {
+        assert!(parse::<Form>(b"{\"other\":[1]}\n", &Method::POST).is_ok());
+    }
+}
