@@ -56,6 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match run(arguments, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // With a closed standard error there is nobody left to tell.
             writeln!(io::stderr(), "akkerisd: {failure}").ok();
