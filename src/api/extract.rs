@@ -33,11 +33,15 @@ const TURN_DEADLINE: Duration = Duration::from_mins(5);
 /// What is read and dropped of a body that is too large, so that a client that only sends gets to read why.
 const DRAINED: u64 = 1024 * 1024 * 1024;
 
-/// A JSON body of at most 1 MiB, and the 200 answer of the same form.
+/// A JSON object of at most 1 MiB as the body, and any 200 answer.
 #[derive(Debug)]
 pub(super) struct Json<T>(pub(super) T);
 
-/// A JSON body that may hold an uploaded source. Keep the permit until the memory is given back.
+/// A JSON array of at most 1 MiB as the body.
+#[derive(Debug)]
+pub(super) struct JsonArray<T>(pub(super) Vec<T>);
+
+/// A JSON object that may hold an uploaded source. Keep the permit until the memory is given back.
 #[derive(Debug)]
 pub(super) struct LargeJson<T> {
     pub(super) value: T,
@@ -76,7 +80,17 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
         let method = request.method().clone();
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
-        parse(&bytes, &method).map(Self)
+        parse(&bytes, Outermost::Object, &method).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for JsonArray<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        parse(&bytes, Outermost::Array, &method).map(Self)
     }
 }
 
@@ -90,7 +104,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T
         let small = declared_length(request.headers()).is_some_and(|length| length <= SMALL_BODY);
         let permit = if small { None } else { Some(take_turn(state).await?) };
         let bytes = read_body(request, limit, LARGE_BODY_DEADLINE).await?;
-        let value = tokio::task::spawn_blocking(move || parse(&bytes, &method))
+        let value = tokio::task::spawn_blocking(move || parse(&bytes, Outermost::Object, &method))
             .await
             .map_err(service::Error::internal)??;
         Ok(Self { value, permit })
@@ -152,32 +166,50 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// The outermost form of a body. Serde alone would take an array for a struct.
+#[derive(Debug, Clone, Copy)]
+enum Outermost {
+    Object,
+    Array,
+}
+
 /// A value of the wrong type is 400 in a `PATCH` and 422 elsewhere (`behaviour.md` §2); all else that is not
 /// the JSON asked for is 400.
-fn parse<T: DeserializeOwned>(bytes: &[u8], method: &Method) -> Result<T, Error> {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(bad("The request has no body; send a JSON document.".to_owned()));
+fn parse<T: DeserializeOwned>(bytes: &[u8], outermost: Outermost, method: &Method) -> Result<T, Error> {
+    let (start, wanted) = match outermost {
+        Outermost::Object => (b'{', "object"),
+        Outermost::Array => (b'[', "array"),
+    };
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => return Err(bad(format!("The request has no body; send a JSON {wanted}."))),
+        Some(first) if *first != start => {
+            return Err(bad(format!(
+                "The body is not a JSON {wanted}: it does not begin with {}.",
+                char::from(start)
+            )));
+        }
+        Some(_) => {}
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let cause = error.into_inner();
-        let text = shown_error(&cause);
-        match cause.classify() {
-            serde_json::error::Category::Data if path == "." => {
-                bad(format!("The body is not what is expected here: {text}."))
-            }
-            serde_json::error::Category::Data => {
-                let message = format!("The field \"{}\" is not what is expected: {text}.", shown(&path));
-                if method == Method::PATCH { bad(message) } else { RuleError::new(message).into() }
-            }
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => bad(format!("The body is not valid JSON: {text}.")),
-        }
+        refusal(&path, &error.into_inner(), method)
     })?;
-    reader.end().map_err(|error| bad(format!("The body is not valid JSON: {}.", shown_error(&error))))?;
+    reader.end().map_err(|error| refusal(".", &error, method))?;
     Ok(value)
+}
+
+fn refusal(path: &str, error: &serde_json::Error, method: &Method) -> Error {
+    use serde_json::error::Category;
+    let text = shown_error(error);
+    let message = match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => {
+            return bad(format!("The body is not valid JSON: {text}."));
+        }
+        Category::Data if path == "." => format!("The body is not what is expected: {text}."),
+        Category::Data => format!("The field \"{}\" is not what is expected: {text}.", shown(path)),
+    };
+    if method == Method::PATCH { bad(message) } else { RuleError::new(message).into() }
 }
 
 fn bad(message: String) -> Error {
@@ -257,33 +289,38 @@ mod tests {
         flag: Option<bool>,
     }
 
-    fn refusal(body: &[u8], method: &Method) -> String {
-        parse::<Form>(body, method).unwrap_err().to_string()
+    fn parse_form(body: &[u8], method: &Method) -> Result<Form, Error> {
+        parse(body, Outermost::Object, method)
     }
 
     #[test]
     fn a_malformed_body_is_refused_with_its_place() {
-        assert_eq!(refusal(b" ", &Method::POST), "The request has no body; send a JSON document.");
-        assert!(refusal(b"{\"flag\":", &Method::POST).contains("line 1 column 8"));
-        assert!(refusal(b"{} x", &Method::POST).contains("trailing characters at line 1 column 4"));
-        assert!(refusal(b"\xff", &Method::POST).contains("line 1 column 1"));
-        assert!(refusal(b"[]", &Method::POST).contains("The body is not what is expected here"));
+        let refused = |body: &[u8]| {
+            let error = parse_form(body, &Method::POST).unwrap_err();
+            assert!(matches!(error, Error::Verb(service::Error::BadRequest(_))));
+            error.to_string()
+        };
+        assert_eq!(refused(b" "), "The request has no body; send a JSON object.");
+        assert_eq!(refused(b"[true]"), "The body is not a JSON object: it does not begin with {.");
+        assert!(refused(b"{\"flag\":").contains("line 1 column 8"));
+        assert!(refused(b"{} x").contains("trailing characters at line 1 column 4"));
+        assert!(refused(b"{\"\xff\":1}").contains("line 1 column"));
     }
 
     #[test]
     fn a_value_of_the_wrong_type_is_refused_with_its_field_and_without_itself() {
-        let error = parse::<Form>(b"{\"flag\":\"secret\"}", &Method::PATCH).unwrap_err();
+        let error = parse_form(b"{\"flag\":\"secret\"}", &Method::PATCH).unwrap_err();
         assert_eq!(
             error.to_string(),
             "The field \"flag\" is not what is expected: invalid type: a string, expected a boolean at line 1 column 16."
         );
         assert!(matches!(error, Error::Verb(service::Error::BadRequest(_))));
-        let error = parse::<Form>(b"{\"flag\":1}", &Method::POST).unwrap_err();
+        let error = parse_form(b"{\"flag\":1}", &Method::POST).unwrap_err();
         assert!(matches!(error, Error::Verb(service::Error::Invalid(_))));
     }
 
     #[test]
     fn unknown_fields_are_ignored() {
-        assert!(parse::<Form>(b"{\"other\":[1]}\n", &Method::POST).is_ok());
+        assert!(parse_form(b"{\"other\":[1]}\n", &Method::POST).is_ok());
     }
 }
