@@ -4,7 +4,9 @@
 mod apps;
 mod auth;
 mod authorization;
+mod cli;
 mod config_vars;
+mod house_rules;
 mod openapi;
 mod organizations;
 mod spaces;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, named_params};
 use super::{StoreError, Tx};
 use crate::model::dyno::Dyno;
 use crate::model::ids::AppId;
+use crate::model::names::DynoName;
 
 /// The dynos of an app, by type and age.
 pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Dyno>, StoreError> {
@@ -14,14 +15,23 @@ pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Dyno>, StoreError
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Makes these the dynos of an app, and no others.
+/// Makes these the dynos of an app, and no others. A wish to replace one goes with it.
 pub fn replace(tx: &Tx<'_>, app: AppId, dynos: &[Dyno]) -> Result<(), StoreError> {
-    tx.prepare_cached("DELETE FROM dynos WHERE app_id = ?1")?.execute([app])?;
+    let gone: Vec<DynoName> = list(tx, app)?
+        .into_iter()
+        .map(|dyno| dyno.name)
+        .filter(|name| !dynos.iter().any(|dyno| dyno.name == *name))
+        .collect();
+    for name in gone {
+        tx.prepare_cached("DELETE FROM dynos WHERE name = ?1")?.execute([name])?;
+    }
     let mut statement = tx.prepare_cached(
         "INSERT INTO dynos (name, app_id, process_type, release_id, size, command, state, ready, restarts, info,
             created_at, updated_at)
          VALUES (:name, :app_id, :process_type, :release_id, :size, :command, :state, :ready, :restarts, :info,
-            :created_at, :updated_at)",
+            :created_at, :updated_at)
+         ON CONFLICT (name) DO UPDATE SET state = excluded.state, ready = excluded.ready,
+            restarts = excluded.restarts, info = excluded.info, updated_at = excluded.updated_at",
     )?;
     for dyno in dynos {
         statement.execute(named_params! {
@@ -40,6 +50,21 @@ pub fn replace(tx: &Tx<'_>, app: AppId, dynos: &[Dyno]) -> Result<(), StoreError
         })?;
     }
     Ok(())
+}
+
+/// Notes that a user wants this dyno replaced by a new one.
+pub fn request_replacement(tx: &Tx<'_>, name: &DynoName) -> Result<(), StoreError> {
+    tx.prepare_cached("INSERT OR IGNORE INTO dyno_replacements (name) VALUES (?1)")?.execute([name])?;
+    Ok(())
+}
+
+/// The dynos of an app that a user wants replaced.
+pub fn list_to_replace(connection: &Connection, app: AppId) -> Result<Vec<DynoName>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name FROM dyno_replacements JOIN dynos USING (name) WHERE dynos.app_id = ?1 ORDER BY name",
+    )?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Dyno> {

@@ -52,6 +52,15 @@ pub fn find_by_slug(connection: &Connection, slug: BuildId) -> Result<Option<Rel
     Ok(statement.query_row([slug], from_row).optional()?)
 }
 
+/// The slugs that releases of live apps refer to.
+pub fn list_slugs_of_live_apps(connection: &Connection) -> Result<Vec<BuildId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT slug FROM releases JOIN apps ON apps.id = releases.app_id WHERE apps.deleted_at IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The version that the next release of an app gets: versions are never reused (reading 6).
 pub fn next_version(connection: &Connection, app: AppId) -> Result<u32, StoreError> {
     let mut statement =

@@ -153,6 +153,11 @@ CREATE TABLE dynos (
 ) STRICT;
 CREATE INDEX dynos_by_app ON dynos (app_id);
 
+-- Dynos that a user asked to be replaced by a new one; a row goes with its dyno.
+CREATE TABLE dyno_replacements (
+    name TEXT NOT NULL PRIMARY KEY REFERENCES dynos (name) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
 -- hash: SHA-256 of the secret, which is 256 random bits.
 CREATE TABLE tokens (
     id BLOB NOT NULL PRIMARY KEY,

@@ -1,0 +1,98 @@
+//! The durable steps of a release and of a deletion, each in one transaction.
+
+use std::sync::Arc;
+
+use super::Context;
+use super::desired::LiveApp;
+use crate::engine::EngineError;
+use crate::failpoint;
+use crate::model::event::Event;
+use crate::model::ids::AppId;
+use crate::model::journal::JournalStep;
+use crate::model::principal::Principal;
+use crate::model::release::{Release, ReleaseState};
+use crate::store::{self, StoreError};
+
+/// Ends the releases that a newer one has overtaken.
+pub(super) async fn overtake(context: &Arc<Context>, live: &LiveApp) -> Result<(), StoreError> {
+    let Some(target) = &live.target else { return Ok(()) };
+    for release in &live.overtaken {
+        let reason = format!("The release v{} was made before this one was up.", target.release.version);
+        let at = context.clock.now();
+        move_on(context, release, ReleaseState::Failed { reason, at }).await?;
+    }
+    Ok(())
+}
+
+/// The target release is being rolled out from now on.
+pub(super) async fn begin(context: &Arc<Context>, live: &LiveApp) -> Result<(), StoreError> {
+    let Some(target) = &live.target else { return Ok(()) };
+    failpoint::reached(JournalStep::ReleaseQueued);
+    move_on(context, &target.release, ReleaseState::Pending { since: context.clock.now() }).await?;
+    failpoint::reached(JournalStep::ReleasePending);
+    Ok(())
+}
+
+/// Every dyno of the target release is up and in rotation.
+pub(super) async fn succeed(context: &Arc<Context>, live: &LiveApp) -> Result<(), StoreError> {
+    let Some(target) = &live.target else { return Ok(()) };
+    failpoint::reached(JournalStep::ReleasePromoted);
+    move_on(context, &target.release, ReleaseState::Succeeded { at: context.clock.now() }).await?;
+    failpoint::reached(JournalStep::ReleaseSucceeded);
+    Ok(())
+}
+
+/// The target release cannot come up.
+pub(super) async fn fail(context: &Arc<Context>, live: &LiveApp, reason: String) -> Result<(), StoreError> {
+    let Some(target) = &live.target else { return Ok(()) };
+    let at = context.clock.now();
+    move_on(context, &target.release, ReleaseState::Failed { reason, at }).await
+}
+
+/// Stores a release's next state with its event.
+async fn move_on(context: &Arc<Context>, release: &Release, state: ReleaseState) -> Result<(), StoreError> {
+    let mut release = release.clone();
+    release.state = state;
+    let (app, id, version) = (release.app_id, release.id, release.version);
+    let event = match &release.state {
+        ReleaseState::Queued => return Ok(()),
+        ReleaseState::Pending { .. } => Event::ReleaseStarted { app, release: id, version },
+        ReleaseState::Succeeded { .. } => Event::ReleaseSucceeded { app, release: id, version },
+        ReleaseState::Failed { reason, .. } => {
+            Event::ReleaseFailed { app, release: id, version, reason: reason.clone() }
+        }
+    };
+    context
+        .store
+        .write(&Principal::daemon(), move |tx| {
+            store::releases::set_state(tx, &release)?;
+            if let ReleaseState::Succeeded { at } = release.state {
+                store::apps::set_released(tx, app, at)?;
+            }
+            tx.record(event)
+        })
+        .await
+}
+
+/// Removes the images of a deleted app that no live app's release needs, and notes that nothing is left.
+pub(super) async fn purge(context: &Arc<Context>, app: AppId) -> Result<(), PurgeError> {
+    failpoint::reached(JournalStep::AppDynosRemoved);
+    let needed = context.store.read(store::releases::list_slugs_of_live_apps).await?;
+    for image in context.engine.list_images().await? {
+        if image.app == app && !needed.contains(&image.build) {
+            context.engine.remove_image(app, image.build).await?;
+        }
+    }
+    failpoint::reached(JournalStep::AppImagesRemoved);
+    context.store.write(&Principal::daemon(), move |tx| store::apps::mark_purged(tx, app)).await?;
+    Ok(())
+}
+
+/// Why a deleted app could not be cleared away.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PurgeError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,85 @@
+//! The dynos as the API shows them, from what a worker knows.
+
+use std::time::Duration;
+
+use super::desired::LiveApp;
+use super::plan::Phase;
+use super::progress::{Progress, Run, Tracked};
+use crate::model::dyno::{CrashCode, Dyno, DynoState};
+use crate::model::names::DynoName;
+use crate::model::time::Timestamp;
+
+/// The rows of an app's dynos; one that did not change keeps its time of change.
+///
+/// A web dyno that has booted for longer than `boot_limit` shows as `probe-failure`.
+pub(super) fn rows(live: &LiveApp, progress: &Progress, now: Timestamp, boot_limit: Duration) -> Vec<Dyno> {
+    let row = |(name, tracked): (&DynoName, &Tracked)| row(live, name, tracked, now, boot_limit);
+    progress.dynos.iter().filter_map(row).collect()
+}
+
+/// `None` for a dyno that does not exist in the engine yet.
+fn row(
+    live: &LiveApp,
+    name: &DynoName,
+    tracked: &Tracked,
+    now: Timestamp,
+    boot_limit: Duration,
+) -> Option<Dyno> {
+    tracked.container.as_ref()?;
+    let before = live.dynos.iter().find(|dyno| dyno.name == *name);
+    let phase = tracked.phase(now);
+    let wanted = live.type_of(&tracked.process_type);
+    let size = before.map(|dyno| dyno.size.clone()).or_else(|| wanted.map(|wanted| wanted.size.clone()))?;
+    let command = before.map(|dyno| dyno.command.clone()).or_else(|| {
+        wanted.map(|wanted| {
+            wanted.formation.command.command().map_or_else(String::new, |c| c.as_str().to_owned())
+        })
+    })?;
+    let mut dyno = Dyno {
+        name: name.clone(),
+        app_id: live.app.id,
+        process_type: tracked.process_type.clone(),
+        release_id: tracked.release,
+        size,
+        command,
+        state: state(tracked, &phase, now, boot_limit),
+        ready: phase == Phase::Ready,
+        restarts: tracked.restarts,
+        info: info(tracked, &phase),
+        created_at: tracked.created_at,
+        updated_at: now,
+    };
+    if let Some(before) = before {
+        dyno.updated_at = before.updated_at;
+        if dyno != *before {
+            dyno.updated_at = now;
+        }
+    }
+    Some(dyno)
+}
+
+fn state(tracked: &Tracked, phase: &Phase, now: Timestamp, boot_limit: Duration) -> DynoState {
+    match phase {
+        Phase::Launching | Phase::Created => DynoState::Pending,
+        Phase::Booting { since } if now.since(*since) >= boot_limit => DynoState::ProbeFailure,
+        Phase::Booting { .. } => DynoState::Waiting,
+        Phase::Ready => DynoState::Running,
+        Phase::Failing => DynoState::ProbeFailure,
+        Phase::Ended { .. } => match &tracked.run {
+            Run::Ended(end) if end.code == CrashCode::DidNotStart => DynoState::StartFailure,
+            Run::None | Run::Up(_) | Run::Ended(_) | Run::Dead => DynoState::AppCrashed,
+        },
+        Phase::Retiring => DynoState::Stopping,
+        Phase::Dead => DynoState::Stopped,
+    }
+}
+
+fn info(tracked: &Tracked, phase: &Phase) -> String {
+    match (&tracked.run, phase) {
+        (Run::Ended(end), Phase::Ended { .. }) => {
+            format!("{} ({}): {}", end.code, end.code.description(), end.text)
+        }
+        (Run::Up(up), Phase::Booting { .. } | Phase::Failing) => up.complaint.clone(),
+        _ => String::new(),
+    }
+}

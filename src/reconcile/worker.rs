@@ -1,0 +1,474 @@
+//! One app's worker: looks, plans, acts, and waits for a reason to look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::desired::{self, Desired, DesiredType, LiveApp};
+use super::journal;
+use super::operations::{self, Done, Launch, LaunchError};
+use super::plan::{Action, FailureCause, Goal, Plan, Rollout, TypeGoal, plan};
+use super::probe::Probe;
+use super::progress::{Activity, End, Progress, Run, SETTLE, Tracked};
+use super::routes::PublishedApp;
+use super::status;
+use crate::engine::{ContainerSpec, EngineError, NetworkName};
+use crate::model::dyno::Dyno;
+use crate::model::event::Event;
+use crate::model::formation::Port;
+use crate::model::ids::AppId;
+use crate::model::names::{DynoName, ProcessType};
+use crate::model::principal::Principal;
+use crate::model::time::Timestamp;
+use crate::store::{self, StoreError};
+use crate::tasks::Activator;
+
+/// Pause after a look that failed, because the engine or the store was not there.
+const RETRY: Duration = Duration::from_secs(1);
+/// Length of the instance part of a dyno's name (`behaviour.md` §6).
+const INSTANCE_LENGTH: usize = 5;
+/// Lines of a dyno's output that go into the reason of a failed release.
+const LAST_LINES: usize = 20;
+
+/// The worker of one app. Dropping it ends what it waits for; containers run on.
+pub(super) struct Worker {
+    id: AppId,
+    context: Arc<Context>,
+    activator: Activator,
+    progress: Progress,
+    operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Told after the first look.
+    looked: Option<oneshot::Sender<()>>,
+}
+
+/// What a worker does after a look.
+enum Next {
+    /// Something was journalled that the plan depends on.
+    LookAgain,
+    Wait(Option<Duration>),
+    /// The app is deleted and nothing of it is left.
+    Finished,
+}
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Purge(#[from] journal::PurgeError),
+}
+
+impl Worker {
+    pub(super) fn new(
+        id: AppId,
+        context: Arc<Context>,
+        activator: Activator,
+        looked: Option<oneshot::Sender<()>>,
+    ) -> Self {
+        Self {
+            id,
+            context,
+            activator,
+            progress: Progress::default(),
+            operations: FuturesUnordered::new(),
+            looked,
+        }
+    }
+
+    /// Works until the app is gone or `stop` is cancelled.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                () = stop.cancelled() => return,
+                next = self.look() => next,
+            };
+            let next = next.unwrap_or_else(|error| {
+                tracing::warn!(app = %self.id, error = &error as &dyn std::error::Error, "the app could not be looked at");
+                Next::Wait(Some(RETRY))
+            });
+            if let Some(looked) = self.looked.take() {
+                let _gone = looked.send(());
+            }
+            match next {
+                Next::LookAgain => {}
+                Next::Finished => return,
+                Next::Wait(limit) => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.wait(limit) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a wake, the end of an operation that matters, or the limit.
+    async fn wait(&mut self, limit: Option<Duration>) {
+        let deadline = limit.map(|limit| tokio::time::Instant::now() + limit);
+        loop {
+            let sleep = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.activator.activated() => return,
+                () = sleep => return,
+                Some(done) = self.operations.next() => {
+                    if self.finish(done) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Next, LookError> {
+        let (id, context) = (self.id, Arc::clone(&self.context));
+        let (sealer, catalogue) = (context.sealer.clone(), context.catalogue.load_full());
+        let desired = context.store.read(move |c| desired::load(c, &sealer, &catalogue, id)).await?;
+        if matches!(desired, Desired::Deleted) {
+            context.routes.publish(id, None);
+        }
+        let containers = context.engine.list(Some(id)).await?;
+        let now = context.clock.now();
+        match desired {
+            Desired::Deleted => {
+                self.progress.observe(&containers, &[], now);
+                self.leave_all(now).await
+            }
+            Desired::Live(live) => {
+                self.progress.observe(&containers, &live.dynos, now);
+                self.act(&live, now).await
+            }
+        }
+    }
+
+    async fn act(&mut self, live: &LiveApp, now: Timestamp) -> Result<Next, LookError> {
+        journal::overtake(&self.context, live).await?;
+        let goal = self.goal(live);
+        let views = self.progress.views(Some(live), now);
+        let plan = plan(&goal, &views, now, self.context.timing.limits);
+        self.publish(live, &plan);
+        let mut again = false;
+        for action in &plan.actions {
+            again |= self.apply(live, action, now).await?;
+        }
+        self.probe_all(live);
+        self.write_status(live, now).await?;
+        if again {
+            return Ok(Next::LookAgain);
+        }
+        Ok(Next::Wait(self.pause(&plan, now)))
+    }
+
+    fn goal(&self, live: &LiveApp) -> Goal {
+        let Some(target) = &live.target else { return Goal { types: Vec::new(), rollout: Rollout::Settled } };
+        let types = target
+            .types
+            .iter()
+            .map(|wanted| TypeGoal {
+                process_type: wanted.formation.process_type.clone(),
+                quantity: usize::from(wanted.formation.quantity.get()),
+                fingerprint: wanted.fingerprint.clone(),
+                hold: self.progress.holds.get(&wanted.formation.process_type).cloned(),
+            })
+            .collect();
+        Goal { types, rollout: target.rollout }
+    }
+
+    fn publish(&mut self, live: &LiveApp, plan: &Plan) {
+        let port = live.type_of(&ProcessType::web()).map_or(Port::DEFAULT, DesiredType::port);
+        let upstreams = plan
+            .rotation
+            .iter()
+            .filter_map(|name| self.progress.dynos.get_mut(name)?.upstream(name, port))
+            .collect();
+        let route = PublishedApp { key: live.app.key(), maintenance: live.app.maintenance, upstreams };
+        self.context.routes.publish(self.id, Some(route));
+    }
+
+    /// Does one action, or begins it. Returns whether to plan anew before anything else.
+    async fn apply(&mut self, live: &LiveApp, action: &Action, now: Timestamp) -> Result<bool, LookError> {
+        match action {
+            Action::BeginRelease => {
+                journal::begin(&self.context, live).await?;
+                self.progress.holds.clear();
+                Ok(true)
+            }
+            Action::SucceedRelease => {
+                journal::succeed(&self.context, live).await?;
+                Ok(true)
+            }
+            Action::FailRelease(cause) => {
+                let reason = self.explain(cause).await;
+                journal::fail(&self.context, live, reason).await?;
+                self.progress.holds.clear();
+                Ok(true)
+            }
+            Action::Launch(process_type) => {
+                self.launch(live, process_type, now);
+                Ok(false)
+            }
+            Action::Start(name) => {
+                self.start(name).await?;
+                Ok(false)
+            }
+            Action::Retire(name) => {
+                self.retire(name);
+                Ok(false)
+            }
+            Action::Remove(name) => {
+                self.remove(name);
+                Ok(false)
+            }
+        }
+    }
+
+    fn launch(&mut self, live: &LiveApp, process_type: &ProcessType, now: Timestamp) {
+        let (Some(target), Some(wanted)) = (&live.target, live.type_of(process_type)) else { return };
+        let dyno = DynoName::new(&deployment(&wanted.fingerprint), &self.context.ids.suffix(INSTANCE_LENGTH));
+        let mut env = wanted.env.clone();
+        env.insert("AKKERIS_DYNO".to_owned(), format!("{process_type}.{dyno}"));
+        let key = live.app.key();
+        let spec = ContainerSpec {
+            app: self.id,
+            aliases: vec![live.app.name.to_string(), key.to_string()],
+            key,
+            space: live.app.space.id,
+            process_type: process_type.clone(),
+            dyno: dyno.clone(),
+            release: target.release.id,
+            image: target.image.clone(),
+            command: wanted.argv.clone(),
+            env,
+            memory_limit: wanted.memory_limit,
+            fingerprint: wanted.fingerprint.clone(),
+            network: NetworkName::new(""),
+        };
+        let tracked =
+            Tracked::launching(process_type.clone(), wanted.fingerprint.clone(), target.release.id, now);
+        self.progress.dynos.insert(dyno, tracked);
+        let launch = Launch { spec, space: live.app.space.id, space_name: live.app.space.name.clone() };
+        self.operations.push(operations::launch(Arc::clone(&self.context), launch).boxed());
+    }
+
+    async fn start(&mut self, name: &DynoName) -> Result<(), LookError> {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return Ok(()) };
+        let Some(id) = tracked.container.clone() else { return Ok(()) };
+        tracked.activity = Activity::Starting;
+        if let Run::Ended(end) = &tracked.run {
+            tracked.restarts = tracked.restarts.saturating_add(1);
+            let event = crash(self.id, name, tracked, end);
+            self.context.store.write(&Principal::daemon(), move |tx| tx.record(event)).await?;
+        }
+        self.operations.push(operations::start(Arc::clone(&self.context), name.clone(), id).boxed());
+        Ok(())
+    }
+
+    fn retire(&mut self, name: &DynoName) {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return };
+        let Some(id) = tracked.container.clone() else { return };
+        tracked.activity = Activity::Leaving;
+        let upstream = match &mut tracked.run {
+            Run::Up(up) => up.upstream.take(),
+            Run::None | Run::Ended(_) | Run::Dead => None,
+        };
+        self.operations
+            .push(operations::retire(Arc::clone(&self.context), name.clone(), id, upstream).boxed());
+    }
+
+    fn remove(&mut self, name: &DynoName) {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return };
+        let Some(id) = tracked.container.clone() else { return };
+        tracked.activity = Activity::Leaving;
+        self.operations.push(operations::remove(Arc::clone(&self.context), name.clone(), id).boxed());
+    }
+
+    /// Tells each web dyno's probe what to ask, and begins the first one of a run.
+    fn probe_all(&mut self, live: &LiveApp) {
+        let Some(wanted) = live.type_of(&ProcessType::web()) else { return };
+        let host = self.context.routes.host(&live.app.key());
+        for (name, tracked) in &mut self.progress.dynos {
+            if tracked.activity != Activity::None || !tracked.process_type.is_web() {
+                continue;
+            }
+            let Run::Up(up) = &mut tracked.run else { continue };
+            let Some(address) = up.address else { continue };
+            let probe = Probe {
+                address: (address, wanted.port().get()).into(),
+                healthcheck: wanted.formation.healthcheck.clone(),
+                host: host.clone(),
+            };
+            let first = up.probe.replace(probe).is_none();
+            if let (true, Some((run, pause, probe))) = (first, tracked.next_probe()) {
+                self.operations.push(operations::probe(name.clone(), run, pause, probe).boxed());
+            }
+        }
+    }
+
+    /// Takes in the end of an operation. Returns whether the app must be looked at.
+    fn finish(&mut self, done: Done) -> bool {
+        let now = self.context.clock.now();
+        match done {
+            Done::Launched { dyno, process_type, result } => {
+                match result {
+                    Ok(()) => {
+                        self.progress.holds.remove(&process_type);
+                        self.set_idle(&dyno);
+                    }
+                    Err(LaunchError::Create(error)) => {
+                        self.progress.dynos.remove(&dyno);
+                        self.progress.hold(&process_type, error.to_string(), !error.is_transient(), now);
+                    }
+                    Err(LaunchError::Start(error)) => self.start_failed(&dyno, &error, now),
+                }
+                true
+            }
+            Done::Started { dyno, result } => {
+                match result {
+                    Ok(()) => self.set_idle(&dyno),
+                    Err(error) => self.start_failed(&dyno, &error, now),
+                }
+                true
+            }
+            Done::Left { dyno, result } => {
+                if let Err(error) = result {
+                    tracing::warn!(app = %self.id, %dyno, %error, "a dyno could not be stopped and removed");
+                }
+                self.set_idle(&dyno);
+                true
+            }
+            Done::Probed { dyno, run, answer } => {
+                let Some(tracked) = self.progress.dynos.get_mut(&dyno) else { return false };
+                let changed = tracked.probed(run, answer);
+                if let Some((next_run, pause, probe)) = tracked.next_probe().filter(|(next, ..)| *next == run)
+                {
+                    self.operations.push(operations::probe(dyno, next_run, pause, probe).boxed());
+                }
+                changed
+            }
+        }
+    }
+
+    fn set_idle(&mut self, dyno: &DynoName) {
+        if let Some(tracked) = self.progress.dynos.get_mut(dyno) {
+            tracked.activity = Activity::None;
+        }
+    }
+
+    fn start_failed(&mut self, dyno: &DynoName, error: &EngineError, now: Timestamp) {
+        if let Some(tracked) = self.progress.dynos.get_mut(dyno) {
+            tracked.activity = Activity::None;
+            if !error.is_transient() {
+                tracked.start_failed(&error.to_string(), now);
+            }
+        }
+    }
+
+    async fn write_status(&mut self, live: &LiveApp, now: Timestamp) -> Result<(), LookError> {
+        let rows = status::rows(live, &self.progress, now, self.context.timing.limits.boot);
+        let same = rows.len() == live.dynos.len() && live.dynos.iter().all(|dyno: &Dyno| rows.contains(dyno));
+        if same {
+            return Ok(());
+        }
+        let id = self.id;
+        self.context
+            .store
+            .write(&Principal::daemon(), move |tx| store::dynos::replace(tx, id, &rows))
+            .await?;
+        Ok(())
+    }
+
+    /// Why a release failed, in words for its owner, with the last lines of the dyno that is to blame.
+    async fn explain(&mut self, cause: &FailureCause) -> String {
+        let (dyno, what) = match cause {
+            FailureCause::Launch { process_type, error } => {
+                return format!("No {process_type} dyno could be made: {error}");
+            }
+            FailureCause::Deadline => {
+                let minutes = self.context.timing.limits.release.as_secs() / 60;
+                return format!("The release was not up within {minutes} minutes.");
+            }
+            FailureCause::Crashes(dyno) => (dyno, "ended again and again"),
+            FailureCause::BootTimeout(dyno) => (dyno, "did not get ready in time"),
+        };
+        let Some(tracked) = self.progress.dynos.get(dyno) else { return format!("The dyno {dyno} {what}.") };
+        let detail = match &tracked.run {
+            Run::Ended(end) => format!("{} {}: {}", end.code, end.code.description(), end.text),
+            Run::Up(up) => format!("H20 App boot timeout: {}", up.complaint),
+            Run::None | Run::Dead => String::new(),
+        };
+        let lines = match &tracked.container {
+            Some(id) => self.context.engine.last_lines(id, LAST_LINES).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let output = if lines.is_empty() {
+            "It wrote no output.".to_owned()
+        } else {
+            format!("Its last output:\n{}", lines.join("\n"))
+        };
+        format!("The dyno {}.{dyno} {what} ({detail}). {output}", tracked.process_type)
+    }
+
+    /// How long to wait: until the plan's next date, and shorter while a dyno settles.
+    fn pause(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
+        let settling = self.progress.dynos.values().filter_map(|tracked| match &tracked.run {
+            Run::Up(up) if !tracked.process_type.is_web() => {
+                let settled = up.started_at.plus(SETTLE);
+                (settled > now).then(|| settled.since(now))
+            }
+            Run::Up(_) | Run::None | Run::Ended(_) | Run::Dead => None,
+        });
+        settling.chain(plan.wake_at.map(|at| at.since(now))).min()
+    }
+
+    /// Takes away everything of a deleted app.
+    async fn leave_all(&mut self, now: Timestamp) -> Result<Next, LookError> {
+        let goal = Goal { types: Vec::new(), rollout: Rollout::Settled };
+        let views = self.progress.views(None, now);
+        for action in plan(&goal, &views, now, self.context.timing.limits).actions {
+            match action {
+                Action::Retire(name) => self.retire(&name),
+                Action::Remove(name) => self.remove(&name),
+                Action::BeginRelease
+                | Action::Launch(_)
+                | Action::Start(_)
+                | Action::SucceedRelease
+                | Action::FailRelease(_) => {}
+            }
+        }
+        if !self.progress.dynos.is_empty() {
+            return Ok(Next::Wait(None));
+        }
+        journal::purge(&self.context, self.id).await?;
+        Ok(Next::Finished)
+    }
+}
+
+/// The first part of a dyno's name, the same for all dynos of one deployment: ten digits.
+fn deployment(fingerprint: &str) -> String {
+    let hex: String = fingerprint.chars().take(15).collect();
+    let number = u64::from_str_radix(&hex, 16).unwrap_or(0) % 10_000_000_000;
+    format!("{number:010}")
+}
+
+fn crash(app: AppId, name: &DynoName, tracked: &Tracked, end: &End) -> Event {
+    Event::DynoCrashed {
+        app,
+        process_type: tracked.process_type.clone(),
+        dyno: name.clone(),
+        code: end.code,
+        restarts: tracked.restarts,
+    }
+}
