@@ -372,7 +372,7 @@ async fn the_dialect_decides_the_name_by_header_client_or_setting() {
     let simple = client.get("/apps?simple=true").await.json(200);
     assert_eq!(simple[0]["name"], "events-perf-dev-us");
     drop(daemon);
-    let daemon = TestDaemon::with(|settings| settings.dialect = akkerisd::api::Dialect::Reference).await;
+    let daemon = TestDaemon::with(|settings| settings.dialect = akkerisd::config::Dialect::Reference).await;
     assert_eq!(create(&daemon.admin(), "one", "default").await["name"], "one-default");
 }
 

@@ -99,8 +99,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Error> {
         let method = request.method().clone();
-        // Base64 takes four bytes for three; the rest of the document is small.
-        let limit = (state.settings.max_upload / 3).saturating_mul(4).saturating_add(SMALL_BODY);
+        let limit = state.settings.max_upload;
         let small = declared_length(request.headers()).is_some_and(|length| length <= SMALL_BODY);
         let permit = if small { None } else { Some(take_turn(state).await?) };
         let bytes = read_body(request, limit, LARGE_BODY_DEADLINE).await?;

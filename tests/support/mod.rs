@@ -1,10 +1,12 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
-use std::sync::Arc;
-use std::time::Duration;
+pub(crate) mod wait;
 
-use akkerisd::api::{self, ApiParts, ApiSettings, ApiState, Dialect};
+use std::sync::Arc;
+
+use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::clock::Clock;
+use akkerisd::config::Dialect;
 use akkerisd::ids::Ids;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
@@ -43,22 +45,6 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-}
-
-/// Waits until `condition` gives a value; ends the test when it does not in time.
-pub(crate) async fn wait_until<T, F: AsyncFnMut() -> Option<T>>(
-    what: &str,
-    limit: Duration,
-    mut condition: F,
-) -> T {
-    let started = std::time::Instant::now();
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 impl TestDaemon {
@@ -208,9 +194,8 @@ impl Answer {
 /// be null.
 #[track_caller]
 pub(crate) fn assert_shape(documented: &Value, answered: &Value, nullable: &[&str]) {
-    if let Some(difference) = difference(documented, answered, nullable, "$") {
-        panic!("{difference}\nin {answered}");
-    }
+    let difference = difference(documented, answered, nullable, "$");
+    assert!(difference.is_none(), "{difference:?}\nin {answered}");
 }
 
 fn difference(documented: &Value, answered: &Value, nullable: &[&str], at: &str) -> Option<String> {
