@@ -125,6 +125,8 @@ async fn create_app_as_documented() {
     assert_eq!(app["maintenance"], false);
     assert_eq!(app["web_url"], "https://events-perf-dev-us.localhost/");
     assert_eq!(app["archived_at"], app["created_at"]);
+    let created_at = app["created_at"].as_str().unwrap();
+    assert!(created_at.len() == 24 && created_at.ends_with('Z'), "{created_at} has no milliseconds");
     assert_eq!((&app["released_at"], &app["image"]), (&Value::Null, &json!("")));
     assert_eq!(app["organization"]["name"], "akkeris");
     assert_eq!(app["region"]["name"], "us-seattle");

@@ -1,26 +1,23 @@
-//! What handlers take from a request: its app, its path, query and body.
+//! Bodies.
 //!
-//! Invariants: a body is JSON whatever its content type says (reading 2); no body is read past its limit or
+//! Invariants: a body is JSON whatever its content type says (reading 2); none is read past its limit or
 //! waited for past its deadline.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
-use uuid::Uuid;
 
-use super::{ApiState, Error};
+use super::bad;
+use crate::api::{ApiState, Error};
 use crate::model::RuleError;
-use crate::model::app::App;
 use crate::model::rule::shown;
 use crate::service;
 
@@ -35,44 +32,19 @@ const DRAINED: u64 = 1024 * 1024 * 1024;
 
 /// A JSON object of at most 1 MiB as the body, and any 200 answer.
 #[derive(Debug)]
-pub(super) struct Json<T>(pub(super) T);
+pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
 /// A JSON array of at most 1 MiB as the body.
 #[derive(Debug)]
-pub(super) struct JsonArray<T>(pub(super) Vec<T>);
+pub(in crate::api) struct JsonArray<T>(pub(in crate::api) Vec<T>);
 
 /// A JSON object that may hold an uploaded source. Keep the permit until the memory is given back.
 #[derive(Debug)]
-pub(super) struct LargeJson<T> {
-    pub(super) value: T,
+pub(in crate::api) struct LargeJson<T> {
+    pub(in crate::api) value: T,
     /// One of two turns; `None` when the body was small.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(in crate::api) permit: Option<OwnedSemaphorePermit>,
 }
-
-/// The live app that `{app}` names: by id, key, or a short name that only one app has (reading 3).
-#[derive(Debug)]
-pub(super) struct AppPath(pub(super) App);
-
-/// The parameters of the path, by name.
-#[derive(Debug)]
-pub(super) struct Path<T>(pub(super) T);
-
-/// The query; one that does not fit is as good as none (`behaviour.md` §1.1).
-#[derive(Debug)]
-pub(super) struct Query<T>(pub(super) T);
-
-/// Start of a link to this API, without a trailing slash.
-#[derive(Debug)]
-pub(super) struct BaseUrl(pub(super) String);
-
-/// An id in a path. What is no UUID is invalid rather than unknown (`behaviour.md` §2).
-pub(super) fn parse_id<T: FromStr>(noun: &str, text: &str) -> Result<T, RuleError> {
-    text.parse().map_err(|_| {
-        RuleError::new(format!("The {noun} \"{}\" is not a UUID, for example {}.", shown(text), Uuid::nil()))
-    })
-}
-
-// === Bodies ===
 
 impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     type Rejection = Error;
@@ -131,8 +103,13 @@ async fn take_turn(state: &ApiState) -> Result<OwnedSemaphorePermit, Error> {
 
 async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
     let (parts, body) = request.into_parts();
+    let declared = declared_length(&parts.headers);
     let read = collect(&parts.headers, body, limit);
-    tokio::time::timeout(deadline, read).await.map_err(|_| Error::TooSlow { seconds: deadline.as_secs() })?
+    match tokio::time::timeout(deadline, read).await {
+        Ok(result) => result,
+        Err(_) if declared.is_some_and(|length| length > limit) => Err(Error::TooLarge { limit }),
+        Err(_) => Err(Error::TooSlow { seconds: deadline.as_secs() }),
+    }
 }
 
 async fn collect(headers: &HeaderMap, mut body: Body, limit: u64) -> Result<Vec<u8>, Error> {
@@ -211,10 +188,6 @@ fn refusal(path: &str, error: &serde_json::Error, method: &Method) -> Error {
     if method == Method::PATCH { bad(message) } else { RuleError::new(message).into() }
 }
 
-fn bad(message: String) -> Error {
-    service::Error::BadRequest(message).into()
-}
-
 /// The parser's text without the offending value, which may be long or a secret: it stands in quotes or
 /// backquotes behind its kind (`invalid type: string "x", expected …`).
 fn shown_error(error: &serde_json::Error) -> String {
@@ -226,61 +199,18 @@ fn shown_error(error: &serde_json::Error) -> String {
     }
 }
 
-// === Paths, queries and hosts ===
-
-impl FromRequestParts<ApiState> for AppPath {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Error> {
-        let params =
-            RawPathParams::from_request_parts(parts, state).await.map_err(|error| bad(error.body_text()))?;
-        let named = params.iter().find(|(name, _)| *name == "app").map(|(_, value)| value.to_owned());
-        let text = named.ok_or_else(|| service::Error::internal("the route has no parameter {app}"))?;
-        let app = state.store.read(move |connection| service::apps::resolve(connection, &text)).await?;
-        Ok(Self(app))
-    }
-}
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Error;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        let path = axum::extract::Path::from_request_parts(parts, state).await;
-        path.map(|axum::extract::Path(value)| Self(value)).map_err(|error| bad(error.body_text()))
-    }
-}
-
-impl<T: DeserializeOwned + Default, S: Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        Ok(Self(query.map(|axum::extract::Query(value)| value).unwrap_or_default()))
-    }
-}
-
-impl FromRequestParts<ApiState> for BaseUrl {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
-        if let Some(url) = &state.settings.public_url {
-            return Ok(Self(url.trim_end_matches('/').to_owned()));
-        }
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let host = parts.uri.authority().map(http::uri::Authority::as_str).or_else(|| header("host"));
-        let host = host.filter(|host| is_host(host)).unwrap_or("localhost");
-        let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-        Ok(Self(format!("{scheme}://{host}")))
-    }
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
-}
-
 #[cfg(test)]
 mod tests {
+    use arc_swap::ArcSwap;
+
     use super::*;
+    use crate::api::{ApiParts, ApiSettings};
+    use crate::clock::Clock;
+    use crate::config::Dialect;
+    use crate::ids::Ids;
+    use crate::model::catalogue::Catalogue;
+    use crate::seal::Sealer;
+    use crate::store::Store;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -321,5 +251,61 @@ mod tests {
     #[test]
     fn unknown_fields_are_ignored() {
         assert!(parse_form(b"{\"other\":[1]}\n", &Method::POST).is_ok());
+    }
+
+    fn state(dir: &tempfile::TempDir) -> ApiState {
+        let clock = Clock::system();
+        let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
+        ApiState::new(ApiParts {
+            store: Store::open(&dir.path().join("db"), clock.clone()).unwrap(),
+            sealer: Sealer::from_key(&[1; 32]),
+            clock,
+            ids: Ids::counter(),
+            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            settings: ApiSettings {
+                public_url: None,
+                apps_domain: "localhost".to_owned(),
+                https_port: 443,
+                dialect: Dialect::Document,
+                max_upload: 2 * SMALL_BODY,
+                sources: dir.path().to_owned(),
+            },
+        })
+    }
+
+    /// A request that does not say how long its body is.
+    fn chunked(body: String) -> Request {
+        let chunks = [Ok::<_, std::io::Error>(body)];
+        Request::new(Body::from_stream(futures_util::stream::iter(chunks)))
+    }
+
+    async fn large(request: Request, state: &ApiState) -> Result<LargeJson<serde_json::Value>, Error> {
+        LargeJson::from_request(request, state).await
+    }
+
+    #[tokio::test]
+    async fn two_large_bodies_are_in_memory_at_once_and_a_third_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let first = large(chunked("{}".to_owned()), &state).await.unwrap();
+        let second = large(chunked("{}".to_owned()), &state).await.unwrap();
+        assert!(first.permit.is_some() && second.permit.is_some());
+        let mut third = Box::pin(large(chunked("{}".to_owned()), &state));
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut third).await.is_err());
+        let mut small = Request::new(Body::from("{}"));
+        small.headers_mut().insert(header::CONTENT_LENGTH, 2.into());
+        assert!(large(small, &state).await.unwrap().permit.is_none());
+        drop(first);
+        assert!(third.await.unwrap().value.is_object());
+    }
+
+    #[tokio::test]
+    async fn a_large_body_has_a_limit_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let of = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        let limit = usize::try_from(state.settings.max_upload).unwrap();
+        assert!(large(chunked(of(limit - 10)), &state).await.is_ok());
+        assert!(matches!(large(chunked(of(limit)), &state).await, Err(Error::TooLarge { .. })));
     }
 }
