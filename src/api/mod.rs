@@ -23,11 +23,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-pub use self::dialect::Dialect;
 pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
 use crate::clock::Clock;
+use crate::config::Dialect;
 use crate::ids::Ids;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -67,7 +67,7 @@ pub struct ApiSettings {
     pub https_port: u16,
     /// The dialect of a request that chooses none.
     pub dialect: Dialect,
-    /// Largest source that may come within a request, in bytes, before its base64 form.
+    /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
     /// The folder that takes uploaded sources, one file a build.
     pub sources: PathBuf,
