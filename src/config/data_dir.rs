@@ -41,4 +41,19 @@ impl Config {
     pub fn ca_certificate_path(&self) -> PathBuf {
         self.ca_dir().join("ca.crt")
     }
+
+    /// Archives that came with a build's request, one file a build.
+    pub fn sources_dir(&self) -> PathBuf {
+        self.data_dir.join("sources")
+    }
+
+    /// The logs of builds, one file a build.
+    pub fn build_logs_dir(&self) -> PathBuf {
+        self.data_dir.join("build-logs")
+    }
+
+    /// What builds need while they run; emptied at each start.
+    pub fn build_work_dir(&self) -> PathBuf {
+        self.data_dir.join("build-work")
+    }
 }
