@@ -42,17 +42,17 @@ impl Config {
         self.ca_dir().join("ca.crt")
     }
 
-    /// Archives that came with a build's request, one file a build.
+    /// Sources that were handed over and wait for their build.
     pub fn sources_dir(&self) -> PathBuf {
         self.data_dir.join("sources")
     }
 
-    /// The logs of builds, one file a build.
+    /// The logs of builds.
     pub fn build_logs_dir(&self) -> PathBuf {
         self.data_dir.join("build-logs")
     }
 
-    /// What builds need while they run; emptied at each start.
+    /// Where sources are unpacked while they are built; nothing in it outlives a build.
     pub fn build_work_dir(&self) -> PathBuf {
         self.data_dir.join("build-work")
     }
