@@ -1,5 +1,6 @@
 //! Your own Akkeris on one machine.
 
+pub mod builds;
 pub mod clock;
 pub mod durable_file;
 pub mod edge;

@@ -1,0 +1,8 @@
+//! Builds: from a source to an image, one journalled step after another.
+//!
+//! Invariant: what a user sent is read, checked and copied, never extracted to disk and never run here;
+//! only the engine runs it.
+
+mod data_uri;
+pub mod log;
+pub mod source;
