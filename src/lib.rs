@@ -8,6 +8,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod ids;
 pub mod model;
+pub mod outbound;
 pub mod reconcile;
 pub mod seal;
 pub mod service;

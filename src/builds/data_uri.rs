@@ -142,7 +142,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_content_comes_back_whatever_the_form(
-            content in proptest::collection::vec(any::<u8>(), 0..200_000),
+            content in proptest::collection::vec(any::<u8>(), 0..4_000),
             every in 3_usize..80,
         ) {
             let padded = PADDED.encode(&content);
@@ -158,6 +158,12 @@ mod tests {
             drop(decoded(&text));
             drop(decoded(&bytes));
         }
+    }
+
+    #[test]
+    fn a_content_of_many_chunks_comes_back() {
+        let content: Vec<u8> = (0..=250).cycle().take(CHUNK * 3 + 1).collect();
+        assert_eq!(decoded(&format!("base64,{}", PADDED.encode(&content))).unwrap(), content);
     }
 
     #[test]
