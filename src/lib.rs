@@ -1,7 +1,11 @@
 //! Your own Akkeris on one machine.
 
+pub mod api;
 pub mod builds;
+pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod durable_file;
 pub mod edge;
 pub mod engine;

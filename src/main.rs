@@ -1,1 +1,7 @@
-fn main() {}
+//! The `akkerisd` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    akkerisd::cli::main(std::env::args_os())
+}

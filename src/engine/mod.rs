@@ -133,8 +133,6 @@ pub enum ContainerState {
 pub struct BuildSpec {
     pub app: AppId,
     pub build: BuildId,
-    /// `repository:tag` that the image gets.
-    pub tag: String,
     /// An uncompressed tar on disk with the Dockerfile at its root.
     pub context: PathBuf,
     /// Name of the Dockerfile inside the context.
@@ -145,10 +143,7 @@ pub struct BuildSpec {
 
 impl std::fmt::Debug for BuildSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BuildSpec")
-            .field("build", &self.build)
-            .field("tag", &self.tag)
-            .finish_non_exhaustive()
+        f.debug_struct("BuildSpec").field("build", &self.build).finish_non_exhaustive()
     }
 }
 
@@ -209,6 +204,12 @@ impl EngineError {
             Self::Refused(_) | Self::NoImage { .. } | Self::BuildFailed(_) => false,
         }
     }
+
+    /// Gives a refusal the meaning that it has in the caller's place; any other error stays.
+    #[must_use]
+    pub fn meaning(self, of_refusal: impl FnOnce(String) -> Self) -> Self {
+        if let Self::Refused(reason) = self { of_refusal(reason) } else { self }
+    }
 }
 
 /// An engine that runs containers. Every call is bounded in time by the driver, except builds and pulls,
@@ -235,14 +236,6 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
     /// Builds an image. Its output goes to `log`, a line at a time, waiting when it is full. Dropping the
     /// future ends the build.
     async fn build(&self, spec: &BuildSpec, log: &mpsc::Sender<String>) -> Result<ImageId, EngineError>;
-
-    /// Reads one file of an image, at most `limit` bytes; `None` when there is no such file.
-    async fn read_image_file(
-        &self,
-        image: &ImageId,
-        path: &str,
-        limit: usize,
-    ) -> Result<Option<Vec<u8>>, EngineError>;
 
     /// The images that this installation made or adopted.
     async fn list_images(&self) -> Result<Vec<ObservedImage>, EngineError>;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
-
 use super::plan::Rollout;
 use crate::model::app::App;
 use crate::model::build::{BuildState, ImageId};
@@ -15,7 +13,7 @@ use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
 use crate::model::release::{Release, ReleaseState};
 use crate::seal::Sealer;
-use crate::store::{self, StoreError};
+use crate::store::{self, Connection, StoreError};
 
 /// What the store says about an app.
 #[derive(Debug, Clone)]

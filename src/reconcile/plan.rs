@@ -374,3 +374,222 @@ fn leave(view: &DynoView) -> Option<Action> {
         Phase::Created | Phase::Ended { .. } | Phase::Dead => Some(Action::Remove(view.name.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::ids::deterministic;
+
+    const LIMITS: Limits = Limits { boot: Duration::from_mins(1), release: Duration::from_mins(10) };
+
+    fn release() -> ReleaseId {
+        ReleaseId::new(deterministic("release"))
+    }
+
+    fn dyno(number: usize, process_type: &str, fingerprint: &str, phase: Phase) -> DynoView {
+        DynoView {
+            name: DynoName::new(fingerprint, &number.to_string()),
+            process_type: ProcessType::parse(process_type).unwrap(),
+            fingerprint: fingerprint.to_owned(),
+            release: release(),
+            created_at: Timestamp::from_millis(i64::try_from(number).unwrap()),
+            phase,
+            replace: false,
+            rejected: false,
+        }
+    }
+
+    fn goal(types: &[(&str, usize, &str)], rollout: Rollout) -> Goal {
+        let types = types
+            .iter()
+            .map(|(process_type, quantity, fingerprint)| TypeGoal {
+                process_type: ProcessType::parse(process_type).unwrap(),
+                quantity: *quantity,
+                fingerprint: (*fingerprint).to_owned(),
+                hold: None,
+            })
+            .collect();
+        Goal { types, rollout }
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn pending() -> Rollout {
+        Rollout::Pending { since: at(0) }
+    }
+
+    #[test]
+    fn a_release_is_journalled_before_anything_is_done_for_it() {
+        let plan = plan(&goal(&[("web", 1, "b")], Rollout::Queued), &[], at(0), LIMITS);
+        assert_eq!(plan.actions, [Action::BeginRelease]);
+    }
+
+    #[test]
+    fn old_dynos_stay_in_rotation_until_every_new_one_is_ready() {
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let booting = dyno(2, "web", "b", Phase::Booting { since: at(0) });
+        let ready = dyno(3, "web", "b", Phase::Ready);
+        let goal = goal(&[("web", 2, "b")], pending());
+        let half = plan(&goal, &[old.clone(), booting, ready.clone()], at(1), LIMITS);
+        assert_eq!(half.rotation, std::slice::from_ref(&old.name));
+        assert_eq!(half.actions, []);
+        let second = dyno(2, "web", "b", Phase::Ready);
+        let whole = plan(&goal, &[old.clone(), second.clone(), ready.clone()], at(2), LIMITS);
+        assert_eq!(whole.rotation, [second.name, ready.name]);
+        assert_eq!(whole.actions, [Action::Retire(old.name), Action::SucceedRelease]);
+    }
+
+    #[test]
+    fn a_release_replaces_web_only_when_its_workers_are_up_too() {
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let new = dyno(2, "web", "b", Phase::Ready);
+        let worker = dyno(3, "worker", "b", Phase::Booting { since: at(0) });
+        let goal = goal(&[("web", 1, "b"), ("worker", 1, "b")], pending());
+        let plan = plan(&goal, &[old.clone(), new, worker], at(1), LIMITS);
+        assert_eq!((plan.rotation, plan.actions), (vec![old.name], vec![]));
+    }
+
+    #[test]
+    fn a_release_fails_when_its_dyno_crashes_again_and_again_or_never_gets_ready() {
+        let goal = goal(&[("web", 1, "b")], pending());
+        let crashing = dyno(2, "web", "b", Phase::Ended { streak: 3, retry_at: at(9) });
+        assert_eq!(
+            plan(&goal, std::slice::from_ref(&crashing), at(1), LIMITS).actions,
+            [Action::FailRelease(FailureCause::Crashes(crashing.name))]
+        );
+        let booting = dyno(2, "web", "b", Phase::Booting { since: at(0) });
+        assert_eq!(
+            plan(&goal, std::slice::from_ref(&booting), at(60_000), LIMITS).actions,
+            [Action::FailRelease(FailureCause::BootTimeout(booting.name))]
+        );
+    }
+
+    #[test]
+    fn a_crashed_dyno_waits_for_its_date_and_is_then_started_never_removed() {
+        let goal = goal(&[("web", 1, "a")], Rollout::Settled);
+        let ended = dyno(1, "web", "a", Phase::Ended { streak: 5, retry_at: at(10) });
+        let early = plan(&goal, std::slice::from_ref(&ended), at(9), LIMITS);
+        assert_eq!((early.actions, early.wake_at), (vec![], Some(at(10))));
+        let due = plan(&goal, std::slice::from_ref(&ended), at(10), LIMITS);
+        assert_eq!(due.actions, [Action::Start(ended.name)]);
+    }
+
+    #[test]
+    fn a_dyno_of_a_failed_release_goes_at_once() {
+        let mut rejected = dyno(2, "web", "b", Phase::Ready);
+        rejected.rejected = true;
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let goal = goal(&[("web", 1, "a")], Rollout::Settled);
+        let plan = plan(&goal, &[old.clone(), rejected.clone()], at(1), LIMITS);
+        assert_eq!((plan.rotation, plan.actions), (vec![old.name], vec![Action::Retire(rejected.name)]));
+    }
+
+    #[test]
+    fn an_app_scaled_to_zero_is_released_at_once() {
+        assert_eq!(plan(&goal(&[], pending()), &[], at(1), LIMITS).actions, [Action::SucceedRelease]);
+    }
+
+    fn any_phase() -> impl Strategy<Value = Phase> {
+        prop_oneof![
+            4 => Just(Phase::Ready),
+            1 => Just(Phase::Created),
+            1 => Just(Phase::Booting { since: at(0) }),
+            1 => Just(Phase::Failing),
+            1 => Just(Phase::Ended { streak: 1, retry_at: at(0) }),
+            1 => Just(Phase::Dead),
+        ]
+    }
+
+    fn any_dynos() -> impl Strategy<Value = Vec<DynoView>> {
+        let any = (prop_oneof!["web", "worker", "clock"], prop_oneof!["a", "b"], any_phase(), any::<bool>());
+        prop::collection::vec(any, 0..10).prop_map(|dynos| {
+            dynos
+                .into_iter()
+                .enumerate()
+                .map(|(number, (process_type, fingerprint, phase, replace))| DynoView {
+                    replace: replace && number % 4 == 0,
+                    ..dyno(number, &process_type, &fingerprint, phase)
+                })
+                .collect()
+        })
+    }
+
+    /// Carries a plan out as the engine would, every new process being ready a moment later.
+    fn carry_out(goal: &mut Goal, views: &mut Vec<DynoView>, plan: &Plan, next: &mut usize) {
+        for view in
+            views.iter_mut().filter(|view| matches!(view.phase, Phase::Booting { .. } | Phase::Failing))
+        {
+            view.phase = Phase::Ready;
+        }
+        for action in &plan.actions {
+            match action {
+                Action::BeginRelease => goal.rollout = pending(),
+                Action::SucceedRelease => goal.rollout = Rollout::Settled,
+                Action::FailRelease(cause) => panic!("nothing fails here, but {cause:?} was planned"),
+                Action::Launch(process_type) => {
+                    let fingerprint = goal
+                        .types
+                        .iter()
+                        .find(|t| t.process_type == *process_type)
+                        .unwrap()
+                        .fingerprint
+                        .clone();
+                    *next += 1;
+                    views.push(dyno(
+                        *next,
+                        process_type.as_str(),
+                        &fingerprint,
+                        Phase::Booting { since: at(1) },
+                    ));
+                }
+                Action::Start(name) => {
+                    views.iter_mut().find(|v| v.name == *name).unwrap().phase =
+                        Phase::Booting { since: at(1) };
+                }
+                Action::Retire(name) | Action::Remove(name) => views.retain(|view| view.name != *name),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plans_converge_without_ever_serving_with_less_than_before(
+            mut views in any_dynos(),
+            web in 0_usize..4,
+            worker in 0_usize..3,
+            queued in any::<bool>(),
+        ) {
+            let rollout = if queued { Rollout::Queued } else { Rollout::Settled };
+            let mut types = vec![("web", web, "b"), ("worker", worker, "b")];
+            types.retain(|(_, quantity, _)| *quantity > 0);
+            let mut goal = goal(&types, rollout);
+            let serving = plan(&goal, &views, at(1), LIMITS).rotation.len();
+            let floor = serving.min(web);
+            let mut next = 100;
+            let mut settled = false;
+            for _ in 0..30 {
+                let plan = plan(&goal, &views, at(1), LIMITS);
+                prop_assert!(plan.rotation.len() >= floor, "{} of {floor} serve in {views:?}", plan.rotation.len());
+                for name in &plan.rotation {
+                    let leaves = plan.actions.contains(&Action::Retire(name.clone()));
+                    prop_assert!(!leaves, "{name} is taken out while it serves");
+                }
+                settled = plan.actions.is_empty() && views.iter().all(|view| view.phase == Phase::Ready);
+                if settled {
+                    break;
+                }
+                carry_out(&mut goal, &mut views, &plan, &mut next);
+            }
+            prop_assert!(settled, "no end in sight: {goal:?} {views:?}");
+            for (process_type, quantity) in [("web", web), ("worker", worker), ("clock", 0)] {
+                let running = views.iter().filter(|v| v.process_type.as_str() == process_type).count();
+                prop_assert_eq!(running, quantity);
+            }
+            prop_assert!(views.iter().all(|view| view.fingerprint == "b" && !view.replace));
+        }
+    }
+}

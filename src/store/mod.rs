@@ -25,9 +25,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+pub use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use tokio::sync::broadcast;
 
+/// What the nouns' functions read from: a read-only connection or a [`Tx`].
 pub use self::error::StoreError;
 pub use self::readers::ReadStore;
 pub use self::writer::Tx;

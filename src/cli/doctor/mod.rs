@@ -1,0 +1,69 @@
+//! `akkerisd doctor`: one line a check, with what to do about what is wrong.
+//!
+//! Invariant: it changes nothing, so it can run beside the daemon at any time.
+
+mod engine;
+mod files;
+mod network;
+
+use std::io::Write;
+
+use anyhow::anyhow;
+
+use super::failure::Failure;
+use super::progress::Progress;
+use crate::config::Config;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finding {
+    /// All is well; what was seen.
+    Fine(String),
+    /// The daemon works, but not all of it.
+    Doubtful(String),
+    /// The daemon does not work; the text says what to do.
+    Broken(String),
+}
+
+type Check = (&'static str, fn(&Config) -> Finding);
+
+const CHECKS: &[Check] = &[
+    ("data dir", files::data_dir),
+    ("disk space", files::disk_space),
+    ("database", files::database),
+    ("certificate authority", files::certificate_authority),
+    ("catalogue", files::catalogue),
+    ("Docker Engine", engine::docker),
+    ("API listener", network::api_listener),
+    ("HTTP listener", network::http_listener),
+    ("HTTPS listener", network::https_listener),
+    ("apps domain", network::apps_domain),
+];
+
+/// Prints every check; fails when one found something broken. The configuration was checked by loading it.
+pub(super) fn run(config: &Config, output: &mut dyn Write) -> Result<(), Failure> {
+    let progress = Progress::new();
+    let mut broken = 0;
+    print("configuration", &Finding::Fine("valid".to_owned()), output)?;
+    for (name, check) in CHECKS {
+        progress.show(name);
+        let finding = check(config);
+        progress.clear();
+        print(name, &finding, output)?;
+        broken += usize::from(matches!(finding, Finding::Broken(_)));
+    }
+    if broken == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Io(anyhow!("{broken} of {} checks failed", CHECKS.len() + 1)))
+    }
+}
+
+fn print(name: &str, finding: &Finding, output: &mut dyn Write) -> std::io::Result<()> {
+    let (mark, text) = match finding {
+        Finding::Fine(text) => ("ok", text),
+        Finding::Doubtful(text) => ("warn", text),
+        Finding::Broken(text) => ("fail", text),
+    };
+    writeln!(output, "{mark:<4}  {name:<21}  {text}")
+}

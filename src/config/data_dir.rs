@@ -1,0 +1,44 @@
+//! What lies where in the data dir.
+
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+
+use super::Config;
+
+/// Only the daemon's own user may look inside.
+pub const DATA_DIR_MODE: u32 = 0o700;
+
+impl Config {
+    /// Makes the data dir where there is none, and closes it to other users.
+    pub fn prepare_data_dir(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(DATA_DIR_MODE).create(&self.data_dir)?;
+        std::fs::set_permissions(&self.data_dir, Permissions::from_mode(DATA_DIR_MODE))
+    }
+
+    /// The database.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("akkerisd.db")
+    }
+
+    /// The key that seals values in the database.
+    pub fn seal_key_path(&self) -> PathBuf {
+        self.data_dir.join("seal.key")
+    }
+
+    /// The admin token that the first start made.
+    pub fn admin_token_path(&self) -> PathBuf {
+        self.data_dir.join("admin-token")
+    }
+
+    /// The folder of the local certificate authority.
+    pub fn ca_dir(&self) -> PathBuf {
+        self.data_dir.join("ca")
+    }
+
+    /// The certificate of the local certificate authority, for clients to trust.
+    pub fn ca_certificate_path(&self) -> PathBuf {
+        self.ca_dir().join("ca.crt")
+    }
+}

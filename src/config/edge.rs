@@ -1,0 +1,130 @@
+//! `[edge]`: the reverse proxy that brings the web to the apps.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::layers::Layers;
+use super::setting::{Form, Setting};
+use super::units;
+
+/// Settings of the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeConfig {
+    /// Plain HTTP, which redirects to HTTPS. Default `0.0.0.0:80`.
+    pub http_addr: SocketAddr,
+    /// HTTPS. Default `0.0.0.0:443`.
+    pub https_addr: SocketAddr,
+    /// Apps answer on `<app key>.<apps domain>`; lower case. Default `localhost`.
+    pub apps_domain: String,
+    /// Plain HTTP is served rather than redirected; only with a loopback `http_addr`. Default `false`.
+    pub no_redirect: bool,
+    /// Threads that serve, each with its own runtime; `None` is one a core. Default: unset (0).
+    pub workers: Option<usize>,
+    /// Open connections of clients over all threads; more wait to be accepted. Default 10,000.
+    pub max_connections: usize,
+    /// How long an app may take to the first byte of its answer. Default 60 s.
+    pub first_byte_timeout: Duration,
+}
+
+pub(super) const HTTP_ADDR: Setting = Setting {
+    key: "edge.http_addr",
+    variable: "AKKERISD_HTTP_ADDR",
+    flag: Some("--http-addr"),
+    form: Form::Text,
+    default: "0.0.0.0:80",
+    expected: "an IP address and a port, like 0.0.0.0:80 or [::]:80",
+};
+pub(super) const HTTPS_ADDR: Setting = Setting {
+    key: "edge.https_addr",
+    variable: "AKKERISD_HTTPS_ADDR",
+    flag: Some("--https-addr"),
+    form: Form::Text,
+    default: "0.0.0.0:443",
+    expected: "an IP address and a port, like 0.0.0.0:443 or [::]:443",
+};
+const APPS_DOMAIN: Setting = Setting {
+    key: "edge.apps_domain",
+    variable: "AKKERISD_APPS_DOMAIN",
+    flag: Some("--apps-domain"),
+    form: Form::Text,
+    default: "localhost",
+    expected: "a domain like apps.example.com, without scheme, port or dot at its end",
+};
+const NO_REDIRECT: Setting = Setting {
+    key: "edge.no_redirect",
+    variable: "AKKERISD_NO_REDIRECT",
+    flag: Some("--no-redirect"),
+    form: Form::Switch,
+    default: "false",
+    expected: "true or false; true only with edge.http_addr on loopback (127.0.0.1 or [::1])",
+};
+const WORKERS: Setting = Setting {
+    key: "edge.workers",
+    variable: "AKKERISD_EDGE_WORKERS",
+    flag: None,
+    form: Form::Number,
+    default: "0",
+    expected: "a number of threads from 1 to 256, or 0 for one a core",
+};
+const MAX_CONNECTIONS: Setting = Setting {
+    key: "edge.max_connections",
+    variable: "AKKERISD_EDGE_MAX_CONNECTIONS",
+    flag: None,
+    form: Form::Number,
+    default: "10000",
+    expected: "a number from 1 to 1000000",
+};
+const FIRST_BYTE_TIMEOUT: Setting = Setting {
+    key: "edge.first_byte_timeout",
+    variable: "AKKERISD_EDGE_FIRST_BYTE_TIMEOUT",
+    flag: None,
+    form: Form::Text,
+    default: "60s",
+    expected: "a duration above zero, like 60s or 2m",
+};
+pub(super) const SETTINGS: &[Setting] =
+    &[HTTP_ADDR, HTTPS_ADDR, APPS_DOMAIN, NO_REDIRECT, WORKERS, MAX_CONNECTIONS, FIRST_BYTE_TIMEOUT];
+
+const MOST_WORKERS: usize = 256;
+const MOST_CONNECTIONS: usize = 1_000_000;
+
+impl EdgeConfig {
+    pub(super) fn read(layers: &Layers) -> Result<Self, ConfigError> {
+        let config = Self {
+            http_addr: layers.parse(&HTTP_ADDR, |text| text.parse().ok())?,
+            https_addr: layers.parse(&HTTPS_ADDR, |text| text.parse().ok())?,
+            apps_domain: layers.parse(&APPS_DOMAIN, domain)?,
+            no_redirect: layers.parse(&NO_REDIRECT, units::switch)?,
+            workers: Some(layers.parse(&WORKERS, |text| units::count(text, MOST_WORKERS))?)
+                .filter(|workers| *workers > 0),
+            max_connections: layers
+                .parse(&MAX_CONNECTIONS, |text| units::positive_count(text, MOST_CONNECTIONS))?,
+            first_byte_timeout: layers.parse(&FIRST_BYTE_TIMEOUT, units::positive_duration)?,
+        };
+        if config.no_redirect && !config.http_addr.ip().is_loopback() {
+            return Err(layers.wrong(&NO_REDIRECT, NO_REDIRECT.expected.to_owned()));
+        }
+        Ok(config)
+    }
+
+    /// The port that redirects and links name: the one that HTTPS is configured on. With port 0 the
+    /// caller has to put in the port that was really bound.
+    pub fn public_https_port(&self) -> u16 {
+        self.https_addr.port()
+    }
+}
+
+/// Lower-cased; labels of letters, digits and inner dashes. Room is left for the app's own label.
+fn domain(text: &str) -> Option<String> {
+    const LONGEST: usize = 189;
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let usable =
+        text.len() <= LONGEST && text.split('.').all(label) && text.parse::<std::net::IpAddr>().is_err();
+    usable.then(|| text.to_ascii_lowercase())
+}

@@ -1,0 +1,114 @@
+//! The settings of the daemon: one struct a section, read once, checked as a whole.
+//!
+//! Sources, later ones win: defaults, the file (`/etc/akkerisd/akkerisd.toml` or `--config FILE`), the
+//! environment (`AKKERISD_…`), flags. Invariant: nothing else reads the environment, and no other room
+//! decides a default.
+
+mod api;
+mod builds;
+mod data_dir;
+mod docker;
+mod dynos;
+mod edge;
+mod environment;
+mod error;
+mod layers;
+mod log;
+mod outbound;
+mod setting;
+mod sockets;
+mod units;
+
+use std::path::PathBuf;
+
+pub use api::{ApiConfig, Dialect};
+pub use builds::{BuildsConfig, ChecksumRule};
+pub use data_dir::DATA_DIR_MODE;
+pub use docker::DockerConfig;
+pub use dynos::DynosConfig;
+pub use edge::EdgeConfig;
+#[cfg(feature = "failpoints")]
+pub use environment::abort_at;
+pub use environment::{Environment, Secret};
+pub use error::ConfigError;
+pub use layers::{Layers, Place, Value};
+pub use log::{LogConfig, LogFormat, LogLevel};
+pub use outbound::OutboundConfig;
+pub use setting::{Form, SETTINGS, Setting};
+pub use sockets::{PassedSockets, SocketsError};
+
+/// Where the file is when `--config` does not say.
+pub const DEFAULT_FILE: &str = "/etc/akkerisd/akkerisd.toml";
+
+pub(crate) const DATA_DIR: Setting = Setting {
+    key: "data_dir",
+    variable: "AKKERISD_DATA_DIR",
+    flag: Some("--data-dir"),
+    form: Form::Text,
+    default: "/var/lib/akkerisd",
+    expected: "an absolute path",
+};
+
+/// Every setting, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Database, keys, certificates and logs; made with mode 0700. Default `/var/lib/akkerisd`.
+    pub data_dir: PathBuf,
+    pub api: ApiConfig,
+    pub edge: EdgeConfig,
+    pub docker: DockerConfig,
+    pub log: LogConfig,
+    pub builds: BuildsConfig,
+    pub dynos: DynosConfig,
+    pub outbound: OutboundConfig,
+    /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
+    pub admin_token: Option<Secret>,
+}
+
+impl Config {
+    /// Checks the merged values one by one, then together.
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        let config = Self {
+            data_dir: layers.parse(&DATA_DIR, absolute_path)?,
+            api: ApiConfig::read(layers)?,
+            edge: EdgeConfig::read(layers)?,
+            docker: DockerConfig::read(layers)?,
+            log: LogConfig::read(layers)?,
+            builds: BuildsConfig::read(layers)?,
+            dynos: DynosConfig::read(layers)?,
+            outbound: OutboundConfig::read(layers)?,
+            admin_token: layers.admin_token()?,
+        };
+        config.check_addresses(layers)?;
+        Ok(config)
+    }
+
+    /// Two listeners cannot share an address; port 0 is a different one for each.
+    fn check_addresses(&self, layers: &Layers) -> Result<(), ConfigError> {
+        let listeners = [
+            (&api::ADDR, self.api.addr),
+            (&edge::HTTP_ADDR, self.edge.http_addr),
+            (&edge::HTTPS_ADDR, self.edge.https_addr),
+        ];
+        for (index, (setting, address)) in listeners.iter().enumerate() {
+            let clash = listeners.iter().take(index).find(|(_, other)| {
+                let same_host = other.ip() == address.ip()
+                    || other.ip().is_unspecified()
+                    || address.ip().is_unspecified();
+                address.port() != 0 && other.port() == address.port() && same_host
+            });
+            if let Some((other, _)) = clash {
+                return Err(layers.wrong(setting, format!("a port that {} does not use already", other.key)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn absolute_path(text: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(text);
+    path.is_absolute().then_some(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Listeners that systemd passed in (`LISTEN_FDS`), told apart by the address they are bound to.
+//!
+//! A socket unit gives all its sockets one name, so the name cannot say which one is for HTTPS; the
+//! address can, and it is what the configuration speaks of anyway.
+
+use std::net::{SocketAddr, TcpListener};
+
+use listenfd::ListenFd;
+
+/// Listeners from outside, until somebody claims them.
+#[derive(Debug, Default)]
+pub struct PassedSockets(Vec<(SocketAddr, TcpListener)>);
+
+/// Why the passed sockets cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketsError {
+    #[error(
+        "socket {index} of those passed by systemd is no TCP listener: use ListenStream= with a port only"
+    )]
+    NotTcp { index: usize, source: std::io::Error },
+}
+
+impl PassedSockets {
+    /// Takes what systemd passed; nothing when it passed nothing. Call it once, before threads start.
+    pub fn take() -> Result<Self, SocketsError> {
+        let mut passed = ListenFd::from_env();
+        let mut sockets = Vec::new();
+        for index in 0..passed.len() {
+            let not_tcp = |source| SocketsError::NotTcp { index, source };
+            if let Some(listener) = passed.take_tcp_listener(index).map_err(not_tcp)? {
+                let address = listener.local_addr().map_err(not_tcp)?;
+                listener.set_nonblocking(true).map_err(not_tcp)?;
+                sockets.push((address, listener));
+            }
+        }
+        Ok(Self(sockets))
+    }
+
+    /// The listener for a configured address, non-blocking: same port, and same IP address, where
+    /// `0.0.0.0` and `[::]` count as the same (`ListenStream=80` binds `[::]:80` for both).
+    pub fn claim(&mut self, wanted: SocketAddr) -> Option<TcpListener> {
+        let place = self.0.iter().position(|(address, _)| serves(*address, wanted))?;
+        Some(self.0.swap_remove(place).1)
+    }
+
+    /// Addresses that nobody claimed: the units and the configuration disagree.
+    pub fn unclaimed(&self) -> Vec<SocketAddr> {
+        self.0.iter().map(|(address, _)| *address).collect()
+    }
+}
+
+fn serves(address: SocketAddr, wanted: SocketAddr) -> bool {
+    let same_ip =
+        address.ip() == wanted.ip() || (address.ip().is_unspecified() && wanted.ip().is_unspecified());
+    address.port() == wanted.port() && same_ip
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passed_socket_is_found_by_its_address_and_given_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut passed = PassedSockets(vec![(address, listener)]);
+        let other = SocketAddr::new("127.0.0.2".parse().unwrap(), address.port());
+        assert!(passed.claim(other).is_none());
+        assert_eq!(passed.unclaimed(), [address]);
+        assert!(passed.claim(address).is_some());
+        assert!(passed.claim(address).is_none());
+        assert!(passed.unclaimed().is_empty());
+    }
+
+    #[test]
+    fn a_socket_on_every_address_serves_both_families() {
+        let v6: SocketAddr = "[::]:80".parse().unwrap();
+        assert!(serves(v6, "0.0.0.0:80".parse().unwrap()));
+        assert!(!serves(v6, "0.0.0.0:443".parse().unwrap()));
+        assert!(!serves(v6, "127.0.0.1:80".parse().unwrap()));
+    }
+}

@@ -1,0 +1,162 @@
+use super::*;
+
+fn layers(
+    file: &str,
+    variables: &[(&'static str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Layers, ConfigError> {
+    let mut layers = Layers::defaults();
+    layers.lay_file("akkerisd.toml", file)?;
+    layers.lay_environment(&Environment::of(variables));
+    let flags: Vec<_> = flags.iter().map(|(flag, text)| (*flag, (*text).to_owned())).collect();
+    layers.lay_flags(&flags);
+    Ok(layers)
+}
+
+fn config(
+    file: &str,
+    variables: &[(&'static str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Config, ConfigError> {
+    Config::from_layers(&layers(file, variables, flags)?)
+}
+
+fn refusal(file: &str, variables: &[(&'static str, &str)], flags: &[(&'static str, &str)]) -> String {
+    config(file, variables, flags).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_operators_interface() {
+    let config = config("", &[], &[]).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("/var/lib/akkerisd"));
+    assert_eq!(config.api.addr.to_string(), "127.0.0.1:5000");
+    assert_eq!(config.edge.http_addr.to_string(), "0.0.0.0:80");
+    assert_eq!(config.edge.https_addr.to_string(), "0.0.0.0:443");
+    assert_eq!(config.edge.apps_domain, "localhost");
+    assert_eq!(config.edge.workers, None);
+    assert_eq!(config.docker.host, "unix:///var/run/docker.sock");
+    assert_eq!(config.builds.timeout.as_secs(), 1200);
+    assert_eq!(config.builds.max_upload, 256 << 20);
+    assert_eq!(config.dynos.stop_grace.as_secs(), 60);
+    assert_eq!(config.api.dialect, Dialect::Document);
+    assert!(!config.outbound.allow_private);
+    assert!(config.admin_token.is_none());
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
+    let file = "[api]\naddr = \"127.0.0.1:1\"";
+    let variable = ("AKKERISD_API_ADDR", "127.0.0.1:2");
+    let flag = ("--api-addr", "127.0.0.1:3");
+    assert_eq!(config(file, &[], &[]).unwrap().api.addr.port(), 1);
+    assert_eq!(config(file, &[variable], &[]).unwrap().api.addr.port(), 2);
+    assert_eq!(config(file, &[variable], &[flag]).unwrap().api.addr.port(), 3);
+}
+
+#[test]
+fn docker_host_counts_below_the_variable_of_our_own() {
+    let theirs = ("DOCKER_HOST", "tcp://127.0.0.1:2375");
+    let ours = ("AKKERISD_DOCKER_HOST", "unix:///run/other.sock");
+    assert_eq!(config("", &[theirs], &[]).unwrap().docker.host, "tcp://127.0.0.1:2375");
+    assert_eq!(config("", &[theirs, ours], &[]).unwrap().docker.host, "unix:///run/other.sock");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_those_that_exist() {
+    let text = refusal("[api]\nadress = \"x\"", &[], &[]);
+    assert_eq!(
+        text,
+        "akkerisd.toml has the unknown key \"api.adress\": [api] knows addr, public_url, dialect"
+    );
+    let text = refusal("colour = 1", &[], &[]);
+    assert!(text.contains("\"colour\"") && text.contains("data_dir"), "{text}");
+    assert!(refusal("[nothing]", &[], &[]).contains("\"nothing\""));
+}
+
+#[test]
+fn an_error_names_the_place_the_value_and_what_is_expected() {
+    let expected = "expected an IP address and a port, like 127.0.0.1:5000 or [::1]:5000";
+    assert_eq!(
+        refusal("[api]\naddr = \"here\"", &[], &[]),
+        format!("api.addr in akkerisd.toml is \"here\": {expected}")
+    );
+    assert_eq!(
+        refusal("", &[("AKKERISD_API_ADDR", "here")], &[]),
+        format!("the variable AKKERISD_API_ADDR is \"here\": {expected}")
+    );
+    assert_eq!(
+        refusal("", &[], &[("--api-addr", "here")]),
+        format!("the flag --api-addr is \"here\": {expected}")
+    );
+}
+
+#[test]
+fn a_value_of_another_type_is_refused() {
+    assert!(
+        refusal("[builds]\nconcurrency = \"two\"", &[], &[]).contains("builds.concurrency in akkerisd.toml")
+    );
+    assert!(refusal("[builds]\ntimeout = 20", &[], &[]).contains("a duration above zero"));
+    assert!(refusal("[edge]\nno_redirect = 1", &[], &[]).contains("true or false"));
+    assert!(refusal("api = 3", &[], &[]).contains("unknown key \"api\""));
+}
+
+#[test]
+fn listeners_cannot_share_a_port() {
+    let text = refusal("[api]\naddr = \"127.0.0.1:80\"", &[], &[]);
+    assert!(text.contains("a port that api.addr does not use already"), "{text}");
+    let any =
+        "[api]\naddr = \"127.0.0.1:0\"\n[edge]\nhttp_addr = \"127.0.0.1:0\"\nhttps_addr = \"127.0.0.1:0\"";
+    assert!(config(any, &[], &[]).is_ok());
+}
+
+#[test]
+fn serving_plain_http_needs_a_loopback_listener() {
+    assert!(refusal("[edge]\nno_redirect = true", &[], &[]).contains("on loopback"));
+    let loopback = "[edge]\nno_redirect = true\nhttp_addr = \"127.0.0.1:8080\"";
+    assert!(config(loopback, &[], &[]).unwrap().edge.no_redirect);
+}
+
+#[test]
+fn addresses_and_domains_are_checked() {
+    for wrong in ["apps.example.com.", "-a.b", "a..b", "https://a", "a:80", "", "10.0.0.1", "a_b"] {
+        let flags = [("--apps-domain", wrong)];
+        assert!(config("", &[], &flags).is_err(), "{wrong}");
+    }
+    assert_eq!(
+        config("", &[], &[("--apps-domain", "Apps.Example.com")]).unwrap().edge.apps_domain,
+        "apps.example.com"
+    );
+    for wrong in
+        ["api.example.com", "ftp://a", "https://user@a", "https://a/path", "https://a?b", "https://a#b"]
+    {
+        assert!(config("", &[], &[("--public-url", wrong)]).is_err(), "{wrong}");
+    }
+    let config = config("", &[], &[("--public-url", "https://api.example.com:8443/")]).unwrap();
+    assert_eq!(config.api.public_url.as_deref(), Some("https://api.example.com:8443"));
+    for wrong in ["ssh://a", "tcp://a", "unix://relative", "tcp://user@a:1"] {
+        assert!(self::config("", &[], &[("--docker-host", wrong)]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_admin_token_is_never_shown() {
+    let token = "0123456789abcdef-secret";
+    let config = config("", &[("AKKERISD_ADMIN_TOKEN", token)], &[]).unwrap();
+    assert_eq!(config.admin_token.as_ref().map(Secret::reveal), Some(token));
+    assert!(!format!("{config:?}").contains("secret-"));
+    assert!(!format!("{config:?}").contains(token));
+    let refused = refusal("", &[("AKKERISD_ADMIN_TOKEN", "short one")], &[]);
+    assert!(!refused.contains("short one"), "{refused}");
+}
+
+#[test]
+fn every_setting_has_names_of_its_own() {
+    for (index, setting) in Setting::all().enumerate() {
+        for earlier in Setting::all().take(index) {
+            assert_ne!(setting.key, earlier.key);
+            assert_ne!(setting.variable, earlier.variable);
+            assert!(setting.flag.is_none() || setting.flag != earlier.flag);
+        }
+        assert!(setting.variable.starts_with("AKKERISD_"));
+    }
+}

@@ -1,0 +1,78 @@
+//! How things in the engine are told to be ours: by labels, never by name.
+
+use std::collections::HashMap;
+
+use crate::engine::ContainerSpec;
+use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
+
+pub(super) const INSTALLATION: &str = "akkeris.installation";
+pub(super) const APP: &str = "akkeris.app";
+pub(super) const KEY: &str = "akkeris.key";
+pub(super) const TYPE: &str = "akkeris.type";
+pub(super) const DYNO: &str = "akkeris.dyno";
+pub(super) const RELEASE: &str = "akkeris.release";
+pub(super) const SPEC: &str = "akkeris.spec";
+pub(super) const SPACE: &str = "akkeris.space";
+pub(super) const BUILD: &str = "akkeris.build";
+
+/// The labels of one installation.
+#[derive(Debug, Clone)]
+pub(super) struct Labels {
+    installation: String,
+}
+
+impl Labels {
+    pub(super) fn new(installation: InstallationId) -> Self {
+        Self { installation: installation.to_string() }
+    }
+
+    /// The first digits of the installation's id that tell it apart, for names that people read. A version 7
+    /// id begins with the time, so its end is taken.
+    pub(super) fn short(&self) -> &str {
+        self.installation.rsplit('-').next().unwrap_or(&self.installation)
+    }
+
+    /// The repository of an app's images. Pulled images cannot be labelled, so the name says whose they are.
+    pub(super) fn repository(&self, app: AppId) -> String {
+        format!("{}{app}", self.repository_prefix())
+    }
+
+    pub(super) fn repository_prefix(&self) -> String {
+        format!("akkeris-{}/", self.short())
+    }
+
+    /// The filter of every list: this installation's things, of one app or of all.
+    pub(super) fn filter(&self, app: Option<AppId>) -> HashMap<String, Vec<String>> {
+        let mut labels = vec![format!("{INSTALLATION}={}", self.installation)];
+        labels.extend(app.map(|app| format!("{APP}={app}")));
+        HashMap::from([("label".to_owned(), labels)])
+    }
+
+    pub(super) fn of_container(&self, spec: &ContainerSpec) -> HashMap<String, String> {
+        HashMap::from([
+            (INSTALLATION.to_owned(), self.installation.clone()),
+            (APP.to_owned(), spec.app.to_string()),
+            (KEY.to_owned(), spec.key.to_string()),
+            (SPACE.to_owned(), spec.space.to_string()),
+            (TYPE.to_owned(), spec.process_type.to_string()),
+            (DYNO.to_owned(), spec.dyno.to_string()),
+            (RELEASE.to_owned(), spec.release.to_string()),
+            (SPEC.to_owned(), spec.fingerprint.clone()),
+        ])
+    }
+
+    pub(super) fn of_image(&self, app: AppId, build: BuildId) -> HashMap<String, String> {
+        HashMap::from([
+            (INSTALLATION.to_owned(), self.installation.clone()),
+            (APP.to_owned(), app.to_string()),
+            (BUILD.to_owned(), build.to_string()),
+        ])
+    }
+
+    pub(super) fn of_network(&self, space: SpaceId) -> HashMap<String, String> {
+        HashMap::from([
+            (INSTALLATION.to_owned(), self.installation.clone()),
+            (SPACE.to_owned(), space.to_string()),
+        ])
+    }
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them, cheap ones first. Run it as root or with sudo.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=examples/machine.sh
+. examples/machine.sh
+
+# One set of features for all debug steps, so that dependencies are compiled once.
+features=(--all-features --locked)
+
+# timed NAME COMMAND…: runs it and keeps how long it took.
+timings=()
+timed() {
+  local name=$1 start=$SECONDS
+  shift
+  step "$name"
+  "$@"
+  timings+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
+}
+
+cargo() { as_builder cargo "$@"; }
+
+install_everything() {
+  need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static wrk
+  need_rust
+  if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+    as_builder rustup component add rustfmt clippy
+  fi
+  need_docker
+  say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
+}
+
+# A newer compiler knows new lints, which must not break anybody's checkout.
+lints() {
+  local strict=()
+  case "$(as_builder rustc --version)" in
+    "rustc $rust_version."*) strict=(-D warnings) ;;
+    *) say "warnings do not fail here: they count with Rust $rust_version only" ;;
+  esac
+  cargo clippy --all-targets "${features[@]}" -- "${strict[@]}"
+}
+
+documentation() {
+  as_builder env RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items "${features[@]}"
+}
+
+has_nextest() { cargo nextest --version >/dev/null 2>&1; }
+
+without_docker() {
+  if has_nextest; then
+    cargo nextest run "${features[@]}" --lib --test api </dev/null
+  else
+    cargo test "${features[@]}" --lib --test api </dev/null
+  fi
+}
+
+# Built by the owner of the checkout, run as root: they start containers, and daemons that do.
+with_docker() {
+  cargo test "${features[@]}" --test e2e --no-run </dev/null
+  export AKKERISD_REQUIRE_DOCKER=1 PATH="$builder_home/.cargo/bin:$PATH"
+  export CARGO_HOME=${CARGO_HOME:-$builder_home/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$builder_home/.rustup}
+  # One at a time: they measure lost requests under load, and share the cores with the engine.
+  if has_nextest; then
+    command cargo nextest run "${features[@]}" --test e2e </dev/null
+  else
+    command cargo test "${features[@]}" --test e2e -- --test-threads=1 </dev/null
+  fi
+}
+
+# The unit must stay hardened; the figure is systemd's own.
+unit_exposure() {
+  local figure
+  command -v systemd-analyze >/dev/null || { say "systemd-analyze is not here: not checked"; return 0; }
+  figure=$(systemd-analyze security --offline=true systemd/akkerisd.service | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+  say "exposure of systemd/akkerisd.service: $figure"
+  awk -v figure="$figure" 'BEGIN { exit !(figure != "" && figure < 3.0) }' || fail "the exposure must be under 3.0"
+}
+
+release_build() {
+  cargo build --release --locked --bin akkerisd
+  say "target/release/akkerisd: $(stat -c %s target/release/akkerisd) bytes"
+}
+
+need_root
+timed "what this machine needs" install_everything
+timed "format" cargo fmt --check
+timed "lints" lints
+timed "documentation" documentation
+timed "exposure of the systemd unit" unit_exposure
+timed "suite 1: no Docker" without_docker
+timed "suite 2: real Docker, real edge" with_docker
+timed "release build" release_build
+step "All passed"
+printf '%s\n' "${timings[@]}"
