@@ -1,6 +1,7 @@
 //! Your own Akkeris on one machine.
 
 pub mod api;
+pub mod builds;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod ids;
 pub mod model;
+pub mod outbound;
 pub mod reconcile;
 pub mod seal;
 pub mod service;

@@ -1,0 +1,13 @@
+//! Builds: from a source to an image, one journalled step after another.
+//!
+//! Invariant: what a user sent is read, checked and copied, never extracted to disk and never run here;
+//! only the engine runs it.
+
+pub mod archive;
+mod data_uri;
+pub mod dockerfile;
+pub mod log;
+pub mod procfile;
+pub mod redact;
+pub mod source;
+pub mod unpack;
