@@ -9,7 +9,9 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{ApiState, Error, apps, config_vars, envelope, openapi, organizations, spaces};
+use super::{
+    ApiState, Error, apps, builds, config_vars, envelope, openapi, organizations, releases, spaces,
+};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
@@ -31,9 +33,11 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(builds::router())
         .merge(config_vars::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(releases::router())
         .merge(spaces::router())
 }
 
