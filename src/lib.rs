@@ -1,6 +1,7 @@
 //! Your own Akkeris on one machine.
 
 pub mod catalogue;
+pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;
