@@ -1,5 +1,6 @@
 //! Your own Akkeris on one machine.
 
+pub mod api;
 pub mod catalogue;
 pub mod certs;
 pub mod cli;

@@ -158,3 +158,21 @@ fn doctor_says_what_is_wrong_and_fails() {
         answer.output.lines().all(|line| ["ok", "warn", "fail"].iter().any(|mark| line.starts_with(mark)))
     );
 }
+
+#[test]
+fn doctor_names_the_docker_engine_that_does_not_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments =
+        ["doctor", "--data-dir", text(dir.path()), "--docker-host", "unix:///nowhere/docker.sock"];
+    let answer = akkerisd(&arguments, &[]);
+    assert_eq!(answer.code, Some(74));
+    assert!(answer.output.contains("fail  Docker Engine          unix:///nowhere/docker.sock"), "{answer:?}");
+}
+
+#[test]
+fn openapi_prints_the_document_of_the_api() {
+    let answer = akkerisd(&["openapi"], &[]);
+    assert_eq!((answer.code, answer.errors.as_str()), (Some(0), ""));
+    let document: serde_json::Value = serde_json::from_str(&answer.output).unwrap();
+    assert!(document.pointer("/paths/~1apps/post").is_some(), "POST /apps is not in the document");
+}

@@ -1,5 +1,6 @@
 //! Why a command failed, and the exit code that says so.
 
+use std::io;
 use std::process::ExitCode;
 
 use crate::catalogue::CatalogueError;
@@ -28,6 +29,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether the reader of standard output went away (`akkerisd openapi | head`), which is no failure.
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     pub(super) fn exit_code(&self) -> ExitCode {
         let code = match self {
             Self::Usage(_) => USAGE,
@@ -95,8 +102,8 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
         Self::Io(error.into())
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod openapi;
 mod progress;
 mod token;
 
@@ -43,6 +44,8 @@ enum Command {
     Ca(ca::CaCommand),
     /// Check this installation and say what to do about what is wrong
     Doctor,
+    /// Print the OpenAPI document of the API
+    Openapi,
 }
 
 /// Runs the command that the arguments name; the exit codes are those of the operator's interface.
@@ -53,6 +56,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match run(arguments, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // With a closed standard error there is nobody left to tell.
             writeln!(io::stderr(), "akkerisd: {failure}").ok();
@@ -68,6 +72,7 @@ fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
         Command::Token(command) => token::run(command, &flags.load()?, output),
         Command::Ca(command) => ca::run(&command, &flags.load()?, output),
         Command::Doctor => doctor::run(&flags.load()?, output),
+        Command::Openapi => openapi::run(output),
     }
 }
 

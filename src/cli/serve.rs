@@ -8,6 +8,10 @@ use crate::daemon;
 /// Runs the control plane on a runtime of its own; the edge has its threads beside it.
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     log_output::install(config.log)?;
+    #[cfg(feature = "failpoints")]
+    if let Some(step) = crate::config::abort_at()? {
+        crate::failpoint::abort_at(step);
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
     runtime.block_on(daemon::run(config)).map_err(Failure::from)

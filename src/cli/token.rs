@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::ids::Ids;
 use crate::model::names::UserName;
 use crate::model::token::{Token, TokenKind, TokenName};
-use crate::service::tokens::{CreateToken, Tokens};
+use crate::service::tokens::{self, NewToken};
 use crate::store::Store;
 
 /// The store's writer has nothing left to do when a command ends.
@@ -51,22 +51,24 @@ pub(super) fn run(command: TokenCommand, config: &Config, output: &mut dyn Write
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store = Store::open(&path, Clock::system())?;
-        let result = perform(command, &Tokens::new(store.clone(), Ids::random()), output).await;
+        let result = perform(command, &store, output).await;
         store.close(CLOSE_LIMIT).await;
         result
     })
 }
 
-async fn perform(command: TokenCommand, tokens: &Tokens, output: &mut dyn Write) -> Result<(), Failure> {
+async fn perform(command: TokenCommand, store: &Store, output: &mut dyn Write) -> Result<(), Failure> {
     match command {
         TokenCommand::Create { name, kind, user } => {
             let user = UserName::parse(user.as_ref().unwrap_or(&name))?;
-            let new = CreateToken { name: TokenName::parse(&name)?, kind: kind.parse::<TokenKind>()?, user };
-            let created = tokens.create(new).await?;
-            writeln!(output, "{}", created.secret)?;
+            let new = NewToken { name: TokenName::parse(&name)?, kind: kind.parse::<TokenKind>()?, user };
+            let (_, secret) = tokens::create(store, &Ids::random(), new).await?;
+            writeln!(output, "{secret}")?;
         }
-        TokenCommand::List => print(&tokens.list().await?, output)?,
-        TokenCommand::Revoke { name } => tokens.revoke(TokenName::parse(&name)?).await?,
+        TokenCommand::List => print(&tokens::list(store).await?, output)?,
+        TokenCommand::Revoke { name } => {
+            tokens::revoke(store, TokenName::parse(&name)?).await?;
+        }
     }
     Ok(())
 }

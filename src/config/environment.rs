@@ -76,6 +76,20 @@ impl Environment {
     }
 }
 
+/// The step at which a test wants the daemon to die (`AKKERISD_ABORT_AT`).
+#[cfg(feature = "failpoints")]
+pub fn abort_at() -> Result<Option<crate::model::journal::JournalStep>, ConfigError> {
+    const VARIABLE: &str = "AKKERISD_ABORT_AT";
+    let expected = "a step of model::journal::JournalStep, like build-queued";
+    let Some(value) = read(VARIABLE, expected)? else { return Ok(None) };
+    let wrong = |_| ConfigError::Wrong {
+        place: super::Place::Variable(VARIABLE),
+        value: crate::model::rule::shown(&value),
+        expected: expected.to_owned(),
+    };
+    value.parse().map(Some).map_err(wrong)
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
 fn read(variable: &'static str, expected: &'static str) -> Result<Option<String>, ConfigError> {
     match std::env::var(variable) {

@@ -27,6 +27,8 @@ pub use data_dir::DATA_DIR_MODE;
 pub use docker::DockerConfig;
 pub use dynos::DynosConfig;
 pub use edge::EdgeConfig;
+#[cfg(feature = "failpoints")]
+pub use environment::abort_at;
 pub use environment::{Environment, Secret};
 pub use error::ConfigError;
 pub use layers::{Layers, Place, Value};

@@ -37,6 +37,11 @@ impl Error {
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
     }
+
+    /// A conflict in these words when another row has the key; any other fault of the store as it is.
+    pub fn exists(error: StoreError, message: impl FnOnce() -> String) -> Self {
+        if matches!(error, StoreError::Exists(_)) { Self::Conflict(message()) } else { error.into() }
+    }
 }
 
 impl From<StoreError> for Error {

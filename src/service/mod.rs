@@ -2,8 +2,13 @@
 //!
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
+pub mod apps;
+pub mod bootstrap;
+pub mod config_vars;
 mod error;
+pub mod organizations;
 pub mod releases;
+pub mod spaces;
 pub mod tokens;
 
 pub use error::Error;

@@ -1,9 +1,12 @@
 //! Apps, read together with the space and the organization they belong to.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
 use crate::model::app::{App, AppOrganization, AppSpace};
+use crate::model::build::ImageId;
 use crate::model::compliance::Compliance;
 use crate::model::ids::AppId;
 use crate::model::names::{AppName, SpaceName};
@@ -47,6 +50,28 @@ pub fn list(connection: &Connection) -> Result<Vec<App>, StoreError> {
         "{SELECT} WHERE apps.deleted_at IS NULL ORDER BY apps.created_at, apps.id"
     ))?;
     let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The image of the current release (the newest that succeeded) of an app.
+pub fn current_image(connection: &Connection, id: AppId) -> Result<Option<ImageId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug
+         WHERE releases.app_id = ?1 AND releases.status = 'succeeded' ORDER BY releases.version DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
+}
+
+/// The images of the current releases of all live apps that have one.
+pub fn current_images(connection: &Connection) -> Result<HashMap<AppId, ImageId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT releases.app_id, builds.image FROM apps
+         JOIN releases ON releases.app_id = apps.id AND releases.version =
+            (SELECT max(version) FROM releases WHERE app_id = apps.id AND status = 'succeeded')
+         JOIN builds ON builds.id = releases.slug
+         WHERE apps.deleted_at IS NULL AND builds.image IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -26,6 +26,15 @@ pub fn list(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<Vec<
     collect(statement.query_map([app], StoredBuild::from_row)?, sealer)
 }
 
+/// The builds of an app that are queued or running, oldest first.
+pub fn list_unfinished_of(connection: &Connection, app: AppId) -> Result<Vec<BuildId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM builds WHERE app_id = ?1 AND state IN ('queued', 'running') ORDER BY number",
+    )?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The builds of all live apps that are queued or running, oldest first.
 pub fn list_unfinished(connection: &Connection, sealer: &Sealer) -> Result<Vec<Build>, StoreError> {
     let mut statement = connection.prepare_cached(

@@ -29,6 +29,17 @@ pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Formation>, Store
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The live formations of all live apps, oldest first.
+pub fn list_of_live_apps(connection: &Connection) -> Result<Vec<Formation>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT formations.* FROM formations JOIN apps ON apps.id = formations.app_id
+         WHERE formations.deleted_at IS NULL AND apps.deleted_at IS NULL
+         ORDER BY formations.created_at, formations.id",
+    )?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Adds a formation; [`StoreError::Exists`] when the app has a live one of the type.
 pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
     let (command, command_origin) = command_columns(&formation.command);

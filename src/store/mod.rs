@@ -29,6 +29,7 @@ pub use rusqlite::Connection;
 use rusqlite::OpenFlags;
 use tokio::sync::broadcast;
 
+/// What the nouns' functions read from: a read-only connection or a [`Tx`].
 pub use self::error::StoreError;
 pub use self::readers::ReadStore;
 pub use self::writer::Tx;

@@ -3,8 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
+use crate::model::ids::OrganizationId;
 use crate::model::names::OrganizationName;
 use crate::model::organization::Organization;
+
+/// The live organization of that id.
+pub fn find(connection: &Connection, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM organizations WHERE id = ?1 AND deleted_at IS NULL")?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
 
 /// The live organization of that name.
 pub fn find_by_name(

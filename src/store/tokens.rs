@@ -51,6 +51,13 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes room for a secret that an operator gives again after it was revoked.
+pub fn forget_revoked(tx: &Tx<'_>, hash: &TokenHash) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM tokens WHERE hash = ?1 AND revoked_at IS NOT NULL")?
+        .execute([hash.as_bytes().as_slice()])?;
+    Ok(())
+}
+
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
     Ok(Token {
         id: row.get("id")?,

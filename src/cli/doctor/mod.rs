@@ -2,6 +2,7 @@
 //!
 //! Invariant: it changes nothing, so it can run beside the daemon at any time.
 
+mod engine;
 mod files;
 mod network;
 
@@ -32,6 +33,7 @@ const CHECKS: &[Check] = &[
     ("database", files::database),
     ("certificate authority", files::certificate_authority),
     ("catalogue", files::catalogue),
+    ("Docker Engine", engine::docker),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),

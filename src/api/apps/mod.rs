@@ -1,0 +1,221 @@
+//! Apps, as the section of that name documents them; the objects themselves are in [`mod@view`].
+
+mod view;
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
+use super::auth::Policy;
+use super::extract::{AppPath, Json, Query};
+use super::respond::Created;
+use super::router::Routes;
+use super::{ApiState, Error};
+use crate::model::app::App;
+use crate::model::catalogue::Catalogue;
+use crate::model::ids::AppId;
+use crate::model::principal::Principal;
+use crate::service;
+use crate::service::apps::{AppChange, NewApp};
+use crate::store::{self, Connection, StoreError};
+
+pub(super) fn router() -> Routes {
+    Routes::new("apps")
+        .route(Policy::User, routes!(create, list))
+        .route(Policy::User, routes!(view, update, delete))
+}
+
+/// An app to be made.
+#[derive(Deserialize, ToSchema)]
+struct CreateApp {
+    /// Letters and digits only.
+    #[serde(default)]
+    #[schema(required)]
+    name: String,
+    /// Name or id of a space.
+    #[serde(default)]
+    #[schema(required)]
+    space: String,
+    /// Name of an organization.
+    #[serde(default)]
+    #[schema(required)]
+    org: String,
+    description: Option<String>,
+    /// Separated by commas.
+    labels: Option<String>,
+}
+
+/// What shall change; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+struct UpdateApp {
+    /// Anything but true and false is ignored.
+    #[schema(value_type = Option<bool>)]
+    maintenance: Option<Value>,
+    /// Cannot be changed: the present name or key, or an error.
+    name: Option<String>,
+    /// Cannot be changed: the name or id of the present one, or an error.
+    #[schema(value_type = Option<String>)]
+    build_stack: Option<Value>,
+    description: Option<String>,
+    labels: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListApps {
+    simple: Option<bool>,
+}
+
+/// Apps in full or with names and links only.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum AppList {
+    Full(Vec<AppView>),
+    Simple(Vec<SimpleAppView>),
+}
+
+/// Create an app.
+#[utoipa::path(post, path = "/apps", operation_id = "create_app",
+    request_body = CreateApp, responses((status = 201, description = "Created", body = AppView)))]
+async fn create(
+    State(state): State<ApiState>,
+    author: Principal,
+    viewer: AppViewer,
+    Json(body): Json<CreateApp>,
+) -> Result<Created<AppView>, Error> {
+    let new = NewApp {
+        name: body.name,
+        space: body.space,
+        organization: body.org,
+        description: body.description.unwrap_or_default(),
+        labels: body.labels.unwrap_or_default(),
+    };
+    let app = service::apps::create(&state.store, &state.ids, &author, new).await?;
+    Ok(Created(viewer.full(&app, Running::default())))
+}
+
+/// List all apps.
+#[utoipa::path(get, path = "/apps", operation_id = "list_apps",
+    params(("simple" = Option<bool>, Query, description = "`true` leaves out all but names and links")),
+    responses((status = 200, description = "All, oldest first", body = AppList)))]
+async fn list(
+    State(state): State<ApiState>,
+    viewer: AppViewer,
+    Query(query): Query<ListApps>,
+) -> Result<Json<AppList>, Error> {
+    if query.simple == Some(true) {
+        let apps = state.store.read(store::apps::list).await?;
+        return Ok(Json(AppList::Simple(apps.iter().map(|app| viewer.simple(app)).collect())));
+    }
+    let (apps, mut running) = state.store.read(all_running).await?;
+    let full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
+    Ok(Json(AppList::Full(apps.iter().map(full).collect())))
+}
+
+/// View an app.
+#[utoipa::path(get, path = "/apps/{app}", operation_id = "view_app",
+    responses((status = 200, description = "The app", body = AppView)))]
+async fn view(
+    State(state): State<ApiState>,
+    viewer: AppViewer,
+    AppPath(app): AppPath,
+) -> Result<Json<AppView>, Error> {
+    let running = running(&state, app.id).await?;
+    Ok(Json(viewer.full(&app, running)))
+}
+
+/// Change an app.
+///
+/// Maintenance, description and labels; a changed name or build stack is refused.
+#[utoipa::path(patch, path = "/apps/{app}", operation_id = "update_app",
+    request_body = UpdateApp, responses((status = 200, description = "The app", body = AppView)))]
+async fn update(
+    State(state): State<ApiState>,
+    author: Principal,
+    viewer: AppViewer,
+    AppPath(app): AppPath,
+    Json(body): Json<UpdateApp>,
+) -> Result<Json<AppView>, Error> {
+    check_unchanged(&body, &app, &state.catalogue.load())?;
+    let change = AppChange {
+        maintenance: body.maintenance.and_then(|value| value.as_bool()),
+        description: body.description,
+        labels: body.labels,
+    };
+    let app = service::apps::update(&state.store, &author, app.id, change).await?;
+    let running = running(&state, app.id).await?;
+    Ok(Json(viewer.full(&app, running)))
+}
+
+/// Delete an app.
+///
+/// Its dynos are stopped at once; its slugs stay readable.
+#[utoipa::path(delete, path = "/apps/{app}", operation_id = "delete_app",
+    responses((status = 200, description = "The app that was", body = DeletedAppView)))]
+async fn delete(
+    State(state): State<ApiState>,
+    author: Principal,
+    viewer: AppViewer,
+    AppPath(app): AppPath,
+) -> Result<Json<DeletedAppView>, Error> {
+    let running = running(&state, app.id).await?;
+    let app = service::apps::delete(&state.store, &author, app.id).await?;
+    Ok(Json(viewer.deleted(&app, running)))
+}
+
+async fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
+    let query = move |connection: &Connection| {
+        let formations = store::formations::list(connection, app)?;
+        Ok(Running { formations, image: store::apps::current_image(connection, app)? })
+    };
+    state.store.read(query).await
+}
+
+/// Every live app and what runs of it, in three statements.
+fn all_running(connection: &Connection) -> Result<(Vec<App>, HashMap<AppId, Running>), StoreError> {
+    let mut running: HashMap<AppId, Running> = HashMap::new();
+    for formation in store::formations::list_of_live_apps(connection)? {
+        running.entry(formation.app_id).or_default().formations.push(formation);
+    }
+    for (app, image) in store::apps::current_images(connection)? {
+        running.entry(app).or_default().image = Some(image);
+    }
+    Ok((store::apps::list(connection)?, running))
+}
+
+fn check_unchanged(body: &UpdateApp, app: &App, catalogue: &Catalogue) -> Result<(), service::Error> {
+    if let Some(name) = &body.name {
+        let name = name.trim().to_ascii_lowercase();
+        if name != app.name.as_str() && name != app.key().as_str() {
+            return Err(service::Error::BadRequest(format!(
+                "The name of the app {} cannot be changed; create another app instead.",
+                app.key()
+            )));
+        }
+    }
+    let stack = &catalogue.stack;
+    let is_present = |text: &str| {
+        text == app.space.stack || (stack.name == app.space.stack && text == stack.id.to_string())
+    };
+    let unchanged = match &body.build_stack {
+        None => true,
+        Some(Value::String(text)) => is_present(text),
+        Some(Value::Object(fields)) => {
+            let named = ["name", "id"].iter().filter_map(|field| fields.get(*field));
+            named.clone().count() > 0 && named.into_iter().all(|value| value.as_str().is_some_and(is_present))
+        }
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) => false,
+    };
+    if unchanged {
+        return Ok(());
+    }
+    Err(service::Error::BadRequest(format!(
+        "The build stack of the app {} is {} and cannot be changed.",
+        app.key(),
+        app.space.stack
+    )))
+}

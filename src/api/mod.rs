@@ -1,0 +1,101 @@
+//! The Platform Apps API as HTTP and JSON; the only folder that names axum.
+//!
+//! Invariant: a handler reads through the store, changes through a service's verb, and never waits for the
+//! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
+
+mod apps;
+mod auth;
+mod config_vars;
+mod dialect;
+mod envelope;
+mod error;
+mod extract;
+mod openapi;
+mod organizations;
+mod place;
+mod respond;
+mod router;
+mod spaces;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+pub use self::error::Error;
+pub use self::openapi::openapi;
+pub use self::router::router;
+use crate::clock::Clock;
+use crate::config::Dialect;
+use crate::ids::Ids;
+use crate::model::app::App;
+use crate::model::catalogue::Catalogue;
+use crate::seal::Sealer;
+use crate::store::Store;
+
+/// Large bodies that are in memory at once; others wait for their turn.
+const LARGE_BODIES: usize = 2;
+
+/// What every handler may use. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    parts: Arc<ApiParts>,
+    large_bodies: Arc<Semaphore>,
+}
+
+/// What the API is built from.
+#[derive(Debug)]
+pub struct ApiParts {
+    pub store: Store,
+    pub sealer: Sealer,
+    pub clock: Clock,
+    pub ids: Ids,
+    /// Replaced as a whole when the operator's file changes.
+    pub catalogue: Arc<ArcSwap<Catalogue>>,
+    pub settings: ApiSettings,
+}
+
+/// What the operator decided about the API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Start of the links that clients follow, without a trailing slash; derived from the request when `None`.
+    pub public_url: Option<String>,
+    /// Apps answer on `<label>.<apps domain>`.
+    pub apps_domain: String,
+    /// The edge's HTTPS port, shown in an app's `web_url` unless it is 443.
+    pub https_port: u16,
+    /// The dialect of a request that chooses none.
+    pub dialect: Dialect,
+    /// Largest body that may hold a source, in bytes.
+    pub max_upload: u64,
+    /// The folder that takes uploaded sources, one file a build.
+    pub sources: PathBuf,
+}
+
+impl ApiState {
+    /// Takes the parts.
+    pub fn new(parts: ApiParts) -> Self {
+        Self { parts: Arc::new(parts), large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)) }
+    }
+}
+
+impl ApiSettings {
+    /// Where the app answers, with a slash at the end (`behaviour.md` §3).
+    fn web_url(&self, app: &App) -> String {
+        let key = app.key();
+        let (label, domain) = (key.host_label(), &self.apps_domain);
+        match self.https_port {
+            443 => format!("https://{label}.{domain}/"),
+            port => format!("https://{label}.{domain}:{port}/"),
+        }
+    }
+}
+
+impl std::ops::Deref for ApiState {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}

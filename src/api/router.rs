@@ -1,0 +1,108 @@
+//! Every noun's routes on one screen, and what surrounds them all.
+
+use axum::extract::Extension;
+use axum::middleware;
+use axum::routing::MethodRouter;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::auth::{self, Policy};
+use super::{ApiState, Error, apps, config_vars, envelope, openapi, organizations, spaces};
+
+/// The API, ready to be served.
+pub fn router(state: ApiState) -> axum::Router {
+    let (routes, _) = nouns().inner.split_for_parts();
+    surround(routes.layer(Extension(state.clone()))).with_state(state)
+}
+
+/// Gives every answer of these routes, and those outside them, the one form.
+fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::Router<S> {
+    routes
+        .fallback(|| std::future::ready(Error::UnknownPath))
+        .method_not_allowed_fallback(|| std::future::ready(Error::MethodNotAllowed))
+        .layer(CatchPanicLayer::custom(envelope::panicked))
+        .layer(middleware::from_fn(envelope::wrap))
+        .layer(CompressionLayer::new())
+}
+
+/// Every noun.
+pub(super) fn nouns() -> Routes {
+    Routes::new("")
+        .merge(apps::router())
+        .merge(config_vars::router())
+        .merge(openapi::router())
+        .merge(organizations::router())
+        .merge(spaces::router())
+}
+
+/// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.
+pub(super) struct Routes {
+    tag: &'static str,
+    inner: OpenApiRouter<ApiState>,
+}
+
+impl Routes {
+    /// No routes yet.
+    pub(super) fn new(tag: &'static str) -> Self {
+        Self { tag, inner: OpenApiRouter::with_openapi(openapi::base()) }
+    }
+
+    /// Adds the operations of `routes!(handler)`, open to those whom the policy names.
+    pub(super) fn route(self, policy: Policy, routes: UtoipaMethodRouter<ApiState>) -> Self {
+        let (schemas, mut paths, methods) = routes;
+        for (path, item) in &mut paths.paths {
+            openapi::complete(item, path, self.tag, policy);
+        }
+        Self { tag: self.tag, inner: self.inner.routes((schemas, paths, guarded(policy, methods))) }
+    }
+
+    /// A second spelling of an operation that is in the document already.
+    pub(super) fn alias(self, policy: Policy, path: &str, methods: MethodRouter<ApiState>) -> Self {
+        Self { tag: self.tag, inner: self.inner.route(path, guarded(policy, methods)) }
+    }
+
+    pub(super) fn merge(self, other: Self) -> Self {
+        Self { tag: self.tag, inner: self.inner.merge(other.inner) }
+    }
+
+    pub(super) fn into_document(self) -> OpenApi {
+        self.inner.into_openapi()
+    }
+}
+
+fn guarded(policy: Policy, methods: MethodRouter<ApiState>) -> MethodRouter<ApiState> {
+    methods.route_layer(middleware::from_fn(move |state, request, next| {
+        auth::enforce(policy, state, request, next)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_500_in_the_form_of_every_error() {
+        async fn panics() -> StatusCode {
+            let nothing: Option<StatusCode> = None;
+            nothing.unwrap()
+        }
+        let router = surround(axum::Router::new().route("/", get(panics)));
+        let request = Request::builder().header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-request-id"], "r-1");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["id"], "internal_server_error");
+        assert!(body["message"].as_str().unwrap().ends_with("request id r-1."), "{body}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The OpenAPI document: complete, and changed only on purpose.
+
+use akkerisd::api;
+use serde_json::Value;
+
+use crate::support::TestDaemon;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi.json");
+
+fn document() -> Value {
+    serde_json::to_value(api::openapi()).unwrap()
+}
+
+/// Every operation with its method and path.
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.to_uppercase(), path.clone(), operation.clone()));
+        }
+    }
+    found
+}
+
+/// `INSTA_UPDATE=always cargo test --test api openapi` writes the file anew.
+#[test]
+fn the_document_is_the_one_that_was_reviewed() {
+    let text = format!("{}\n", serde_json::to_string_pretty(&document()).unwrap());
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always") {
+        std::fs::write(GOLDEN, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    let first = text.lines().zip(golden.lines()).find(|(new, old)| new != old);
+    assert!(
+        text == golden,
+        "tests/openapi.json differs, first at {first:?}; INSTA_UPDATE=always writes it anew"
+    );
+}
+
+#[test]
+fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
+    let document = document();
+    let mut ids = std::collections::BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        let text = |field: &str| operation[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        assert!(operation["tags"][0].as_str().is_some_and(|tag| !tag.is_empty()), "{what} has no tag");
+        assert!(text("summary").is_some(), "{what} has no summary");
+        let id = text("operationId").unwrap();
+        let verb = id.split('_').next().unwrap();
+        let verbs = ["create", "list", "view", "update", "delete", "read", "restart", "stop", "rebuild"];
+        assert!(verbs.contains(&verb), "{what}: {id} does not begin with one of our verbs");
+        assert!(ids.insert(id.clone()), "{id} is there twice");
+        assert!(operation["x-akkeris-policy"].is_string(), "{what} has no policy");
+        let responses = operation["responses"].as_object().unwrap();
+        let successes: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
+        assert_eq!(successes.len(), 1, "{what} has one success");
+        for (status, response) in successes {
+            let schema = response["content"].as_object().and_then(|content| content.values().next());
+            assert!(
+                status == "205" || schema.is_some_and(|s| s["schema"].is_object()),
+                "{what} has no schema"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_a_path_is_described() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        for name in path.split('/').filter_map(|s| s.strip_prefix('{')?.strip_suffix('}')) {
+            let described = operation["parameters"].as_array().is_some_and(|parameters| {
+                parameters.iter().filter(|p| p["name"] == name && p["in"] == "path").count() == 1
+            });
+            assert!(described, "{method} {path}: {name}");
+        }
+    }
+}
+
+#[test]
+fn every_schema_that_is_named_is_there() {
+    fn check(value: &Value, document: &Value) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
+                    let pointer = reference.trim_start_matches('#');
+                    assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+                }
+                fields.values().for_each(|value| check(value, document));
+            }
+            Value::Array(items) => items.iter().for_each(|value| check(value, document)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let document = document();
+    check(&document, &document);
+}
+
+#[tokio::test]
+async fn read_openapi_shows_the_document_without_a_token() {
+    let daemon = TestDaemon::start().await;
+    let answer = daemon.anonymous().get("/openapi.json").await;
+    assert_eq!(answer.json(200), document());
+    assert_eq!(answer.headers["content-type"], "application/json");
+}

@@ -1,0 +1,218 @@
+//! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
+
+pub(crate) mod wait;
+
+use std::sync::Arc;
+
+use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
+use akkerisd::clock::Clock;
+use akkerisd::config::Dialect;
+use akkerisd::ids::Ids;
+use akkerisd::model::catalogue::Catalogue;
+use akkerisd::model::names::UserName;
+use akkerisd::model::token::{TokenKind, TokenName};
+use akkerisd::seal::Sealer;
+use akkerisd::service;
+use akkerisd::store::Store;
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// The secret of the first token, which is an admin's.
+pub(crate) const ADMIN_TOKEN: &str = "admin-secret-of-the-tests";
+
+/// What the first start of a daemon leaves behind, and its router.
+pub(crate) struct TestDaemon {
+    pub(crate) state: ApiState,
+    router: axum::Router,
+    /// Removed when the daemon is dropped.
+    pub(crate) dir: tempfile::TempDir,
+}
+
+/// Sends requests as one principal.
+#[derive(Clone)]
+pub(crate) struct Client {
+    router: axum::Router,
+    headers: HeaderMap,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl TestDaemon {
+    /// A daemon after its first start, on the machine's clock.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let ids = Ids::random();
+        let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
+        let catalogue = Catalogue::parse(include_str!("../../assets/catalogue.toml")).unwrap();
+        service::bootstrap::run(&store, &ids, &catalogue, Some(ADMIN_TOKEN)).await.unwrap();
+        let sources = dir.path().join("sources");
+        std::fs::create_dir(&sources).unwrap();
+        let mut settings = ApiSettings {
+            public_url: None,
+            apps_domain: "localhost".to_owned(),
+            https_port: 443,
+            dialect: Dialect::Document,
+            max_upload: 256 * 1024 * 1024,
+            sources,
+        };
+        change(&mut settings);
+        let state = ApiState::new(ApiParts {
+            store,
+            sealer: Sealer::from_key(&[7; 32]),
+            clock,
+            ids,
+            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            settings,
+        });
+        Self { router: api::router(state.clone()), state, dir }
+    }
+
+    /// A client without a token.
+    pub(crate) fn anonymous(&self) -> Client {
+        Client { router: self.router.clone(), headers: HeaderMap::new() }
+    }
+
+    /// A client with the first token: elevated.
+    pub(crate) fn admin(&self) -> Client {
+        self.with_secret(ADMIN_TOKEN)
+    }
+
+    /// A client with a new personal token of that user.
+    pub(crate) async fn personal(&self, user: &str) -> Client {
+        self.with_secret(&self.token(user, TokenKind::Personal).await)
+    }
+
+    /// A client with a new service token of that user.
+    pub(crate) async fn service(&self, user: &str) -> Client {
+        self.with_secret(&self.token(user, TokenKind::Service).await)
+    }
+
+    /// The secret of a new token, which is named `<user>-<kind>`.
+    pub(crate) async fn token(&self, user: &str, kind: TokenKind) -> String {
+        let name = TokenName::parse(&format!("{user}-{kind}")).unwrap();
+        let new = service::tokens::NewToken { name, kind, user: UserName::parse(user).unwrap() };
+        service::tokens::create(&self.state.store, &self.state.ids, new).await.unwrap().1
+    }
+
+    /// Changes the database behind the daemon's back.
+    pub(crate) fn corrupt(&self, sql: &str) {
+        #[expect(clippy::disallowed_methods, reason = "a test spoils what the store wrote")]
+        let connection = rusqlite::Connection::open(self.dir.path().join("akkerisd.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    /// A client that sends `Authorization: Bearer <secret>`.
+    pub(crate) fn with_secret(&self, secret: &str) -> Client {
+        self.anonymous().header("authorization", &format!("Bearer {secret}"))
+    }
+}
+
+impl Client {
+    /// The same client with one header more.
+    pub(crate) fn header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        client.headers.insert(name, value.parse().unwrap());
+        client
+    }
+
+    /// Sends a request without a body.
+    pub(crate) async fn send(&self, method: Method, path: &str) -> Answer {
+        self.send_body(method, path, Body::empty()).await
+    }
+
+    /// Sends a request with a body of any form.
+    pub(crate) async fn send_body(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let mut request = Request::new(body.into());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        *request.headers_mut() = self.headers.clone();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send_body(Method::POST, path, body.to_string()).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send_body(Method::PATCH, path, body.to_string()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send_body(Method::PUT, path, body.to_string()).await
+    }
+}
+
+impl Answer {
+    /// The body as JSON; ends the test when the status is another.
+    #[track_caller]
+    pub(crate) fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The `message` of an error; ends the test when the status is another or the form is not an error's.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16) -> String {
+        let body = self.json(status);
+        assert!(body.get("id").is_some_and(Value::is_string), "{body}");
+        body.get("message").and_then(Value::as_str).unwrap().to_owned()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Every field of a documented object is there, with a value of the documented kind; those in `nullable` may
+/// be null.
+#[track_caller]
+pub(crate) fn assert_shape(documented: &Value, answered: &Value, nullable: &[&str]) {
+    let difference = difference(documented, answered, nullable, "$");
+    assert!(difference.is_none(), "{difference:?}\nin {answered}");
+}
+
+fn difference(documented: &Value, answered: &Value, nullable: &[&str], at: &str) -> Option<String> {
+    match (documented, answered) {
+        (Value::Object(fields), Value::Object(found)) => fields.iter().find_map(|(name, value)| {
+            let at = format!("{at}.{name}");
+            match found.get(name) {
+                None => Some(format!("{at} is missing")),
+                Some(Value::Null) if nullable.contains(&name.as_str()) => None,
+                Some(answered) => difference(value, answered, nullable, &at),
+            }
+        }),
+        (Value::Array(items), Value::Array(found)) => {
+            let first = items.first()?;
+            found.iter().find_map(|answered| difference(first, answered, nullable, &format!("{at}[]")))
+        }
+        _ if std::mem::discriminant(documented) == std::mem::discriminant(answered) => None,
+        _ => Some(format!("{at} is {answered}, documented as {documented}")),
+    }
+}
