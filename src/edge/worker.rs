@@ -86,7 +86,7 @@ struct LocalExecutor(TaskTracker);
 /// Serves until the stop's token is cancelled and the open requests have ended, or its limit has passed.
 pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(parts.settings.max_connections.div_ceil(parts.settings.workers)));
-    let entrances = entrances(&parts)?;
+    let entrances = entrances(parts.listeners, &parts.settings, &parts.tls)?;
     let worker = Rc::new(Worker {
         pool: Rc::new(Pool::new(Arc::clone(&parts.counters))),
         settings: parts.settings,
@@ -116,19 +116,24 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     Ok(())
 }
 
-fn entrances(parts: &WorkerParts) -> io::Result<Vec<(TcpListener, Entrance)>> {
+/// Takes the listeners whole: what stays behind would go on listening during a drain.
+fn entrances(
+    listeners: EdgeListeners,
+    settings: &EdgeSettings,
+    tls: &TlsAcceptor,
+) -> io::Result<Vec<(TcpListener, Entrance)>> {
     let mut entrances = Vec::new();
-    for listener in &parts.listeners.http {
+    for listener in listeners.http {
         let address = listener.local_addr()?;
-        let entrance = if parts.settings.no_redirect && address.ip().is_loopback() {
+        let entrance = if settings.no_redirect && address.ip().is_loopback() {
             Entrance::Plain { port: address.port() }
         } else {
             Entrance::Redirect
         };
-        entrances.push((TcpListener::from_std(listener.try_clone()?)?, entrance));
+        entrances.push((TcpListener::from_std(listener)?, entrance));
     }
-    for listener in &parts.listeners.https {
-        entrances.push((TcpListener::from_std(listener.try_clone()?)?, Entrance::Tls(parts.tls.clone())));
+    for listener in listeners.https {
+        entrances.push((TcpListener::from_std(listener)?, Entrance::Tls(tls.clone())));
     }
     Ok(entrances)
 }
