@@ -3,6 +3,7 @@
 pub mod api;
 pub mod builds;
 pub mod catalogue;
+pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;

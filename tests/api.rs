@@ -6,6 +6,7 @@ mod auth;
 mod authorization;
 mod cli;
 mod config_vars;
+mod edge;
 mod house_rules;
 mod openapi;
 mod organizations;
