@@ -1,4 +1,4 @@
-//! Your own Akkeris on one machine.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod api;
 pub mod builds;
@@ -7,6 +7,7 @@ pub mod certs;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod durable_file;
 pub mod edge;
 pub mod engine;
