@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use crate::model::ids::BuildId;
 
 /// Bytes after which the output of a build is no longer kept; the daemon's own closing lines always are.
@@ -30,6 +32,8 @@ pub struct BuildLog {
     file: Arc<File>,
     length: u64,
     full: bool,
+    /// A write whose caller went away before it ended; the next one waits for it, so that lines keep their order.
+    writing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl BuildLogs {
@@ -59,9 +63,18 @@ impl BuildLogs {
                 length += 1;
             }
             let full = complete_lines(&present).lines().any(|line| line == MARKER);
-            Ok(BuildLog { file: Arc::new(file), length, full })
+            Ok(BuildLog { file: Arc::new(file), length, full, writing: None })
         })
         .await
+    }
+
+    /// Adds the last line to the log of a finished build where a crash prevented it.
+    pub async fn close(&self, id: BuildId, success: bool) -> io::Result<()> {
+        let lines = self.read(id).await?;
+        if lines.last().is_some_and(|line| line == SUCCESS || line == FAILURE) {
+            return Ok(());
+        }
+        self.open(id).await?.finish(success).await
     }
 
     /// Removes the log of a build; nothing when it has none.
@@ -115,13 +128,21 @@ impl BuildLog {
         if text.is_empty() && !flush {
             return Ok(());
         }
+        self.settle().await?;
         self.length += text.len() as u64;
         let file = Arc::clone(&self.file);
-        blocking(move || {
+        self.writing = Some(tokio::task::spawn_blocking(move || {
             (&*file).write_all(text.as_bytes())?;
             if flush { file.sync_data() } else { Ok(()) }
-        })
-        .await
+        }));
+        self.settle().await
+    }
+
+    async fn settle(&mut self) -> io::Result<()> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let written = writing.await;
+        self.writing = None;
+        written.map_err(io::Error::other)?
     }
 }
 
@@ -200,7 +221,8 @@ mod tests {
         let logs = BuildLogs::new(dir.path());
         fs::write(dir.path().join(format!("{ID}.log")), b"whole\nhal").unwrap();
         assert_eq!(logs.read(ID).await.unwrap(), ["whole"]);
-        logs.open(ID).await.unwrap().finish(true).await.unwrap();
+        logs.close(ID, true).await.unwrap();
+        logs.close(ID, true).await.unwrap();
         assert_eq!(logs.read(ID).await.unwrap(), ["whole", "hal", "Finished: SUCCESS"]);
     }
 
