@@ -282,7 +282,7 @@ mod tests {
             vectored in any::<bool>(),
         ) {
             let (mut side, driver) = with_room(room);
-            let content: Vec<u8> = (0..sizes.iter().sum()).map(|n: usize| (n % 251) as u8).collect();
+            let content: Vec<u8> = (0..=250).cycle().take(sizes.iter().sum()).collect();
             let mut rest = content.as_slice();
             let cx = &mut Context::from_waker(Waker::noop());
             for size in sizes {
