@@ -8,12 +8,10 @@ mod data_uri;
 pub mod dockerfile;
 pub mod log;
 pub mod procfile;
-mod queue;
+pub mod queue;
 pub mod redact;
 mod retention;
 mod run;
 pub mod source;
 mod steps;
 pub mod unpack;
-
-pub use self::queue::{BuildLimits, Builder, BuilderParts};
