@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ApiParts, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::log::BuildLogs;
-use crate::builds::queue::{BuildLimits, Builder, BuilderParts};
 use crate::builds::source::SourceFolder;
+use crate::builds::{BuildLimits, Builder, BuilderParts};
 use crate::catalogue::{CatalogueError, CatalogueHandle};
 use crate::certs::{CertError, CertificateStore, LocalAuthority};
 use crate::clock::Clock;
@@ -363,7 +363,7 @@ fn build_limits(config: &Config) -> BuildLimits {
         checksum: config.builds.checksum,
         max_archive: config.builds.max_archive,
         archive: ArchiveLimits {
-            entries: config.builds.max_entries,
+            entries: config.builds.max_entries as u64,
             total: config.builds.max_unpacked,
             ..ArchiveLimits::default()
         },
