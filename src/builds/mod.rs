@@ -8,10 +8,12 @@ mod data_uri;
 pub mod dockerfile;
 pub mod log;
 pub mod procfile;
-pub mod queue;
+mod queue;
 pub mod redact;
 mod retention;
 mod run;
 pub mod source;
 mod steps;
 pub mod unpack;
+
+pub use self::queue::{BuildLimits, Builder, BuilderParts};

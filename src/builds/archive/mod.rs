@@ -22,7 +22,7 @@ const MIB: u64 = 1024 * 1024;
 /// What an archive may hold at most.
 #[derive(Debug, Clone, Copy)]
 pub struct ArchiveLimits {
-    pub entries: usize,
+    pub entries: u64,
     /// Bytes of one file.
     pub file: u64,
     /// Bytes of all files together.
@@ -142,7 +142,7 @@ struct Walker<'w> {
     /// Bytes of the archive itself.
     packed: u64,
     modified: u64,
-    entries: usize,
+    entries: u64,
     bytes: u64,
     visit: &'w mut dyn FnMut(Entry<'_>) -> Result<(), ArchiveError>,
 }

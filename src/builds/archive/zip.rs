@@ -17,7 +17,7 @@ impl Walker<'_> {
         let directory = BufReader::new(file);
         let mut archive =
             ZipIterable::try_new(directory, zip::read::Config::default()).map_err(|e| zip_error(&e))?;
-        if archive.len() > self.limits.entries {
+        if archive.len() as u64 > self.limits.entries {
             return Err(self.too_many());
         }
         for entry in archive.files().map_err(|e| zip_error(&e))? {
