@@ -12,9 +12,8 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     if let Some(step) = crate::config::abort_at()? {
         crate::failpoint::abort_at(step);
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
-    runtime.block_on(daemon::run(config)).map_err(Failure::from)
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
+    runtime.block_on(daemon::run(&config)).map_err(Failure::from)
 }
 
 impl From<DaemonError> for Failure {
@@ -30,6 +29,7 @@ impl From<DaemonError> for Failure {
             | DaemonError::Listen { .. }
             | DaemonError::Seal(_)
             | DaemonError::Certificates(_)
+            | DaemonError::Outbound(_)
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
             | DaemonError::Api(_)
