@@ -12,8 +12,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     if let Some(step) = crate::config::abort_at()? {
         crate::failpoint::abort_at(step);
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
     runtime.block_on(daemon::run(config)).map_err(Failure::from)
 }
 
