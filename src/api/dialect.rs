@@ -9,17 +9,8 @@ use http::header;
 use http::request::Parts;
 
 use super::ApiState;
+use crate::config::Dialect;
 use crate::model::app::App;
-
-crate::text_enum! {
-    /// Which of the two shapes a client expects where the document and production differ.
-    pub enum Dialect {
-        /// Exactly the shapes of the documents.
-        Document => "document",
-        /// The shapes that production's clients rely on.
-        Reference => "reference",
-    }
-}
 
 /// How the client `aka` names itself.
 const REFERENCE_CLIENT: &str = "akkeris-cli";

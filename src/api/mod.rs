@@ -5,6 +5,7 @@
 
 mod apps;
 mod auth;
+mod builds;
 mod config_vars;
 mod dialect;
 mod envelope;
@@ -13,21 +14,23 @@ mod extract;
 mod openapi;
 mod organizations;
 mod place;
+mod releases;
 mod respond;
 mod router;
 mod spaces;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
-pub use self::dialect::Dialect;
 pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
+use crate::builds::log::BuildLogs;
+use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
+use crate::config::Dialect;
 use crate::ids::Ids;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -53,6 +56,9 @@ pub struct ApiParts {
     pub ids: Ids,
     /// Replaced as a whole when the operator's file changes.
     pub catalogue: Arc<ArcSwap<Catalogue>>,
+    /// Takes uploaded sources, one file a build.
+    pub sources: SourceFolder,
+    pub build_logs: BuildLogs,
     pub settings: ApiSettings,
 }
 
@@ -67,10 +73,18 @@ pub struct ApiSettings {
     pub https_port: u16,
     /// The dialect of a request that chooses none.
     pub dialect: Dialect,
-    /// Largest source that may come within a request, in bytes, before its base64 form.
+    /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
-    /// The folder that takes uploaded sources, one file a build.
-    pub sources: PathBuf,
+}
+
+/// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    state: ApiState,
+    stop: tokio_util::sync::CancellationToken,
+) -> std::io::Result<()> {
+    let served = axum::serve(listener, router(state));
+    served.with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 impl ApiState {

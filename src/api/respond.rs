@@ -1,4 +1,4 @@
-//! Answers whose status is part of the handler's type; 200 is [`Json`](super::extract::Json).
+//! Answers whose status is part of the handler's type; 200 is [`Json`].
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;

@@ -1,6 +1,6 @@
 //! Every noun's routes on one screen, and what surrounds them all.
 
-use axum::extract::{DefaultBodyLimit, Extension};
+use axum::extract::Extension;
 use axum::middleware;
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -9,29 +9,35 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{ApiState, Error, apps, config_vars, envelope, openapi, organizations, spaces};
+use super::{
+    ApiState, Error, apps, builds, config_vars, envelope, openapi, organizations, releases, spaces,
+};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
     let (routes, _) = nouns().inner.split_for_parts();
+    surround(routes.layer(Extension(state.clone()))).with_state(state)
+}
+
+/// Gives every answer of these routes, and those outside them, the one form.
+fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::Router<S> {
     routes
         .fallback(|| std::future::ready(Error::UnknownPath))
         .method_not_allowed_fallback(|| std::future::ready(Error::MethodNotAllowed))
-        .layer(DefaultBodyLimit::disable())
-        .layer(Extension(state.clone()))
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(middleware::from_fn(envelope::wrap))
         .layer(CompressionLayer::new())
-        .with_state(state)
 }
 
 /// Every noun.
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(builds::router())
         .merge(config_vars::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(releases::router())
         .merge(spaces::router())
 }
 
@@ -74,4 +80,32 @@ fn guarded(policy: Policy, methods: MethodRouter<ApiState>) -> MethodRouter<ApiS
     methods.route_layer(middleware::from_fn(move |state, request, next| {
         auth::enforce(policy, state, request, next)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_500_in_the_form_of_every_error() {
+        async fn panics() -> StatusCode {
+            panic!("a bug in a handler")
+        }
+        let router = surround(axum::Router::new().route("/", get(panics)));
+        let request = Request::builder().header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-request-id"], "r-1");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["id"], "internal_server_error");
+        assert!(body["message"].as_str().unwrap().ends_with("request id r-1."), "{body}");
+    }
 }

@@ -2,5 +2,179 @@
 //!
 //! Invariant: depends on nothing but a published [`table::RoutingTable`], listeners that are handed to it and
 //! a certificate source; it keeps serving while the engine or the store is slow or gone.
+//!
+//! Each worker is a thread with a runtime of its own, so a request never changes cores, and no work of the
+//! control plane delays it.
 
+mod body;
+mod coalesce;
+mod connection;
+mod counters;
+mod drain;
+mod headers;
+mod host;
+mod listener;
+mod pages;
+mod proxy;
+mod redirect;
+mod rescue;
 pub mod table;
+mod tls;
+mod tunnel;
+mod upstream;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::server::ResolvesServerCert;
+use tokio::task::LocalSet;
+use tokio_rustls::TlsAcceptor;
+
+pub use counters::EdgeCounters;
+pub use listener::EdgeListeners;
+
+use crate::clock::Clock;
+use counters::WorkerCounters;
+use drain::Stop;
+use table::RoutingTable;
+use worker::WorkerParts;
+
+/// How the edge behaves.
+#[derive(Debug, Clone)]
+pub struct EdgeSettings {
+    /// Threads, at least one; as many as there are cores is best.
+    pub workers: usize,
+    /// The port at which clients reach the TLS listeners, for redirects and `X-Forwarded-Port`.
+    pub public_https_port: u16,
+    /// Serves apps on plain listeners whose address is loopback, where others redirect to HTTPS.
+    pub no_redirect: bool,
+    /// Client connections that may be open at once; more wait to be accepted.
+    pub max_connections: usize,
+    pub limits: TimeLimits,
+    pub clock: Clock,
+}
+
+/// What the edge waits for, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimits {
+    /// From a request's first byte, or from the connection's start, to the end of its headers.
+    pub header: Duration,
+    /// Between two requests on a connection.
+    pub idle: Duration,
+    /// From the last byte of a request to the first of its answer.
+    pub first_byte: Duration,
+}
+
+/// The running edge. Dropping the handle stops the edge without waiting for open requests.
+#[derive(Debug)]
+pub struct EdgeHandle {
+    stop: Arc<Stop>,
+    counters: Vec<Arc<WorkerCounters>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts the edge.
+#[derive(Debug)]
+pub struct Edge;
+
+/// Why the edge could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    #[error("the edge cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+    #[error("the edge cannot use its listeners")]
+    Listeners(#[source] io::Error),
+    #[error("the edge cannot start a worker thread")]
+    Thread(#[source] io::Error),
+}
+
+impl EdgeSettings {
+    /// The settings of production: a worker for each core, 30 s for headers, 75 s between requests, 30 s to the
+    /// first byte of an answer, 65,536 connections.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            public_https_port: 443,
+            no_redirect: false,
+            max_connections: 65_536,
+            limits: TimeLimits {
+                header: Duration::from_secs(30),
+                idle: Duration::from_secs(75),
+                first_byte: Duration::from_secs(30),
+            },
+            clock,
+        }
+    }
+}
+
+impl Edge {
+    /// Starts the workers. They serve as soon as this returns, with whatever `table` holds at each request.
+    pub fn start(
+        mut settings: EdgeSettings,
+        listeners: &EdgeListeners,
+        table: &Arc<ArcSwap<RoutingTable>>,
+        certificates: Arc<dyn ResolvesServerCert>,
+    ) -> Result<EdgeHandle, EdgeError> {
+        settings.workers = settings.workers.max(1);
+        let tls = TlsAcceptor::from(tls::server_config(certificates)?);
+        let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
+        for number in 0..settings.workers {
+            let counters = Arc::new(WorkerCounters::default());
+            handle.counters.push(Arc::clone(&counters));
+            let parts = WorkerParts {
+                settings: settings.clone(),
+                listeners: listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?,
+                table: Arc::clone(table),
+                tls: tls.clone(),
+                counters,
+                stop: Arc::clone(&handle.stop),
+            };
+            handle.threads.push(start_worker(number, parts)?);
+        }
+        Ok(handle)
+    }
+}
+
+impl EdgeHandle {
+    /// Stops accepting, lets open requests and tunnels end for at most `limit`, then closes what is left.
+    ///
+    /// When the returned future is dropped the edge still drains, and ends by itself.
+    pub async fn drain(mut self, limit: Duration) {
+        self.stop.begin(limit);
+        let threads = std::mem::take(&mut self.threads);
+        let joined =
+            tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a worker of the edge had panicked");
+        }
+    }
+
+    /// What all workers have counted so far.
+    pub fn counters(&self) -> EdgeCounters {
+        let mut sum = EdgeCounters::default();
+        self.counters.iter().for_each(|worker| sum.add(worker));
+        sum
+    }
+}
+
+impl Drop for EdgeHandle {
+    fn drop(&mut self) {
+        self.stop.begin(Duration::ZERO);
+    }
+}
+
+fn start_worker(number: usize, parts: WorkerParts) -> Result<JoinHandle<()>, EdgeError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Thread)?;
+    let serve = move || {
+        let tasks = LocalSet::new();
+        if let Err(error) = tasks.block_on(&runtime, worker::run(parts)) {
+            tracing::error!(%error, "a worker of the edge ended");
+        }
+    };
+    Builder::new().name(format!("edge-{number}")).spawn(serve).map_err(EdgeError::Thread)
+}

@@ -1,6 +1,6 @@
 //! The routing table: an immutable value that the edge looks hosts up in, published as a whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -64,6 +64,21 @@ impl RoutingTable {
     pub fn lookup(&self, host: &str) -> Option<&Arc<HostRoute>> {
         self.hosts.get(host)
     }
+
+    /// Every address that a request can be sent to.
+    pub fn addresses(&self) -> HashSet<SocketAddr> {
+        let mut addresses = HashSet::new();
+        for route in self.hosts.values() {
+            match &**route {
+                HostRoute::Api { address } => drop(addresses.insert(*address)),
+                HostRoute::App(AppRoute { service: Service::Upstreams(upstreams), .. }) => {
+                    addresses.extend(upstreams.iter().map(|upstream| upstream.address));
+                }
+                HostRoute::App(AppRoute { service: Service::Maintenance, .. }) => {}
+            }
+        }
+        addresses
+    }
 }
 
 impl Upstream {
@@ -79,12 +94,17 @@ impl Upstream {
     pub fn claim(self: &Arc<Self>) -> Option<Claim> {
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         let claim = Claim(Arc::clone(self));
-        if self.retired.load(Ordering::SeqCst) { None } else { Some(claim) }
+        if self.is_retired() { None } else { Some(claim) }
     }
 
     /// Lets no further request in.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether [`Upstream::retire`] was called.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
     }
 
     /// Requests and upgraded connections that are open.

@@ -3,6 +3,7 @@
 //! Invariants: an activation carries no input, each look reads everything anew; what is not labelled ours is
 //! never touched; a failing app delays only itself.
 
+mod actions;
 pub mod desired;
 mod journal;
 mod operations;

@@ -4,6 +4,7 @@
 
 pub mod apps;
 pub mod bootstrap;
+pub mod builds;
 pub mod config_vars;
 mod error;
 pub mod organizations;

@@ -1,6 +1,6 @@
 //! The events, in the order of their commits.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::StoreError;
 use crate::model::event::Event;
@@ -20,6 +20,12 @@ pub(super) fn insert(
         )?
         .execute((event.kind(), event.app(), payload, author, now))?;
     Ok(())
+}
+
+/// Who made the newest change; `None` before the first.
+pub fn last_author(connection: &Connection) -> Result<Option<UserName>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT username FROM events ORDER BY id DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// The kinds of the events of an app, oldest first.

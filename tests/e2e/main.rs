@@ -1,1 +1,21 @@
+//! Suite 2: the real binary, a real Docker Engine, the real edge. One file a story.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test a broken premise shall end the test"
+)]
+#![expect(clippy::indexing_slicing, reason = "a missing field of an answer shall end the test")]
+#![expect(clippy::disallowed_types, reason = "the stories start the daemon and the docker program")]
+#![expect(clippy::disallowed_methods, reason = "the load's connections are driven beside the test")]
+#![expect(clippy::print_stderr, reason = "a failed story shows the daemon's log and the figures")]
 
+mod build;
+mod crash_loop;
+mod deploy;
+mod failing_release;
+mod isolation;
+mod kill_each_step;
+mod load_during_deploy;
+mod restart_of_the_engine;
+mod support;

@@ -1,10 +1,14 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
-use std::sync::Arc;
-use std::time::Duration;
+pub(crate) mod wait;
 
-use akkerisd::api::{self, ApiParts, ApiSettings, ApiState, Dialect};
+use std::sync::Arc;
+
+use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
+use akkerisd::builds::log::BuildLogs;
+use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
+use akkerisd::config::Dialect;
 use akkerisd::ids::Ids;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
@@ -45,22 +49,6 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Waits until `condition` gives a value; ends the test when it does not in time.
-pub(crate) async fn wait_until<T, F: AsyncFnMut() -> Option<T>>(
-    what: &str,
-    limit: Duration,
-    mut condition: F,
-) -> T {
-    let started = std::time::Instant::now();
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 impl TestDaemon {
     /// A daemon after its first start, on the machine's clock.
     pub(crate) async fn start() -> Self {
@@ -75,15 +63,12 @@ impl TestDaemon {
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
         let catalogue = Catalogue::parse(include_str!("../../assets/catalogue.toml")).unwrap();
         service::bootstrap::run(&store, &ids, &catalogue, Some(ADMIN_TOKEN)).await.unwrap();
-        let sources = dir.path().join("sources");
-        std::fs::create_dir(&sources).unwrap();
         let mut settings = ApiSettings {
             public_url: None,
             apps_domain: "localhost".to_owned(),
             https_port: 443,
             dialect: Dialect::Document,
             max_upload: 256 * 1024 * 1024,
-            sources,
         };
         change(&mut settings);
         let state = ApiState::new(ApiParts {
@@ -92,6 +77,8 @@ impl TestDaemon {
             clock,
             ids,
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            sources: SourceFolder::new(dir.path().join("sources")),
+            build_logs: BuildLogs::new(dir.path().join("build-logs")),
             settings,
         });
         Self { router: api::router(state.clone()), state, dir }
@@ -122,6 +109,13 @@ impl TestDaemon {
         let name = TokenName::parse(&format!("{user}-{kind}")).unwrap();
         let new = service::tokens::NewToken { name, kind, user: UserName::parse(user).unwrap() };
         service::tokens::create(&self.state.store, &self.state.ids, new).await.unwrap().1
+    }
+
+    /// Changes the database behind the daemon's back.
+    pub(crate) fn corrupt(&self, sql: &str) {
+        #[expect(clippy::disallowed_methods, reason = "a test spoils what the store wrote")]
+        let connection = rusqlite::Connection::open(self.dir.path().join("akkerisd.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
     }
 
     /// A client that sends `Authorization: Bearer <secret>`.
@@ -188,11 +182,38 @@ impl Answer {
     #[track_caller]
     pub(crate) fn error(&self, status: u16) -> String {
         let body = self.json(status);
-        assert!(body["id"].is_string(), "{body}");
-        body["message"].as_str().unwrap().to_owned()
+        assert!(body.get("id").is_some_and(Value::is_string), "{body}");
+        body.get("message").and_then(Value::as_str).unwrap().to_owned()
     }
 
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Every field of a documented object is there, with a value of the documented kind; those in `nullable` may
+/// be null.
+#[track_caller]
+pub(crate) fn assert_shape(documented: &Value, answered: &Value, nullable: &[&str]) {
+    let difference = difference(documented, answered, nullable, "$");
+    assert!(difference.is_none(), "{difference:?}\nin {answered}");
+}
+
+fn difference(documented: &Value, answered: &Value, nullable: &[&str], at: &str) -> Option<String> {
+    match (documented, answered) {
+        (Value::Object(fields), Value::Object(found)) => fields.iter().find_map(|(name, value)| {
+            let at = format!("{at}.{name}");
+            match found.get(name) {
+                None => Some(format!("{at} is missing")),
+                Some(Value::Null) if nullable.contains(&name.as_str()) => None,
+                Some(answered) => difference(value, answered, nullable, &at),
+            }
+        }),
+        (Value::Array(items), Value::Array(found)) => {
+            let first = items.first()?;
+            found.iter().find_map(|answered| difference(first, answered, nullable, &format!("{at}[]")))
+        }
+        _ if std::mem::discriminant(documented) == std::mem::discriminant(answered) => None,
+        _ => Some(format!("{at} is {answered}, documented as {documented}")),
     }
 }

@@ -1,4 +1,4 @@
-//! Apps, as the section of that name documents them; the objects themselves are in [`view`].
+//! Apps, as the section of that name documents them; the objects themselves are in [`mod@view`].
 
 mod view;
 

@@ -8,8 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::api::ApiState;
 use crate::api::place::PlaceView;
-use crate::api::{ApiState, Dialect};
+use crate::config::Dialect;
 use crate::model::app::App;
 use crate::model::build::ImageId;
 use crate::model::formation::Formation;

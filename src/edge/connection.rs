@@ -1,0 +1,242 @@
+//! One client connection: served until it closes, is quiet for too long, or the edge drains.
+//!
+//! Invariant: a connection with an open request is never closed for being quiet.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
+use tokio::time::sleep;
+
+use super::body::EdgeBody;
+use super::coalesce::{Coalesce, Drain};
+use super::worker::Worker;
+
+/// How long a drain lets a connection without a request stay: a request may be under way to it.
+const DRAIN_QUIET: Duration = Duration::from_secs(1);
+
+/// What a client connection is doing. Atomic only because hyper wants a connection that can be upgraded to
+/// be `Send`; it stays on its worker.
+#[derive(Debug)]
+pub(super) struct Activity {
+    open: AtomicU32,
+    reading_head: AtomicBool,
+    /// Milliseconds after `start` at which the present quiet began.
+    since: AtomicU64,
+    start: Instant,
+}
+
+/// A request that is being served, from its head to the end of its answer.
+#[derive(Debug)]
+pub(super) struct OpenRequest(Arc<Activity>);
+
+/// A hyper connection that can be told to end after its open requests.
+pub(super) trait ClientConnection {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
+    fn shut_down(self: Pin<&mut Self>);
+}
+
+/// An HTTP/2 connection whose small writes go out together after each poll.
+pub(super) struct Coalesced<T, S: HttpService<Incoming>, E> {
+    pub(super) connection: http2::Connection<Coalesce<T>, S, E>,
+    pub(super) drain: Drain<T>,
+}
+
+/// A stream that tells when the first bytes of a request come.
+#[derive(Debug)]
+pub(super) struct Watched<T> {
+    stream: T,
+    activity: Arc<Activity>,
+}
+
+/// Drives a connection to its end.
+pub(super) async fn drive(
+    connection: impl ClientConnection,
+    activity: Arc<Activity>,
+    worker: Rc<Worker>,
+) -> hyper::Result<()> {
+    let limits = worker.settings.limits;
+    let mut connection = pin!(connection);
+    let mut stop = pin!(worker.stop.cancelled());
+    let mut quiet = pin!(sleep(limits.header));
+    let mut listening = false;
+    let mut ending = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            return Poll::Ready(end);
+        }
+        // The first poll leaves the waker there; until the worker stops another one would tell nothing new.
+        if !ending && (!listening || worker.is_stopping()) {
+            listening = true;
+            if stop.as_mut().poll(cx).is_ready() {
+                ending = true;
+                quiet.as_mut().reset(tokio::time::Instant::now() + DRAIN_QUIET);
+                connection.as_mut().shut_down();
+                ready!(connection.as_mut().poll(cx))?;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        while quiet.as_mut().poll(cx).is_ready() {
+            let left = if ending {
+                activity.quiet_left(DRAIN_QUIET, DRAIN_QUIET)
+            } else {
+                activity.quiet_left(limits.header, limits.idle)
+            };
+            if left.is_zero() {
+                return Poll::Ready(Ok(()));
+            }
+            quiet.as_mut().reset(tokio::time::Instant::now() + left);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl Activity {
+    /// The activity of a fresh connection, whose first request is awaited.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            open: AtomicU32::new(0),
+            reading_head: AtomicBool::new(true),
+            since: AtomicU64::new(0),
+            start: Instant::now(),
+        })
+    }
+
+    /// Counts a request in.
+    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.reading_head.store(false, Ordering::Relaxed);
+        OpenRequest(Arc::clone(self))
+    }
+
+    /// How much longer the connection may be quiet; all of a limit while a request is open.
+    fn quiet_left(&self, header: Duration, idle: Duration) -> Duration {
+        let limit = if self.reading_head.load(Ordering::Relaxed) { header } else { idle };
+        if self.open.load(Ordering::Relaxed) > 0 {
+            return limit;
+        }
+        let quiet =
+            self.start.elapsed().saturating_sub(Duration::from_millis(self.since.load(Ordering::Relaxed)));
+        limit.saturating_sub(quiet)
+    }
+
+    fn note_read(&self) {
+        if !self.reading_head.load(Ordering::Relaxed) && self.open.load(Ordering::Relaxed) == 0 {
+            self.reading_head.store(true, Ordering::Relaxed);
+            self.note_time();
+        }
+    }
+
+    fn note_time(&self) {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.since.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.note_time();
+        }
+    }
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(stream: T, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<T: Read + Unpin> Read for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if matches!(read, Poll::Ready(Ok(()))) {
+            self.activity.note_read();
+        }
+        read
+    }
+}
+
+impl<T: Write + Unpin> Write for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+}
+
+impl<I, S> ClientConnection for http1::UpgradeableConnection<I, S>
+where
+    I: Read + Write + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = EdgeBody>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        Future::poll(self, cx)
+    }
+
+    fn shut_down(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<T, S, E> ClientConnection for Coalesced<T, S, E>
+where
+    T: Read + Write + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = EdgeBody> + Unpin,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: 'static,
+    E: Http2ServerConnExec<S::Future, EdgeBody> + Unpin,
+{
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        let end = Pin::new(&mut self.connection).poll(cx);
+        match self.drain.poll_drain(cx) {
+            // The connection meets the same error at its next read or write.
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "cannot write to a client");
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => end,
+        }
+    }
+
+    fn shut_down(mut self: Pin<&mut Self>) {
+        Pin::new(&mut self.connection).graceful_shutdown();
+    }
+}

@@ -1,0 +1,197 @@
+//! What the edge changes in the headers of requests and answers.
+//!
+//! Invariant: hop-by-hop headers (RFC 9110 §7.6.1) never pass, and a client cannot set a header by which an
+//! app learns about its client.
+
+use std::net::IpAddr;
+
+use http::header::{
+    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const MAX_REQUEST_ID: usize = 200;
+
+/// How a client came in: the same for all its requests on one connection.
+#[derive(Debug)]
+pub(super) struct CameBy {
+    address: HeaderValue,
+    proto: HeaderValue,
+    port: HeaderValue,
+}
+
+/// What is particular to one request.
+#[derive(Debug)]
+pub(super) struct Particulars<'a> {
+    pub(super) host: HeaderValue,
+    pub(super) id: &'a HeaderValue,
+    pub(super) start: HeaderValue,
+    pub(super) upgrade: Option<HeaderValue>,
+}
+
+impl CameBy {
+    pub(super) fn new(peer: IpAddr, proto: &'static str, port: u16) -> Self {
+        // An IPv4 client of an IPv6 socket is shown as what it is.
+        let address = HeaderValue::try_from(peer.to_canonical().to_string());
+        Self {
+            address: address.unwrap_or(HeaderValue::from_static("unknown")),
+            proto: HeaderValue::from_static(proto),
+            port: HeaderValue::from(port),
+        }
+    }
+
+    /// Makes a client's headers those of a request to an upstream.
+    pub(super) fn prepare(&self, headers: &mut HeaderMap, particulars: Particulars<'_>) {
+        let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));
+        strip_hop_by_hop(headers);
+        // The edge has answered 100 to its client already by the time it reads a body.
+        headers.remove(EXPECT);
+        headers.remove(FORWARDED);
+        headers.insert(X_FORWARDED_FOR, self.address.clone());
+        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+        headers.insert(X_FORWARDED_PORT, self.port.clone());
+        headers.insert(X_FORWARDED_HOST, particulars.host);
+        headers.insert(X_REQUEST_ID, particulars.id.clone());
+        headers.insert(X_REQUEST_START, particulars.start);
+        if trailers {
+            headers.insert(TE, TRAILERS);
+        }
+        if let Some(protocol) = particulars.upgrade {
+            set_upgrade(headers, protocol);
+        }
+    }
+}
+
+/// The protocol that a message upgrades its connection to.
+pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers.get_all(CONNECTION).iter().any(|value| has_token(value, "upgrade"));
+    if asked { headers.get(UPGRADE).cloned() } else { None }
+}
+
+pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(CONNECTION, UPGRADE_TOKEN);
+    headers.insert(UPGRADE, protocol);
+}
+
+/// Removes what concerns one connection only, and whatever `Connection` names.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        strip_named(headers);
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The client's own request id when it is usable, else a fresh one.
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    match headers.get(X_REQUEST_ID) {
+        Some(id) if is_usable_id(id.as_bytes()) => id.clone(),
+        _ => fresh_id(),
+    }
+}
+
+fn is_usable_id(id: &[u8]) -> bool {
+    !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// The thread's generator needs no system call for each id, as the one of `uuid` does.
+fn fresh_id() -> HeaderValue {
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    let mut buffer = Uuid::encode_buffer();
+    let text: &str = id.hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn strip_named(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::try_from(token.trim()).ok())
+        // Without its host a request would be another one; a client cannot have it taken out.
+        .filter(|name| *name != HOST)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+}
+
+fn has_token(value: &HeaderValue, token: &str) -> bool {
+    value.to_str().is_ok_and(|value| value.split(',').any(|each| each.trim().eq_ignore_ascii_case(token)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn what_connection_names_is_removed_with_the_hop_by_hop_headers() {
+        let mut headers = map(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two,host"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("host", "a"),
+            ("keep-alive", "timeout=5"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("x-kept", "3"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("host", "a"), ("x-kept", "3")]));
+    }
+
+    #[test]
+    fn an_id_of_the_client_is_kept_only_when_it_is_short_and_visible() {
+        let id = |value| request_id(&map(&[("x-request-id", value)]));
+        assert_eq!(id("abc-1"), "abc-1");
+        assert_ne!(id("has space"), "has space");
+        assert_ne!(id(""), "");
+        let mut headers = HeaderMap::new();
+        headers.insert(X_REQUEST_ID, HeaderValue::try_from("x".repeat(201)).unwrap());
+        let fresh = request_id(&headers);
+        assert!(Uuid::parse_str(fresh.to_str().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_headers() {
+        assert_eq!(
+            upgrade(&map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])).unwrap(),
+            "websocket"
+        );
+        assert!(upgrade(&map(&[("upgrade", "websocket")])).is_none());
+        assert!(upgrade(&map(&[("connection", "upgrade")])).is_none());
+    }
+}

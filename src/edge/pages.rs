@@ -1,0 +1,102 @@
+//! The texts that the edge answers with itself: one page for each kind, as HTML, JSON or plain text.
+//!
+//! Invariant: the pages are part of the binary, so an error can be shown whatever is missing on disk.
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+/// What an answer of the edge says.
+#[derive(Debug)]
+pub(super) struct Page {
+    html: &'static str,
+    json: &'static str,
+    text: &'static str,
+}
+
+/// The forms that a client can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Html,
+    Json,
+    Text,
+}
+
+macro_rules! page {
+    ($file:literal, $message:literal) => {
+        Page {
+            html: include_str!(concat!("../../assets/pages/", $file, ".html")),
+            json: concat!("{\"id\":\"", $file, "\",\"message\":\"", $message, "\"}"),
+            text: concat!($message, "\n"),
+        }
+    };
+}
+
+pub(super) static BAD_REQUEST: Page =
+    page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
+pub(super) static UNKNOWN_HOST: Page = page!("unknown_host", "There is no app at this address.");
+pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app is ready to answer.");
+pub(super) static MAINTENANCE: Page = page!("maintenance", "This app is in maintenance.");
+pub(super) static BAD_GATEWAY: Page = page!("bad_gateway", "The app did not answer properly.");
+pub(super) static TIMEOUT: Page = page!("timeout", "The app took too long to answer.");
+
+impl Page {
+    pub(super) fn content(&self, form: Form) -> Bytes {
+        Bytes::from_static(match form {
+            Form::Html => self.html.as_bytes(),
+            Form::Json => self.json.as_bytes(),
+            Form::Text => self.text.as_bytes(),
+        })
+    }
+}
+
+impl Form {
+    /// The first form in an `Accept` header that the edge knows; plain text when there is none.
+    pub(super) fn of(accept: Option<&HeaderValue>) -> Self {
+        let accepted = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+        for range in accepted.split(',') {
+            match range.split(';').next().unwrap_or("").trim() {
+                "text/html" | "application/xhtml+xml" => return Self::Html,
+                "text/plain" => return Self::Text,
+                json if json == "application/json"
+                    || (json.starts_with("application/") && json.ends_with("+json")) =>
+                {
+                    return Self::Json;
+                }
+                _ => {}
+            }
+        }
+        Self::Text
+    }
+
+    pub(super) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Html => "text/html; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_follows_the_first_known_media_type() {
+        let form = |accept| Form::of(Some(&HeaderValue::from_static(accept)));
+        assert_eq!(form("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Form::Html);
+        assert_eq!(form("application/json"), Form::Json);
+        assert_eq!(form("application/vnd.akkeris+json; version=3"), Form::Json);
+        assert_eq!(form("image/png, application/json;q=0.5, text/html;q=0.1"), Form::Json);
+        assert_eq!(form("*/*"), Form::Text);
+        assert_eq!(Form::of(None), Form::Text);
+    }
+
+    #[test]
+    fn every_json_page_is_an_object_with_id_and_message() {
+        for page in [&BAD_REQUEST, &UNKNOWN_HOST, &NO_UPSTREAM, &MAINTENANCE, &BAD_GATEWAY, &TIMEOUT] {
+            let value: serde_json::Value = serde_json::from_slice(&page.content(Form::Json)).unwrap();
+            assert!(value["id"].is_string() && value["message"].is_string(), "{value}");
+        }
+    }
+}

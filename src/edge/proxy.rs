@@ -1,0 +1,236 @@
+//! One request: from its host to an upstream and back.
+//!
+//! Invariant: a request is sent to an upstream once; only one that was not sent at all is tried again.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::{EdgeBody, Progress, RequestBody};
+use super::connection::{Activity, OpenRequest};
+use super::headers::{self, CameBy, Particulars};
+use super::rescue::{self, ProxyError};
+use super::table::{Claim, HostRoute, Service, Upstream};
+use super::upstream::{Lease, Sender};
+use super::worker::Worker;
+use super::{host, redirect, tunnel};
+
+/// How often another upstream, or a newer table, is tried for one request.
+const ATTEMPTS: usize = 8;
+
+/// The client of one connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) worker: Rc<Worker>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) came_by: CameBy,
+    pub(super) redirected: bool,
+}
+
+/// Where a request goes.
+struct Target {
+    address: SocketAddr,
+    claim: Option<Claim>,
+}
+
+/// A request that could not be sent; the connection was closed before.
+enum SendError {
+    Unsent(Box<Request<RequestBody>>, hyper::Error),
+    Failed(ProxyError),
+}
+
+/// Answers one request; a failure becomes an answer too.
+pub(super) async fn answer(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<EdgeBody>, Infallible> {
+    client.worker.counters.requests.increment();
+    let open = client.activity.begin();
+    let id = headers::request_id(request.headers());
+    let accept = rescue::accepted(request.headers());
+    let mut response = match serve(&client, request, &id, open).await {
+        Ok(response) => response,
+        Err(error) => {
+            client.worker.counters.rescued.increment();
+            tracing::debug!(%error, cause = ?std::error::Error::source(&error), "a request was not served");
+            rescue::rescue(&error, accept.as_ref())
+        }
+    };
+    response.headers_mut().insert(headers::X_REQUEST_ID, id);
+    Ok(response)
+}
+
+async fn serve(
+    client: &Client,
+    mut request: Request<Incoming>,
+    id: &HeaderValue,
+    open: OpenRequest,
+) -> Result<Response<EdgeBody>, ProxyError> {
+    if request.method() == Method::CONNECT {
+        return Err(ProxyError::MethodNotSupported);
+    }
+    let host = host::settle(&mut request)?;
+    let worker = &client.worker;
+    if client.redirected {
+        return redirect::to_https(&host, request.uri(), worker.settings.public_https_port);
+    }
+    let upgrade = headers::upgrade(request.headers());
+    let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    *request.version_mut() = Version::HTTP_11;
+    let start = worker.request_start();
+    let particulars = Particulars { host: host.clone(), id, start, upgrade };
+    client.came_by.prepare(request.headers_mut(), particulars);
+
+    let mut progress = None;
+    let request = request.map(|incoming| {
+        let (body, moved) = RequestBody::new(incoming);
+        progress = moved;
+        body
+    });
+    let (response, lease) = exchange(worker, request, &host::name(&host)?, progress.as_ref()).await?;
+    finish(worker, response, lease, (open, client_side))
+}
+
+/// Sends a request to an upstream and waits for the head of its answer.
+async fn exchange(
+    worker: &Worker,
+    mut request: Request<RequestBody>,
+    name: &str,
+    progress: Option<&Progress>,
+) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    let mut failed: Vec<SocketAddr> = Vec::new();
+    let mut failure = None;
+    for _ in 0..ATTEMPTS {
+        let Some(target) = choose(worker, name, &failed)? else { break };
+        let Target { address, claim } = target;
+        if let Some(sender) = worker.pool.take(address) {
+            match send(worker, sender, request, progress).await {
+                Ok((response, sender)) => {
+                    return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
+                }
+                Err(SendError::Unsent(unsent, _)) => {
+                    worker.counters.stale_connections.increment();
+                    request = *unsent;
+                }
+                Err(SendError::Failed(error)) => return Err(error),
+            }
+        }
+        let sender = match worker.pool.connect(address).await {
+            Ok(sender) => sender,
+            Err(error) => {
+                failed.push(address);
+                failure = Some(ProxyError::Connect(error));
+                continue;
+            }
+        };
+        match send(worker, sender, request, progress).await {
+            Ok((response, sender)) => {
+                return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
+            }
+            Err(SendError::Unsent(unsent, error)) => {
+                request = *unsent;
+                failed.push(address);
+                failure = Some(ProxyError::Upstream(error));
+            }
+            Err(SendError::Failed(error)) => return Err(error),
+        }
+    }
+    Err(failure.unwrap_or(ProxyError::NoUpstream))
+}
+
+/// The upstream with the fewest requests open, claimed. None when all have failed already.
+fn choose(worker: &Worker, name: &str, failed: &[SocketAddr]) -> Result<Option<Target>, ProxyError> {
+    for _ in 0..ATTEMPTS {
+        let table = worker.table.load();
+        let app = match &**table.lookup(name).ok_or(ProxyError::UnknownHost)? {
+            HostRoute::Api { address } => {
+                let target = Target { address: *address, claim: None };
+                return Ok((!failed.contains(address)).then_some(target));
+            }
+            HostRoute::App(app) => app,
+        };
+        let upstreams = match &app.service {
+            Service::Maintenance => return Err(ProxyError::Maintenance),
+            Service::Upstreams(upstreams) => upstreams,
+        };
+        let Some(upstream) = least_busy(upstreams, failed, &worker.turn) else { return Ok(None) };
+        if let Some(claim) = upstream.claim() {
+            return Ok(Some(Target { address: upstream.address, claim: Some(claim) }));
+        }
+    }
+    Ok(None)
+}
+
+/// The search starts one further each time, so that equals take turns.
+fn least_busy<'a>(
+    upstreams: &'a [Arc<Upstream>],
+    failed: &[SocketAddr],
+    turn: &Cell<usize>,
+) -> Option<&'a Arc<Upstream>> {
+    let start = turn.get().checked_rem(upstreams.len())?;
+    turn.set(turn.get().wrapping_add(1));
+    let (before, from) = upstreams.split_at(start);
+    from.iter()
+        .chain(before)
+        .filter(|upstream| !upstream.is_retired() && !failed.contains(&upstream.address))
+        .min_by_key(|upstream| upstream.in_flight())
+}
+
+async fn send(
+    worker: &Worker,
+    mut sender: Sender,
+    request: Request<RequestBody>,
+    progress: Option<&Progress>,
+) -> Result<(Response<Incoming>, Sender), SendError> {
+    let answer = sender.try_send_request(request);
+    match in_time(worker.settings.limits.first_byte, progress, answer).await {
+        Some(Ok(response)) => Ok((response, sender)),
+        Some(Err(mut error)) => Err(match error.take_message() {
+            Some(unsent) => SendError::Unsent(Box::new(unsent), error.into_error()),
+            None => SendError::Failed(ProxyError::Upstream(error.into_error())),
+        }),
+        None => Err(SendError::Failed(ProxyError::FirstByteTimeout)),
+    }
+}
+
+/// Waits for an answer; the time counts from the last progress of the request's body.
+async fn in_time<F: Future>(limit: Duration, progress: Option<&Progress>, answer: F) -> Option<F::Output> {
+    let mut answer = std::pin::pin!(answer);
+    let mut wait = limit;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(wait, answer.as_mut()).await {
+            return Some(answer);
+        }
+        let quiet = progress?.last().elapsed();
+        wait = limit.checked_sub(quiet).filter(|left| !left.is_zero())?;
+    }
+}
+
+/// Makes an upstream's answer the client's, or its connection a tunnel.
+fn finish(
+    worker: &Worker,
+    mut response: Response<Incoming>,
+    lease: Lease,
+    (open, client_side): (OpenRequest, Option<OnUpgrade>),
+) -> Result<Response<EdgeBody>, ProxyError> {
+    *response.version_mut() = Version::HTTP_11;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::strip_hop_by_hop(response.headers_mut());
+        return Ok(response.map(|incoming| EdgeBody::proxied(incoming, lease, open)));
+    }
+    let (Some(client_side), Some(protocol)) = (client_side, headers::upgrade(response.headers())) else {
+        return Err(ProxyError::UnaskedUpgrade);
+    };
+    let upstream_side = hyper::upgrade::on(&mut response);
+    worker.clients.spawn_local(tunnel::relay(client_side, upstream_side, lease.into_claim(), open));
+    headers::strip_hop_by_hop(response.headers_mut());
+    headers::set_upgrade(response.headers_mut(), protocol);
+    Ok(response.map(|_| EdgeBody::empty()))
+}

@@ -1,0 +1,79 @@
+//! Turns what went wrong with a request into an answer.
+//!
+//! Invariant: this is the only place that does, so every failure looks the same to clients.
+
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::body::EdgeBody;
+use super::pages::{self, Form, Page};
+
+/// Seconds after which a client may try an app in maintenance again.
+const MAINTENANCE_RETRY: HeaderValue = HeaderValue::from_static("60");
+
+/// Why a request was not forwarded, or its answer not received.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProxyError {
+    #[error("the request names no host, or not a valid one")]
+    InvalidHost,
+    #[error("a proxy of apps makes no tunnels")]
+    MethodNotSupported,
+    #[error("no app answers to this host")]
+    UnknownHost,
+    #[error("the app is in maintenance")]
+    Maintenance,
+    #[error("no dyno of the app takes requests")]
+    NoUpstream,
+    #[error("no dyno of the app could be connected to")]
+    Connect(#[source] std::io::Error),
+    #[error("the dyno did not answer properly")]
+    Upstream(#[source] hyper::Error),
+    #[error("the dyno switched to a protocol that the client did not ask for")]
+    UnaskedUpgrade,
+    #[error("the dyno sent no answer in time")]
+    FirstByteTimeout,
+}
+
+/// The answer for a failed request, in the form that its headers ask for.
+pub(super) fn rescue(error: &ProxyError, accept: Option<&HeaderValue>) -> Response<EdgeBody> {
+    let (status, page) = kind(error);
+    let form = Form::of(accept);
+    let mut response = Response::new(EdgeBody::full(page.content(form)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, form.content_type());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match error {
+        ProxyError::Maintenance => drop(headers.insert(RETRY_AFTER, MAINTENANCE_RETRY)),
+        ProxyError::MethodNotSupported => {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        ProxyError::InvalidHost
+        | ProxyError::UnknownHost
+        | ProxyError::NoUpstream
+        | ProxyError::Connect(_)
+        | ProxyError::Upstream(_)
+        | ProxyError::UnaskedUpgrade
+        | ProxyError::FirstByteTimeout => {}
+    }
+    response
+}
+
+/// What a request accepts, kept because the request is gone when its forwarding fails.
+pub(super) fn accepted(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(ACCEPT).cloned()
+}
+
+fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
+    match error {
+        ProxyError::InvalidHost => (StatusCode::BAD_REQUEST, &pages::BAD_REQUEST),
+        ProxyError::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, &pages::BAD_REQUEST),
+        ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
+        ProxyError::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, &pages::MAINTENANCE),
+        ProxyError::NoUpstream => (StatusCode::SERVICE_UNAVAILABLE, &pages::NO_UPSTREAM),
+        ProxyError::Connect(_) | ProxyError::Upstream(_) | ProxyError::UnaskedUpgrade => {
+            (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY)
+        }
+        ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),
+    }
+}

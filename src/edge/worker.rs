@@ -1,0 +1,294 @@
+//! One worker: a thread with its own runtime, listeners and upstream connections.
+//!
+//! Invariant: nothing of a worker is shared with another one but the routing table, the TLS configuration and the
+//! upstreams' counts.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::EdgeSettings;
+use super::coalesce::coalesce;
+use super::connection::{Activity, Coalesced, Watched, drive};
+use super::counters::WorkerCounters;
+use super::drain::Stop;
+use super::headers::CameBy;
+use super::listener::EdgeListeners;
+use super::proxy::{self, Client};
+use super::table::RoutingTable;
+use super::tls::ALPN_H2;
+use super::upstream::Pool;
+
+/// How long to wait after a failed accept, which mostly means that file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+const MAX_HEADER_BYTES: u16 = 60 * 1_024;
+const MAX_STREAMS: u32 = 128;
+
+/// What all tasks of a worker use.
+pub(super) struct Worker {
+    pub(super) settings: EdgeSettings,
+    pub(super) table: Arc<ArcSwap<RoutingTable>>,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) pool: Rc<Pool>,
+    /// Client connections and tunnels.
+    pub(super) clients: TaskTracker,
+    pub(super) stop: CancellationToken,
+    /// Raised at each choice among upstreams.
+    pub(super) turn: Cell<usize>,
+    start_header: RefCell<(i64, HeaderValue)>,
+}
+
+/// What a worker is made from, sent to its thread.
+pub(super) struct WorkerParts {
+    pub(super) settings: EdgeSettings,
+    pub(super) listeners: EdgeListeners,
+    pub(super) table: Arc<ArcSwap<RoutingTable>>,
+    pub(super) tls: TlsAcceptor,
+    pub(super) counters: Arc<WorkerCounters>,
+    pub(super) stop: Arc<Stop>,
+}
+
+/// The kind of a listener.
+#[derive(Clone)]
+enum Entrance {
+    /// Sends its clients to HTTPS.
+    Redirect,
+    /// Serves apps without TLS.
+    Plain {
+        port: u16,
+    },
+    Tls(TlsAcceptor),
+}
+
+/// Runs the streams of HTTP/2 connections on their worker.
+#[derive(Debug, Clone)]
+struct LocalExecutor(TaskTracker);
+
+/// Serves until the stop's token is cancelled and the open requests have ended, or its limit has passed.
+pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
+    let permits = Arc::new(Semaphore::new(parts.settings.max_connections.div_ceil(parts.settings.workers)));
+    let entrances = entrances(parts.listeners, &parts.settings, &parts.tls)?;
+    let worker = Rc::new(Worker {
+        pool: Rc::new(Pool::new(Arc::clone(&parts.counters))),
+        settings: parts.settings,
+        table: parts.table,
+        counters: parts.counters,
+        clients: TaskTracker::new(),
+        stop: parts.stop.token.clone(),
+        turn: Cell::new(0),
+        start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
+    });
+    for (listener, entrance) in entrances {
+        worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
+    }
+    let sweeper = sweep(&worker);
+    tokio::select! {
+        () = sweeper => {}
+        () = worker.stop.cancelled() => {}
+    }
+    worker.clients.close();
+    if timeout(parts.stop.limit(), worker.clients.wait()).await.is_err() {
+        tracing::warn!(
+            open = worker.clients.len(),
+            "the edge ends with connections that did not drain in time"
+        );
+    }
+    worker.pool.close();
+    Ok(())
+}
+
+/// Takes the listeners whole: what stays behind would go on listening during a drain.
+fn entrances(
+    listeners: EdgeListeners,
+    settings: &EdgeSettings,
+    tls: &TlsAcceptor,
+) -> io::Result<Vec<(TcpListener, Entrance)>> {
+    let mut entrances = Vec::new();
+    for listener in listeners.http {
+        let address = listener.local_addr()?;
+        let entrance = if settings.no_redirect && address.ip().is_loopback() {
+            Entrance::Plain { port: address.port() }
+        } else {
+            Entrance::Redirect
+        };
+        entrances.push((TcpListener::from_std(listener)?, entrance));
+    }
+    for listener in listeners.https {
+        entrances.push((TcpListener::from_std(listener)?, Entrance::Tls(tls.clone())));
+    }
+    Ok(entrances)
+}
+
+async fn sweep(worker: &Worker) {
+    let mut ticks = interval(SWEEP_PERIOD);
+    let mut table = worker.table.load_full();
+    let mut routed: HashSet<SocketAddr> = table.addresses();
+    loop {
+        ticks.tick().await;
+        let present = worker.table.load_full();
+        if !Arc::ptr_eq(&present, &table) {
+            routed = present.addresses();
+            table = present;
+        }
+        worker.pool.sweep(&routed);
+    }
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener, entrance: Entrance, permits: Arc<Semaphore>) {
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = worker.stop.cancelled() => return,
+        };
+        let Ok(permit) = permit else { return };
+        match accepted {
+            Ok((stream, peer)) => {
+                worker.counters.connections.increment();
+                worker.clients.spawn_local(enter(
+                    Rc::clone(&worker),
+                    stream,
+                    peer,
+                    (entrance.clone(), permit),
+                ));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn enter(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    (entrance, permit): (Entrance, OwnedSemaphorePermit),
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was closed before it was served");
+    }
+    let served = match entrance {
+        Entrance::Redirect => {
+            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true);
+            serve_http1(client, stream).await
+        }
+        Entrance::Plain { port } => {
+            let client = worker.client(CameBy::new(peer.ip(), "http", port), false);
+            serve_http1(client, stream).await
+        }
+        Entrance::Tls(acceptor) => serve_tls(&worker, acceptor, stream, peer).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, %peer, "a client's connection ended");
+    }
+    worker.counters.closed_connections.increment();
+    drop(permit);
+}
+
+async fn serve_tls(
+    worker: &Rc<Worker>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> hyper::Result<()> {
+    let limit = worker.settings.limits.header;
+    let handshake = tokio::select! {
+        handshake = timeout(limit, acceptor.accept(stream)) => handshake,
+        // What has not said what it wants yet loses nothing.
+        () = worker.stop.cancelled() => return Ok(()),
+    };
+    let Ok(Ok(stream)) = handshake else {
+        worker.counters.failed_handshakes.increment();
+        return Ok(());
+    };
+    let client = worker.client(CameBy::new(peer.ip(), "https", worker.settings.public_https_port), false);
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
+        serve_http2(client, stream).await
+    } else {
+        serve_http1(client, stream).await
+    }
+}
+
+async fn serve_http1<T>(client: Rc<Client>, stream: T) -> hyper::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (worker, activity) = (Rc::clone(&client.worker), Arc::clone(&client.activity));
+    let stream = Watched::new(TokioIo::new(stream), Arc::clone(&activity));
+    let connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_header_size(MAX_HEADER_BYTES.into())
+        .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)))
+        .with_upgrades();
+    drive(connection, activity, worker).await
+}
+
+async fn serve_http2<T>(client: Rc<Client>, stream: T) -> hyper::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (worker, activity) = (Rc::clone(&client.worker), Arc::clone(&client.activity));
+    let (stream, drain) = coalesce(TokioIo::new(stream));
+    let connection = http2::Builder::new(LocalExecutor(worker.clients.clone()))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES.into())
+        .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)));
+    drive(Coalesced { connection, drain }, activity, worker).await
+}
+
+impl Worker {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// `X-Request-Start`: when the edge received a request, in milliseconds; made once for each millisecond.
+    pub(super) fn request_start(&self) -> HeaderValue {
+        let now = self.settings.clock.now().as_millis();
+        let mut made = self.start_header.borrow_mut();
+        if made.0 != now {
+            let header = HeaderValue::try_from(format!("t={now}"));
+            *made = (now, header.unwrap_or(HeaderValue::from_static("t=0")));
+        }
+        made.1.clone()
+    }
+
+    fn client(self: &Rc<Self>, came_by: CameBy, redirected: bool) -> Rc<Client> {
+        Rc::new(Client { worker: Rc::clone(self), activity: Activity::new(), came_by, redirected })
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, stream: F) {
+        self.0.spawn_local(stream);
+    }
+}

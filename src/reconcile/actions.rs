@@ -1,0 +1,175 @@
+//! What a worker does about a plan: each action of it, begun or done.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::desired::LiveApp;
+use super::journal;
+use super::operations::{self, Launch};
+use super::plan::{Action, FailureCause};
+use super::progress::{Activity, End, Run, Tracked};
+use super::worker::{LookError, Worker};
+use crate::engine::{ContainerSpec, NetworkName};
+use crate::model::event::Event;
+use crate::model::ids::AppId;
+use crate::model::names::{DynoName, ProcessType};
+use crate::model::principal::Principal;
+use crate::model::time::Timestamp;
+
+/// Length of the instance part of a dyno's name (`behaviour.md` §6).
+const INSTANCE_LENGTH: usize = 5;
+/// Lines of a dyno's output that go into the reason of a failed release.
+const LAST_LINES: usize = 20;
+
+impl Worker {
+    /// Does one action, or begins it. Returns whether to plan anew before anything else.
+    pub(super) async fn apply(
+        &mut self,
+        live: &LiveApp,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<bool, LookError> {
+        match action {
+            Action::BeginRelease => {
+                journal::begin(&self.context, live).await?;
+                self.progress.holds.clear();
+                Ok(true)
+            }
+            Action::SucceedRelease => {
+                journal::succeed(&self.context, live).await?;
+                Ok(true)
+            }
+            Action::FailRelease(cause) => {
+                let reason = self.explain(cause).await;
+                journal::fail(&self.context, live, reason).await?;
+                self.progress.holds.clear();
+                Ok(true)
+            }
+            Action::Launch(process_type) => {
+                self.launch(live, process_type, now);
+                Ok(false)
+            }
+            Action::Start(name) => {
+                self.start(name).await?;
+                Ok(false)
+            }
+            Action::Retire(name) => {
+                self.retire(name);
+                Ok(false)
+            }
+            Action::Remove(name) => {
+                self.remove(name);
+                Ok(false)
+            }
+        }
+    }
+
+    fn launch(&mut self, live: &LiveApp, process_type: &ProcessType, now: Timestamp) {
+        let (Some(target), Some(wanted)) = (&live.target, live.type_of(process_type)) else { return };
+        let dyno = DynoName::new(&deployment(&wanted.fingerprint), &self.context.ids.suffix(INSTANCE_LENGTH));
+        let mut env = wanted.env.clone();
+        env.insert("AKKERIS_DYNO".to_owned(), format!("{process_type}.{dyno}"));
+        let key = live.app.key();
+        let spec = ContainerSpec {
+            app: self.id,
+            aliases: vec![live.app.name.to_string(), key.to_string()],
+            key,
+            space: live.app.space.id,
+            process_type: process_type.clone(),
+            dyno: dyno.clone(),
+            release: target.release.id,
+            image: target.image.clone(),
+            command: wanted.argv.clone(),
+            env,
+            memory_limit: wanted.memory_limit,
+            fingerprint: wanted.fingerprint.clone(),
+            network: NetworkName::new(""),
+        };
+        let tracked =
+            Tracked::launching(process_type.clone(), wanted.fingerprint.clone(), target.release.id, now);
+        self.progress.dynos.insert(dyno, tracked);
+        let launch = Launch { spec, space: live.app.space.id, space_name: live.app.space.name.clone() };
+        self.operations.push(operations::launch(Arc::clone(&self.context), launch).boxed());
+    }
+
+    async fn start(&mut self, name: &DynoName) -> Result<(), LookError> {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return Ok(()) };
+        let Some(id) = tracked.container.clone() else { return Ok(()) };
+        tracked.activity = Activity::Starting;
+        if let Run::Ended(end) = &tracked.run {
+            tracked.restarts = tracked.restarts.saturating_add(1);
+            let event = crash(self.id, name, tracked, end);
+            self.context.store.write(&Principal::daemon(), move |tx| tx.record(event)).await?;
+        }
+        self.operations.push(operations::start(Arc::clone(&self.context), name.clone(), id).boxed());
+        Ok(())
+    }
+
+    pub(super) fn retire(&mut self, name: &DynoName) {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return };
+        let Some(id) = tracked.container.clone() else { return };
+        tracked.activity = Activity::Leaving;
+        let upstream = match &mut tracked.run {
+            Run::Up(up) => up.upstream.take(),
+            Run::None | Run::Ended(_) | Run::Dead => None,
+        };
+        self.operations
+            .push(operations::retire(Arc::clone(&self.context), name.clone(), id, upstream).boxed());
+    }
+
+    pub(super) fn remove(&mut self, name: &DynoName) {
+        let Some(tracked) = self.progress.dynos.get_mut(name) else { return };
+        let Some(id) = tracked.container.clone() else { return };
+        tracked.activity = Activity::Leaving;
+        self.operations.push(operations::remove(Arc::clone(&self.context), name.clone(), id).boxed());
+    }
+
+    /// Why a release failed, in words for its owner, with the last lines of the dyno that is to blame.
+    async fn explain(&mut self, cause: &FailureCause) -> String {
+        let (dyno, what) = match cause {
+            FailureCause::Launch { process_type, error } => {
+                return format!("No {process_type} dyno could be made: {error}");
+            }
+            FailureCause::Deadline => {
+                let minutes = self.context.timing.limits.release.as_secs() / 60;
+                return format!("The release was not up within {minutes} minutes.");
+            }
+            FailureCause::Crashes(dyno) => (dyno, "ended again and again"),
+            FailureCause::BootTimeout(dyno) => (dyno, "did not get ready in time"),
+        };
+        let Some(tracked) = self.progress.dynos.get(dyno) else { return format!("The dyno {dyno} {what}.") };
+        let detail = match &tracked.run {
+            Run::Ended(end) => format!("{} {}: {}", end.code, end.code.description(), end.text),
+            Run::Up(up) => format!("H20 App boot timeout: {}", up.complaint),
+            Run::None | Run::Dead => String::new(),
+        };
+        let lines = match &tracked.container {
+            Some(id) => self.context.engine.last_lines(id, LAST_LINES).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let output = if lines.is_empty() {
+            "It wrote no output.".to_owned()
+        } else {
+            format!("Its last output:\n{}", lines.join("\n"))
+        };
+        format!("The dyno {}.{dyno} {what} ({detail}). {output}", tracked.process_type)
+    }
+}
+
+/// The first part of a dyno's name, the same for all dynos of one deployment: ten digits.
+fn deployment(fingerprint: &str) -> String {
+    let hex: String = fingerprint.chars().take(15).collect();
+    let number = u64::from_str_radix(&hex, 16).unwrap_or(0) % 10_000_000_000;
+    format!("{number:010}")
+}
+
+fn crash(app: AppId, name: &DynoName, tracked: &Tracked, end: &End) -> Event {
+    Event::DynoCrashed {
+        app,
+        process_type: tracked.process_type.clone(),
+        dyno: name.clone(),
+        code: end.code,
+        restarts: tracked.restarts,
+    }
+}

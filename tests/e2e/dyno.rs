@@ -1,0 +1,132 @@
+//! The program inside the dynos of suite 2: an HTTP/1.1 server that can be told to misbehave.
+//!
+//! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
+//! `name=value` in `/behaviour`, baked into the image: `version`, `boot_delay_ms`, `never_listen`,
+//! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn main() {
+    let orders: HashMap<String, String> = std::fs::read_to_string("/behaviour")
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let number = |name: &str| orders.get(name).and_then(|text| text.parse::<u64>().ok());
+    println!("dyno version {} starts", orders.get("version").map_or("none", String::as_str));
+    if let Some(code) = number("exit_code") {
+        std::thread::sleep(Duration::from_millis(number("exit_after_ms").unwrap_or(0)));
+        eprintln!("told to exit with {code}");
+        std::process::exit(i32::try_from(code).unwrap_or(1));
+    }
+    if orders.contains_key("eat_memory") {
+        eat_memory();
+    }
+    if orders.contains_key("never_listen") {
+        println!("never listening");
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+    std::thread::sleep(Duration::from_millis(number("boot_delay_ms").unwrap_or(0)));
+    let port: u16 = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(9000);
+    let listener = TcpListener::bind(("0.0.0.0", port)).expect("the port is free in a dyno");
+    println!("listening on {port}");
+    let orders = Arc::new(orders);
+    for stream in listener.incoming().flatten() {
+        let orders = Arc::clone(&orders);
+        std::thread::spawn(move || serve(stream, &orders));
+    }
+}
+
+fn eat_memory() {
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    loop {
+        eaten.push(vec![1; 8 * 1024 * 1024]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn serve(stream: TcpStream, orders: &HashMap<String, String>) {
+    let _no_delay = stream.set_nodelay(true);
+    let Ok(mut writer) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(stream);
+    loop {
+        let Some((line, headers)) = head(&mut reader) else { return };
+        let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
+        let length = headers.get("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let Ok(_) = std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink()) else { return };
+        let (status, body) = answer(&path, &headers, orders);
+        let close = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let answer = format!(
+            "HTTP/1.1 {status} Answer\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if writer.write_all(answer.as_bytes()).is_err() || close {
+            return;
+        }
+    }
+}
+
+fn head(reader: &mut impl BufRead) -> Option<(String, HashMap<String, String>)> {
+    let mut first = String::new();
+    if reader.read_line(&mut first).ok()? == 0 {
+        return None;
+    }
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
+            None => return Some((first.trim_end().to_owned(), headers)),
+        };
+    }
+}
+
+fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String, String>) -> (u16, String) {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    match path {
+        "/health" => {
+            let status = orders.get("health_status").and_then(|text| text.parse().ok()).unwrap_or(200);
+            (status, "health".to_owned())
+        }
+        "/slow" => {
+            std::thread::sleep(Duration::from_millis(query.parse().unwrap_or(1000)));
+            (200, version(orders))
+        }
+        "/env" => (200, std::env::var(query).unwrap_or_default()),
+        "/headers" => {
+            let mut lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            lines.sort();
+            (200, lines.join("\n"))
+        }
+        "/connect" => (200, connect(query)),
+        _ => (200, version(orders)),
+    }
+}
+
+fn version(orders: &HashMap<String, String>) -> String {
+    orders.get("version").cloned().unwrap_or_default()
+}
+
+/// `host:port` → `reached`, or why not.
+fn connect(target: &str) -> String {
+    let addresses = match target.to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(error) => return format!("unknown: {error}"),
+    };
+    for address in addresses {
+        if TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok() {
+            return "reached".to_owned();
+        }
+    }
+    "refused".to_owned()
+}

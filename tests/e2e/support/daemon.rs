@@ -1,0 +1,243 @@
+//! The real daemon in a data directory of its own, and the web as its apps' users see it.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::Client;
+use super::docker::{docker, listed};
+use super::{archive, wait_until};
+
+const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A daemon under test. Dropping it ends the process and removes everything it made in the engine.
+pub struct Daemon {
+    dir: tempfile::TempDir,
+    ports: Ports,
+    extra: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    api: u16,
+    http: u16,
+    https: u16,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until its API answers.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a daemon with more environment variables.
+    pub async fn start_with(extra: &[(&str, &str)]) -> Self {
+        archive::Source::version("warm-up");
+        let dir = tempfile::Builder::new().prefix("akkerisd-e2e-").tempdir().unwrap();
+        let ports = Ports { api: free_port(), http: free_port(), https: free_port() };
+        let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut daemon = Self { dir, ports, extra, child: None };
+        daemon.spawn(&[]);
+        daemon.wait_for_api().await;
+        daemon
+    }
+
+    /// Starts the process, which must not run.
+    pub fn spawn(&mut self, extra: &[(&str, &str)]) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let child = Command::new(env!("CARGO_BIN_EXE_akkerisd"))
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(self.dir.path().join("data"))
+            .args(["--api-addr", &address(self.ports.api), "--http-addr", &address(self.ports.http)])
+            .args(["--https-addr", &address(self.ports.https), "--apps-domain", "localhost", "--no-redirect"])
+            .env("AKKERISD_ADMIN_TOKEN", TOKEN)
+            .env("AKKERISD_DYNOS_STOP_GRACE", "5s")
+            .env("AKKERISD_DYNOS_BOOT_TIMEOUT", "15s")
+            .envs(self.extra.iter().map(|(name, value)| (name, value)))
+            .envs(extra.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Waits until the API answers.
+    pub async fn wait_for_api(&self) {
+        let client = self.client();
+        wait_until("the API answers", Duration::from_secs(30), || async {
+            match client.try_send("GET", "/apps", None).await {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!("{other:?}\n{}", self.log())),
+            }
+        })
+        .await;
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn kill_9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn wait_for_end(&mut self) {
+        let mut child = self.child.take().unwrap();
+        wait_until("the daemon ends", Duration::from_secs(60), || {
+            let ended = child.try_wait().unwrap();
+            async move { ended.map(|_| ()).ok_or_else(|| "it runs".to_owned()) }
+        })
+        .await;
+    }
+
+    /// Starts the process again and waits until its API answers.
+    pub async fn restart(&mut self) {
+        self.kill_9();
+        self.spawn(&[]);
+        self.wait_for_api().await;
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(format!("http://127.0.0.1:{}", self.ports.api), TOKEN)
+    }
+
+    pub fn https_port(&self) -> u16 {
+        self.ports.https
+    }
+
+    pub fn http_port(&self) -> u16 {
+        self.ports.http
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
+    pub fn tls(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+        let mut roots = rustls::RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(self.dir.path().join("data/ca/ca.crt")).unwrap();
+        roots.add(ca).unwrap();
+        let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// Gets a path of an app over the edge's HTTPS; status and body.
+    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
+        let host = host(app);
+        let ca = std::fs::read(self.dir.path().join("data/ca/ca.crt")).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_merge([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .resolve(&host, ([127, 0, 0, 1], self.ports.https).into())
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        let url = format!("https://{host}:{}{path}", self.ports.https);
+        let response = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+        let status = response.status().as_u16();
+        Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))
+    }
+
+    /// Waits until the app answers 200 with this body.
+    pub async fn wait_for_answer(&self, app: &str, path: &str, body: &str) {
+        wait_until(&format!("{app}{path} answers {body:?}"), Duration::from_secs(60), || async {
+            match self.fetch(app, path).await {
+                Ok((200, answer)) if answer == body => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// What the daemon logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("daemon.log")
+    }
+
+    /// The installation's id, by which its things in the engine are labelled.
+    pub fn installation(&self) -> String {
+        let database = rusqlite::Connection::open_with_flags(
+            self.dir.path().join("data/akkerisd.db"),
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )
+        .unwrap();
+        let id: uuid::Uuid = database.query_row("SELECT id FROM installation", [], |row| row.get(0)).unwrap();
+        id.to_string()
+    }
+
+    /// The containers of this installation, running or not.
+    pub fn containers(&self) -> Vec<String> {
+        listed(&["ps", "-aq", "--no-trunc", "--filter", &self.label()])
+    }
+
+    /// The networks of this installation.
+    pub fn networks(&self) -> Vec<String> {
+        listed(&["network", "ls", "-q", "--filter", &self.label()])
+    }
+
+    /// The images of this installation.
+    pub fn images(&self) -> Vec<String> {
+        let installation = self.installation();
+        let short = installation.rsplit('-').next().unwrap();
+        let mut images = listed(&[
+            "images",
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+            "--filter",
+            &format!("reference=akkeris-{short}/*"),
+        ]);
+        images.sort();
+        images
+    }
+
+    fn label(&self) -> String {
+        format!("label=akkeris.installation={}", self.installation())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+        self.kill_9();
+        if !self.dir.path().join("data/akkerisd.db").exists() {
+            return;
+        }
+        for container in self.containers() {
+            docker(&["rm", "-f", "-v", &container]);
+        }
+        for network in self.networks() {
+            docker(&["network", "rm", &network]);
+        }
+        for image in self.images() {
+            docker(&["rmi", "-f", &image]);
+        }
+    }
+}
+
+/// The host of an app by its key.
+pub fn host(app: &str) -> String {
+    format!("{}.localhost", app.strip_suffix("-default").unwrap_or(app))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,58 @@
+//! The engine as a person uses it: through the `docker` program. Also makes the base image of the dynos.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The image that every test app builds upon.
+pub const BASE: &str = "akkerisd-e2e-base:latest";
+
+/// Runs `docker` with these arguments; the test ends when it fails.
+pub fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").env("DOCKER_BUILDKIT", "0").args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "docker {args:?}: {stderr}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Lines of a listing: ids or names.
+pub fn listed(args: &[&str]) -> Vec<String> {
+    docker(args).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+}
+
+/// Makes the base image once a run: the dyno program, what it links, and busybox.
+pub fn base_image() -> &'static str {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = tempfile::tempdir().unwrap();
+        let dyno = root.path().join("dyno");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dyno.rs");
+        let compiled = Command::new("rustc")
+            .args(["-O", "--edition=2024", "-o"])
+            .arg(&dyno)
+            .arg(&source)
+            .status()
+            .unwrap();
+        assert!(compiled.success(), "{} does not compile", source.display());
+        for library in linked(&dyno) {
+            let place = root.path().join(library.trim_start_matches('/'));
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::copy(&library, place).unwrap();
+        }
+        std::fs::create_dir_all(root.path().join("bin")).unwrap();
+        std::fs::copy("/bin/busybox", root.path().join("bin/sh")).unwrap();
+        std::fs::write(root.path().join("Dockerfile"), "FROM scratch\nCOPY . /\nCMD [\"/dyno\"]\n").unwrap();
+        docker(&["build", "-q", "-t", BASE, root.path().to_str().unwrap()]);
+    });
+    BASE
+}
+
+/// The files that `ldd` names.
+fn linked(program: &Path) -> Vec<String> {
+    let output = Command::new("ldd").arg(program).output().unwrap();
+    String::from_utf8_lossy(&output.stdout)
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(str::to_owned)
+        .collect()
+}

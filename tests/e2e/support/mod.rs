@@ -1,0 +1,32 @@
+//! What the stories of suite 2 share: the real binary, a real engine, a client and a load.
+
+pub mod archive;
+pub mod client;
+pub mod daemon;
+pub mod docker;
+pub mod load;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Looks again and again until `look` gives a value; after `limit` the test ends with the last state.
+pub async fn wait_until<T, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let deadline = Instant::now() + limit;
+    loop {
+        match look().await {
+            Ok(value) => return value,
+            Err(state) if Instant::now() >= deadline => {
+                panic!("{what}: not within {limit:?}; at last: {state}")
+            }
+            Err(_) => pause(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Lets time pass in a story in which the time itself matters, such as a load that shall run for a while.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
