@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ApiParts, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::log::BuildLogs;
-use crate::builds::queue::{BuildLimits, Builder, BuilderParts};
 use crate::builds::source::SourceFolder;
+use crate::builds::{BuildLimits, Builder, BuilderParts};
 use crate::catalogue::{CatalogueError, CatalogueHandle};
 use crate::certs::{CertError, CertificateStore, LocalAuthority};
 use crate::clock::Clock;
@@ -54,7 +54,9 @@ pub enum DaemonError {
     InUse(String),
     #[error("cannot listen on {address} ({setting}); is another server using it?")]
     Listen { setting: &'static str, address: SocketAddr, source: io::Error },
-    #[error("the container engine at {host} cannot be used; is Docker running, and may this user use its socket?")]
+    #[error(
+        "the container engine at {host} cannot be used; is Docker running, and may this user use its socket?"
+    )]
     Engine { host: String, source: EngineError },
     #[error(transparent)]
     Sockets(#[from] SocketsError),
@@ -202,7 +204,9 @@ impl Daemon {
     fn reload(&self) {
         match self.catalogue.reload() {
             Ok(outcome) => tracing::info!(?outcome, "the catalogue was read again"),
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was")
+            }
         }
     }
 
@@ -275,7 +279,10 @@ fn listen(config: &Config) -> Result<Listeners, DaemonError> {
     };
     let unclaimed = passed.unclaimed();
     if !unclaimed.is_empty() {
-        tracing::warn!(?unclaimed, "systemd passed sockets at addresses that no setting names; they are closed");
+        tracing::warn!(
+            ?unclaimed,
+            "systemd passed sockets at addresses that no setting names; they are closed"
+        );
     }
     let api = TcpListener::from_std(own).map_err(failed("api.addr", api))?;
     Ok(Listeners { api, edge, workers })
@@ -356,7 +363,7 @@ fn build_limits(config: &Config) -> BuildLimits {
         checksum: config.builds.checksum,
         max_archive: config.builds.max_archive,
         archive: ArchiveLimits {
-            entries: config.builds.max_entries,
+            entries: config.builds.max_entries as u64,
             total: config.builds.max_unpacked,
             ..ArchiveLimits::default()
         },

@@ -150,9 +150,7 @@ fn wanted(slug: Option<&str>, release: Option<&str>) -> Result<Wanted, RuleError
         (None, None) => Err(RuleError::new(
             "Neither slug nor release is given; name a slug to release, or a release to roll back to.",
         )),
-        (Some(_), Some(_)) => {
-            Err(RuleError::new("Both slug and release are given; name only one of them."))
-        }
+        (Some(_), Some(_)) => Err(RuleError::new("Both slug and release are given; name only one of them.")),
     }
 }
 
@@ -175,7 +173,9 @@ impl ReleaseView {
             state: "success",
             failure_message: match release.state {
                 ReleaseState::Failed { reason, .. } => reason,
-                ReleaseState::Queued | ReleaseState::Pending { .. } | ReleaseState::Succeeded { .. } => String::new(),
+                ReleaseState::Queued | ReleaseState::Pending { .. } | ReleaseState::Succeeded { .. } => {
+                    String::new()
+                }
             },
             user: ReleaseUserView { id: deterministic(app.organization.name.as_str()), email: "" },
             version: release.version,

@@ -9,9 +9,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{
-    ApiState, Error, apps, builds, config_vars, envelope, openapi, organizations, releases, spaces,
-};
+use super::{ApiState, Error, apps, builds, config_vars, envelope, openapi, organizations, releases, spaces};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {

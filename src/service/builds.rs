@@ -101,7 +101,13 @@ async fn queue(
 }
 
 /// Stops a running build (reading 10): 409 while it is queued, 422 when it has finished.
-pub async fn stop(store: &Store, sealer: &Sealer, author: &Principal, app: AppId, id: BuildId) -> Result<(), Error> {
+pub async fn stop(
+    store: &Store,
+    sealer: &Sealer,
+    author: &Principal,
+    app: AppId,
+    id: BuildId,
+) -> Result<(), Error> {
     let sealer = sealer.clone();
     store
         .write(author, move |tx: &mut Tx<'_>| {

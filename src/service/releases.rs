@@ -88,10 +88,16 @@ pub fn find(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Releas
 }
 
 /// The slug that may be released on the app: its own, and built.
-fn releasable(connection: &Connection, sealer: &Sealer, app: AppId, wanted: &Wanted) -> Result<BuildId, Error> {
+fn releasable(
+    connection: &Connection,
+    sealer: &Sealer,
+    app: AppId,
+    wanted: &Wanted,
+) -> Result<BuildId, Error> {
     let build = match wanted {
-        Wanted::Slug(id) => store::builds::find(connection, sealer, *id)?
-            .ok_or_else(|| Error::Conflict(format!("The slug {id} does not exist; release one of the app's builds.")))?,
+        Wanted::Slug(id) => store::builds::find(connection, sealer, *id)?.ok_or_else(|| {
+            Error::Conflict(format!("The slug {id} does not exist; release one of the app's builds."))
+        })?,
         Wanted::LatestSlug | Wanted::Release(_) => {
             store::builds::list(connection, sealer, app)?.pop().ok_or_else(|| {
                 RuleError::new("The app has no build yet; create one before you release \"latest\".")
@@ -100,15 +106,18 @@ fn releasable(connection: &Connection, sealer: &Sealer, app: AppId, wanted: &Wan
     };
     let id = build.id;
     if build.app_id != app {
-        return Err(Error::Conflict(format!("The slug {id} belongs to another app; promote it through a pipeline.")));
+        return Err(Error::Conflict(format!(
+            "The slug {id} belongs to another app; promote it through a pipeline."
+        )));
     }
     match build.state {
         BuildState::Succeeded { .. } => Ok(id),
-        BuildState::Queued | BuildState::Running { .. } => {
-            Err(Error::Conflict(format!("The build {id} has not finished yet; release it once it has succeeded.")))
-        }
+        BuildState::Queued | BuildState::Running { .. } => Err(Error::Conflict(format!(
+            "The build {id} has not finished yet; release it once it has succeeded."
+        ))),
         BuildState::Failed { .. } | BuildState::Stopped { .. } if matches!(wanted, Wanted::LatestSlug) => {
-            Err(RuleError::new(format!("The newest build {id} failed; release another slug by its id.")).into())
+            Err(RuleError::new(format!("The newest build {id} failed; release another slug by its id."))
+                .into())
         }
         BuildState::Failed { .. } | BuildState::Stopped { .. } => {
             Err(Error::Conflict(format!("The build {id} failed and made no slug.")))

@@ -144,7 +144,8 @@ async fn view_result(
     let build = find(&state, &app, &path.build).await?;
     let lines = state.build_logs.read(build.id).await.map_err(service::Error::internal)?;
     let view = show(&state, &app, &build).await?;
-    let build = BuildResultBuildView { id: view.id, status: view.status, output_stream_url: view.output_stream_url };
+    let build =
+        BuildResultBuildView { id: view.id, status: view.status, output_stream_url: view.output_stream_url };
     Ok(Json(BuildResultView { build, lines }))
 }
 
@@ -176,7 +177,8 @@ async fn rebuild(
     let id = BuildId::new(state.ids.next());
     let uploaded = matches!(old.source, crate::model::build::BuildSource::Upload);
     if uploaded && !state.sources.copy(old.id, id).await.map_err(service::Error::internal)? {
-        let text = format!("The source of the build {} is no longer stored; create a build from scratch.", old.id);
+        let text =
+            format!("The source of the build {} is no longer stored; create a build from scratch.", old.id);
         return Err(service::Error::from(RuleError::new(text)).into());
     }
     let created = builds::create_again(&state.store, &state.sealer, &author, &old, id).await;
@@ -187,7 +189,10 @@ async fn rebuild(
 /// View a slug.
 #[utoipa::path(get, path = "/slugs/{slug}", operation_id = "view_slug",
     params(("slug" = String, Path, description = "Id")), responses((status = 200, description = "The build that made it", body = BuildView)))]
-async fn view_slug(State(state): State<ApiState>, Path(path): Path<SlugPath>) -> Result<Json<BuildView>, Error> {
+async fn view_slug(
+    State(state): State<ApiState>,
+    Path(path): Path<SlugPath>,
+) -> Result<Json<BuildView>, Error> {
     let id: BuildId = parse_id("slug", &path.slug).map_err(service::Error::from)?;
     let sealer = state.sealer.clone();
     let query = move |c: &store::Connection| {
