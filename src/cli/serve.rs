@@ -31,6 +31,7 @@ impl From<DaemonError> for Failure {
             | DaemonError::Certificates(_)
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
+            | DaemonError::Outbound(_)
             | DaemonError::Api(_)
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
