@@ -278,7 +278,7 @@ fn no_file_is_a_place_for_odds_and_ends() {
 }
 
 #[test]
-fn tests_wait_for_conditions_and_do_not_sleep() {
+fn tests_wait_for_conditions_and_sleep_nowhere() {
     obeyed(&sleeping_tests(&sources("tests", "rs")));
 }
 
