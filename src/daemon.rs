@@ -83,9 +83,9 @@ pub enum DaemonError {
 }
 
 /// Runs the daemon until SIGTERM or SIGINT. Containers run on when it ends.
-pub async fn run(config: Config) -> Result<(), DaemonError> {
+pub async fn run(config: &Config) -> Result<(), DaemonError> {
     let signals = Signals::new()?;
-    let daemon = Daemon::start(&config).await?;
+    let daemon = Daemon::start(config).await?;
     tracing::info!(
         api = %daemon.api_address,
         http = %config.edge.http_addr,

@@ -13,7 +13,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
         crate::failpoint::abort_at(step);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
-    runtime.block_on(daemon::run(config)).map_err(Failure::from)
+    runtime.block_on(daemon::run(&config)).map_err(Failure::from)
 }
 
 impl From<DaemonError> for Failure {
@@ -29,9 +29,9 @@ impl From<DaemonError> for Failure {
             | DaemonError::Listen { .. }
             | DaemonError::Seal(_)
             | DaemonError::Certificates(_)
+            | DaemonError::Outbound(_)
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
-            | DaemonError::Outbound(_)
             | DaemonError::Api(_)
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
