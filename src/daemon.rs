@@ -205,7 +205,7 @@ impl Daemon {
         match self.catalogue.reload() {
             Ok(outcome) => tracing::info!(?outcome, "the catalogue was read again"),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was")
+                tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was");
             }
         }
     }
@@ -264,14 +264,15 @@ fn listen(config: &Config) -> Result<Listeners, DaemonError> {
     let mut passed = PassedSockets::take()?;
     let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
     let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
-    let mut edge = EdgeListeners::default();
-    edge.http = match passed.claim(http) {
-        Some(listener) => vec![listener],
-        None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
-    };
-    edge.https = match passed.claim(https) {
-        Some(listener) => vec![listener],
-        None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
+    let edge = EdgeListeners {
+        http: match passed.claim(http) {
+            Some(listener) => vec![listener],
+            None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
+        },
+        https: match passed.claim(https) {
+            Some(listener) => vec![listener],
+            None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
+        },
     };
     let own = match passed.claim(api) {
         Some(listener) => listener,

@@ -131,18 +131,14 @@ async fn delete(
     AppPath(app): AppPath,
     Path(path): Path<DynoPath>,
 ) -> Result<Accepted<RestartView>, Error> {
-    let view = match ProcessType::parse(&path.dyno) {
-        Ok(process_type) => {
-            dynos::restart_type(&state.store, &author, app.id, process_type.clone()).await?;
-            RestartView { status: "pending", process_type: Some(process_type.to_string()), dyno: None }
-        }
-        Err(_) => {
-            let dyno = dynos::restart_one(&state.store, &author, app.id, path.dyno).await?;
-            let process_type = Some(dyno.process_type.to_string());
-            RestartView { status: "pending", process_type, dyno: Some(dyno.name.to_string()) }
-        }
-    };
-    Ok(Accepted(view))
+    if let Ok(process_type) = ProcessType::parse(&path.dyno) {
+        dynos::restart_type(&state.store, &author, app.id, process_type.clone()).await?;
+        let process_type = Some(process_type.to_string());
+        return Ok(Accepted(RestartView { status: "pending", process_type, dyno: None }));
+    }
+    let dyno = dynos::restart_one(&state.store, &author, app.id, path.dyno).await?;
+    let process_type = Some(dyno.process_type.to_string());
+    Ok(Accepted(RestartView { status: "pending", process_type, dyno: Some(dyno.name.to_string()) }))
 }
 
 impl DynoView {

@@ -72,7 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
     let flags = &arguments.flags;
     match arguments.command {
-        Command::Serve => serve::run(flags.load()?),
+        Command::Serve => serve::run(&flags.load()?),
         Command::Config(command) => config::run(&command, flags, output),
         Command::Token(command) => token::run(command, &flags.load()?, output),
         Command::Ca(command) => ca::run(&command, &flags.load()?, output),

@@ -6,14 +6,14 @@ use crate::config::Config;
 use crate::daemon::{self, DaemonError};
 
 /// Runs the control plane on a runtime of its own; the edge has its threads beside it.
-pub(super) fn run(config: Config) -> Result<(), Failure> {
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
     log_output::install(config.log)?;
     #[cfg(feature = "failpoints")]
     if let Some(step) = crate::config::abort_at()? {
         crate::failpoint::abort_at(step);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
-    runtime.block_on(daemon::run(&config)).map_err(Failure::from)
+    runtime.block_on(daemon::run(config)).map_err(Failure::from)
 }
 
 impl From<DaemonError> for Failure {

@@ -90,7 +90,7 @@ impl Daemon {
     /// Waits until the process has ended by itself.
     pub async fn wait_for_end(&mut self) {
         let mut child = self.child.take().unwrap();
-        wait_until("the daemon ends", Duration::from_secs(60), || {
+        wait_until("the daemon ends", Duration::from_mins(1), || {
             let ended = child.try_wait().unwrap();
             async move { ended.map(|_| ()).ok_or_else(|| "it runs".to_owned()) }
         })
@@ -152,7 +152,7 @@ impl Daemon {
 
     /// Waits until the app answers 200 with this body.
     pub async fn wait_for_answer(&self, app: &str, path: &str, body: &str) {
-        wait_until(&format!("{app}{path} answers {body:?}"), Duration::from_secs(60), || async {
+        wait_until(&format!("{app}{path} answers {body:?}"), Duration::from_mins(1), || async {
             match self.fetch(app, path).await {
                 Ok((200, answer)) if answer == body => Ok(()),
                 other => Err(format!("{other:?}")),
