@@ -44,7 +44,11 @@ impl LogFilter {
         Some(self.redact(line))
     }
 
+    /// The daemon's own arguments and labels.
     fn is_added(&self, instruction: &str) -> bool {
+        if instruction.starts_with("LABEL akkeris.") {
+            return true;
+        }
         let mut words = instruction.split_whitespace();
         let (keyword, name, end) = (words.next(), words.next(), words.next());
         keyword == Some("ARG") && end.is_none() && name.is_some_and(|name| self.names.contains(name))
@@ -79,6 +83,10 @@ fn step(line: &str) -> Option<&str> {
 /// Lines that only name a container or a layer between two steps.
 fn is_intermediate(line: &str) -> bool {
     let line = line.trim();
+    if line == "--->" {
+        // What stands for the layer of FROM scratch.
+        return true;
+    }
     let Some(rest) = line.strip_prefix("---> ") else {
         return line.strip_prefix("Removing intermediate container ").is_some_and(is_id)
             || line.starts_with("[Warning] One or more build-args");
@@ -109,19 +117,14 @@ mod tests {
             "hello",
             "Removing intermediate container 0123456789ab",
             " ---> 0123456789ab",
+            "Step 5/5 : LABEL akkeris.app=x",
             "[Warning] One or more build-args [SECRET] were not consumed",
             "Successfully built 0123456789ab",
         ];
         let kept: Vec<String> = log.iter().filter_map(|line| filter.line(line)).collect();
         assert_eq!(
             kept,
-            [
-                "Step 1/5 : FROM scratch",
-                " --->",
-                "Step 3/5 : ARG OTHER=1",
-                "hello",
-                "Successfully built 0123456789ab"
-            ]
+            ["Step 1/5 : FROM scratch", "Step 3/5 : ARG OTHER=1", "hello", "Successfully built 0123456789ab"]
         );
     }
 
