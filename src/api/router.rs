@@ -9,7 +9,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{ApiState, Error, apps, builds, config_vars, envelope, openapi, organizations, releases, spaces};
+use super::{
+    ApiState, Error, apps, builds, config_vars, dynos, envelope, formations, openapi, organizations,
+    releases, spaces,
+};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
@@ -33,6 +36,8 @@ pub(super) fn nouns() -> Routes {
         .merge(apps::router())
         .merge(builds::router())
         .merge(config_vars::router())
+        .merge(dynos::router())
+        .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(releases::router())

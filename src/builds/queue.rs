@@ -18,7 +18,7 @@ use super::log::BuildLogs;
 use super::source::SourceFolder;
 use super::{retention, run};
 use crate::clock::Clock;
-use crate::config::{BuildsConfig, ChecksumRule};
+use crate::config::ChecksumRule;
 use crate::engine::ContainerEngine;
 use crate::ids::Ids;
 use crate::model::build::Build;
@@ -61,22 +61,6 @@ pub struct BuildLimits {
     /// Bytes of an archive that is fetched.
     pub max_archive: u64,
     pub archive: ArchiveLimits,
-}
-
-impl From<&BuildsConfig> for BuildLimits {
-    fn from(config: &BuildsConfig) -> Self {
-        Self {
-            concurrency: config.concurrency,
-            timeout: config.timeout,
-            checksum: config.checksum,
-            max_archive: config.max_archive,
-            archive: ArchiveLimits {
-                entries: config.max_entries as u64,
-                total: config.max_unpacked,
-                ..ArchiveLimits::default()
-            },
-        }
-    }
 }
 
 /// Runs the builds of this installation. Clones share the queue.

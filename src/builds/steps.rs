@@ -178,11 +178,13 @@ impl<'a> Steps<'a> {
         let parts = self.parts;
         let result =
             self.logged(&mut filter, |lines| async move { parts.engine.build(&spec, &lines).await }).await?;
-        let image = result.map_err(|error| match error {
-            EngineError::BuildFailed(text) => {
-                Failure::Failed(format!("The build failed: {}", filter.line(&text).unwrap_or_default()))
+        let image = result.map_err(|error| {
+            if let EngineError::BuildFailed(text) = error {
+                let text = filter.line(&text).unwrap_or_default();
+                Failure::Failed(format!("The build failed: {text}"))
+            } else {
+                engine_failure(&error)
             }
-            other => engine_failure(&other),
         })?;
         self.log.note(&format!("Built the image in {}", took(started))).await?;
         Ok(image)

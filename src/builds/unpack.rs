@@ -10,14 +10,18 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, ArchiveError, ArchiveLimits, Entry, EntryKind};
+use super::dockerignore::Ignore;
 
 /// Name of the file that says how the image is built.
 pub const DOCKERFILE: &str = "Dockerfile";
 const PROCFILE: &str = "Procfile";
-/// Longest Dockerfile or Procfile, in bytes.
+const DOCKERIGNORE: &str = ".dockerignore";
+/// Longest Dockerfile, Procfile or `.dockerignore`, in bytes.
 const TEXT_LIMIT: u64 = 1024 * 1024;
 /// Names of the root that a message lists.
 const NAMES_SHOWN: usize = 10;
+/// Lines of a `.dockerignore`: each is held against every path.
+const PATTERNS: usize = 1000;
 
 /// What the first pass found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Inspected {
     pub root: Vec<String>,
     /// The one folder that holds everything, which is left out of the context.
     folder: Option<String>,
+    /// Text of the `.dockerignore`; the engine leaves it to its clients to obey it.
+    ignore: String,
 }
 
 /// Reads the whole archive and checks every entry. Blocks; ends soon after `stop` is cancelled.
@@ -58,8 +64,12 @@ pub fn write_context(
     let file = BufWriter::with_capacity(256 * 1024, File::create(context.to)?);
     let mut tar = tar::Builder::new(file);
     let prefix = inspected.folder.as_deref();
+    let ignore = Ignore::parse(&inspected.ignore);
     archive::walk(archive, limits, stop, &mut |entry| {
         let Some(path) = inside(&entry.path, prefix) else { return Ok(()) };
+        if path != DOCKERFILE && ignore.leaves_out(path) {
+            return Ok(());
+        }
         let mut dockerfile = context.dockerfile.as_bytes();
         let (size, content): (u64, &mut dyn Read) = if path == DOCKERFILE {
             (dockerfile.len() as u64, &mut dockerfile)
@@ -157,7 +167,8 @@ impl Survey {
             self.second.insert(name.to_owned());
         }
         let name = if first == top { below.unwrap_or(top) } else { top };
-        let wanted = matches!(name, DOCKERFILE | PROCFILE) && (below.is_none() || below == Some(name));
+        let wanted =
+            matches!(name, DOCKERFILE | PROCFILE | DOCKERIGNORE) && (below.is_none() || below == Some(name));
         if is_file && wanted {
             let text = read_text(entry.size, name, entry.content)?;
             self.texts.insert(entry.path, text);
@@ -178,6 +189,12 @@ impl Survey {
             None => self.texts.remove(name),
         };
         let (procfile, dockerfile) = (text(PROCFILE), text(DOCKERFILE));
+        let ignore = text(DOCKERIGNORE).unwrap_or_default();
+        let ignore = String::from_utf8_lossy(&ignore).into_owned();
+        if ignore.lines().count() > PATTERNS {
+            let message = format!("The {DOCKERIGNORE} has more than {PATTERNS} lines.");
+            return Err(ArchiveError::Refused(message));
+        }
         let root = if folder.is_some() { self.second } else { self.top };
         Ok(Inspected {
             files: self.files,
@@ -186,6 +203,7 @@ impl Survey {
             dockerfile,
             root: root.into_iter().take(NAMES_SHOWN).collect(),
             folder,
+            ignore,
         })
     }
 }

@@ -117,6 +117,24 @@ fn a_single_folder_is_flattened_and_what_macos_adds_is_left_out() {
 }
 
 #[test]
+fn what_dockerignore_names_stays_out_but_never_the_dockerfile() {
+    let zip = zip_of(&[
+        ("app/.dockerignore", 0o644, b"*\n!src\nsrc/*.log\n"),
+        ("app/Dockerfile", 0o644, b"FROM a"),
+        ("app/Procfile", 0o644, b"web: x"),
+        ("app/src/a.rs", 0o644, b""),
+        ("app/src/a.log", 0o644, b""),
+    ]);
+    let (inspected, entries) = unpack(&zip, &ArchiveLimits::default()).unwrap();
+    assert!(inspected.procfile.is_some());
+    let paths: Vec<&str> = entries.iter().map(|(path, _, _)| path.as_str()).collect();
+    assert_eq!(paths, ["Dockerfile", "src/a.rs"]);
+    let long = "x\n".repeat(1001);
+    let zip = zip_of(&[("Dockerfile", 0o644, b"FROM a"), (".dockerignore", 0o644, long.as_bytes())]);
+    assert!(refusal(&zip).contains("more than 1000 lines"));
+}
+
+#[test]
 fn two_folders_stay_and_the_root_is_named() {
     let zip = zip_of(&[("a/Dockerfile", 0o644, b"FROM a"), ("b/x", 0o644, b"")]);
     let (inspected, _) = unpack(&zip, &ArchiveLimits::default()).unwrap();

@@ -140,3 +140,172 @@ impl<T: Write + Unpin> Write for Coalesce<T> {
         Pin::new(&mut gathered.stream).poll_write_vectored(cx, slices)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes `room` bytes, then none until it gets more room.
+    #[derive(Default)]
+    struct Stream {
+        room: usize,
+        taken: Vec<u8>,
+        writes: usize,
+        flushes: usize,
+        waiting: Option<Waker>,
+    }
+
+    impl Write for Stream {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                self.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.room -= taken;
+            self.writes += 1;
+            self.taken.extend_from_slice(&bytes[..taken]);
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn with_room(room: usize) -> (Coalesce<Stream>, Drain<Stream>) {
+        coalesce(Stream { room, ..Stream::default() })
+    }
+
+    fn write(side: &mut Coalesce<Stream>, bytes: &[u8]) -> Poll<usize> {
+        let cx = &mut Context::from_waker(Waker::noop());
+        Pin::new(side).poll_write(cx, bytes).map(Result::unwrap)
+    }
+
+    fn drain(side: &Drain<Stream>) -> Poll<()> {
+        side.poll_drain(&mut Context::from_waker(Waker::noop())).map(Result::unwrap)
+    }
+
+    #[test]
+    fn the_small_writes_and_flushes_of_a_turn_become_one() {
+        let (mut side, driver) = with_room(1_000);
+        for _ in 0..3 {
+            assert_eq!(write(&mut side, b"frame;"), Poll::Ready(6));
+            let cx = &mut Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut side).poll_flush(cx).is_ready());
+        }
+        assert_eq!(driver.0.borrow().stream.writes, 0);
+        assert!(drain(&driver).is_ready());
+        let gathered = driver.0.borrow();
+        assert_eq!((gathered.stream.writes, gathered.stream.flushes), (1, 1));
+        assert_eq!(gathered.stream.taken, b"frame;frame;frame;");
+    }
+
+    #[test]
+    fn a_drain_that_is_stuck_wakes_its_task_and_goes_on() {
+        let (mut side, driver) = with_room(2);
+        assert_eq!(write(&mut side, b"frame"), Poll::Ready(5));
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        assert!(driver.poll_drain(&mut Context::from_waker(&waker)).is_pending());
+        let waiting = {
+            let mut gathered = driver.0.borrow_mut();
+            gathered.stream.room = 10;
+            gathered.stream.waiting.take().unwrap()
+        };
+        waiting.wake();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        // The connection is not polled in between: the drain alone sends the rest.
+        assert!(drain(&driver).is_ready());
+        assert_eq!(driver.0.borrow().stream.taken, b"frame");
+    }
+
+    #[test]
+    fn a_large_write_waits_for_what_was_gathered_before_it() {
+        let (mut side, driver) = with_room(3);
+        assert_eq!(write(&mut side, b"small"), Poll::Ready(5));
+        let large = vec![b'x'; SMALL + 1];
+        assert_eq!(write(&mut side, &large), Poll::Pending);
+        driver.0.borrow_mut().stream.room = 100_000;
+        assert_eq!(write(&mut side, &large), Poll::Ready(SMALL + 1));
+        assert!(driver.0.borrow().stream.taken.starts_with(b"smallx"));
+    }
+
+    #[test]
+    fn what_is_gathered_is_bounded_and_pushes_back() {
+        let (mut side, driver) = with_room(0);
+        let piece = vec![b'x'; SMALL];
+        let kept = (0..100).take_while(|_| write(&mut side, &piece).is_ready()).count();
+        assert_eq!(kept, GATHER_LIMIT / SMALL);
+        assert_eq!(driver.0.borrow().kept.len(), GATHER_LIMIT);
+    }
+
+    #[test]
+    fn a_shutdown_sends_what_was_gathered_first() {
+        let (mut side, driver) = with_room(100);
+        assert_eq!(write(&mut side, b"goodbye"), Poll::Ready(7));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut side).poll_shutdown(cx).is_ready());
+        assert_eq!(driver.0.borrow().stream.taken, b"goodbye");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_whole_and_in_order(
+            sizes in prop::collection::vec(1_usize..10_000, 1..30),
+            room in 1_usize..9_000,
+            vectored in any::<bool>(),
+        ) {
+            let (mut side, driver) = with_room(room);
+            let content: Vec<u8> = (0..=250).cycle().take(sizes.iter().sum()).collect();
+            let mut rest = content.as_slice();
+            let cx = &mut Context::from_waker(Waker::noop());
+            for size in sizes {
+                let (mut piece, after) = rest.split_at(size);
+                rest = after;
+                while !piece.is_empty() {
+                    let (head, tail) = piece.split_at(piece.len() / 3);
+                    let slices = [IoSlice::new(head), IoSlice::new(tail)];
+                    let written = if vectored {
+                        Pin::new(&mut side).poll_write_vectored(cx, &slices)
+                    } else {
+                        Pin::new(&mut side).poll_write(cx, piece)
+                    };
+                    match written.map(Result::unwrap) {
+                        Poll::Ready(written) => piece = &piece[written..],
+                        Poll::Pending => driver.0.borrow_mut().stream.room += room,
+                    }
+                }
+                let _sent_or_not = drain(&driver);
+            }
+            driver.0.borrow_mut().stream.room = usize::MAX;
+            prop_assert!(drain(&driver).is_ready());
+            prop_assert!(driver.0.borrow().stream.taken == content);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
+pub(crate) mod fake_engine;
 pub(crate) mod wait;
 
 use std::sync::Arc;
