@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
-use super::docker::{docker, listed};
+use super::docker::{docker_quietly, listed};
 use super::{archive, wait_until};
 
 const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -112,15 +112,6 @@ impl Daemon {
         self.ports.https
     }
 
-    pub fn http_port(&self) -> u16 {
-        self.ports.http
-    }
-
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
     /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
     pub fn tls(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
         use rustls::pki_types::CertificateDer;
@@ -221,13 +212,13 @@ impl Drop for Daemon {
             return;
         }
         for container in self.containers() {
-            docker(&["rm", "-f", "-v", &container]);
+            docker_quietly(&["rm", "-f", "-v", &container]);
         }
         for network in self.networks() {
-            docker(&["network", "rm", &network]);
+            docker_quietly(&["network", "rm", &network]);
         }
         for image in self.images() {
-            docker(&["rmi", "-f", &image]);
+            docker_quietly(&["rmi", "-f", &image]);
         }
     }
 }
