@@ -112,6 +112,11 @@ impl Daemon {
         self.ports.https
     }
 
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
     pub fn tls(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
         use rustls::pki_types::CertificateDer;
@@ -124,19 +129,27 @@ impl Daemon {
         Arc::new(config)
     }
 
-    /// Gets a path of an app over the edge's HTTPS; status and body.
-    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
-        let host = host(app);
+    /// A client that trusts this daemon's CA and finds the app's host here.
+    pub fn web(&self, app: &str) -> reqwest::Client {
         let ca = std::fs::read(self.dir.path().join("data/ca/ca.crt")).unwrap();
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .tls_certs_merge([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .resolve(&host, ([127, 0, 0, 1], self.ports.https).into())
+            .resolve(&host(app), ([127, 0, 0, 1], self.ports.https).into())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))
             .build()
-            .unwrap();
-        let url = format!("https://{host}:{}{path}", self.ports.https);
-        let response = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+            .unwrap()
+    }
+
+    /// The address of a path of an app.
+    pub fn url(&self, app: &str, path: &str) -> String {
+        format!("https://{}:{}{path}", host(app), self.ports.https)
+    }
+
+    /// Gets a path of an app over the edge's HTTPS, on a new connection; status and body.
+    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
+        let response = self.web(app).get(self.url(app, path)).send().await;
+        let response = response.map_err(|error| format!("{error:?}"))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))
     }
