@@ -4,10 +4,10 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use super::connection::{Activity, OpenRequest};
 use super::headers::{self, CameBy, Particulars};
 use super::rescue::{self, ProxyError};
 use super::table::{Claim, HostRoute, Service, Upstream};
-use super::upstream::{Lease, Sender};
+use super::upstream::{Connection, Lease, Patience, SendError};
 use super::worker::Worker;
 use super::{host, redirect, tunnel};
 
@@ -40,12 +40,6 @@ struct Target {
     claim: Option<Claim>,
 }
 
-/// A request that could not be sent; the connection was closed before.
-enum SendError {
-    Unsent(Box<Request<RequestBody>>, hyper::Error),
-    Failed(ProxyError),
-}
-
 /// Answers one request; a failure becomes an answer too.
 pub(super) async fn answer(
     client: Rc<Client>,
@@ -53,7 +47,7 @@ pub(super) async fn answer(
 ) -> Result<Response<EdgeBody>, Infallible> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
-    let id = headers::request_id(request.headers());
+    let mut id = headers::request_id(request.headers());
     let accept = rescue::accepted(request.headers());
     let mut response = match serve(&client, request, &id, open).await {
         Ok(response) => response,
@@ -63,6 +57,8 @@ pub(super) async fn answer(
             rescue::rescue(&error, accept.as_ref())
         }
     };
+    // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
+    id.set_sensitive(true);
     response.headers_mut().insert(headers::X_REQUEST_ID, id);
     Ok(response)
 }
@@ -105,44 +101,50 @@ async fn exchange(
     name: &str,
     progress: Option<&Progress>,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    let patience = Patience { limit: worker.settings.limits.first_byte, progress };
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(target) = choose(worker, name, &failed)? else { break };
-        let Target { address, claim } = target;
-        if let Some(sender) = worker.pool.take(address) {
-            match send(worker, sender, request, progress).await {
-                Ok((response, sender)) => {
-                    return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
+        let Some(Target { address, claim }) = choose(worker, name, &failed)? else { break };
+        let mut pooled = worker.pool.take(address);
+        loop {
+            let was_pooled = pooled.is_some();
+            let opened = match pooled.take() {
+                Some(connection) => Ok(connection),
+                None => open(worker, address).await,
+            };
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(error) => {
+                    failure = Some(ProxyError::Connect(error));
+                    break;
                 }
-                Err(SendError::Unsent(unsent, _)) => {
-                    worker.counters.stale_connections.increment();
-                    request = *unsent;
+            };
+            match connection.send(request, patience).await {
+                Ok(response) => {
+                    let pool = Rc::clone(&worker.pool);
+                    return Ok((response, Lease { pool, address, connection, claim }));
                 }
                 Err(SendError::Failed(error)) => return Err(error),
+                Err(SendError::Unsent(unsent, error)) => {
+                    request = *unsent;
+                    failure = Some(ProxyError::Upstream(error));
+                }
             }
+            if !was_pooled {
+                break;
+            }
+            worker.counters.stale_connections.increment();
         }
-        let sender = match worker.pool.connect(address).await {
-            Ok(sender) => sender,
-            Err(error) => {
-                failed.push(address);
-                failure = Some(ProxyError::Connect(error));
-                continue;
-            }
-        };
-        match send(worker, sender, request, progress).await {
-            Ok((response, sender)) => {
-                return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
-            }
-            Err(SendError::Unsent(unsent, error)) => {
-                request = *unsent;
-                failed.push(address);
-                failure = Some(ProxyError::Upstream(error));
-            }
-            Err(SendError::Failed(error)) => return Err(error),
-        }
+        failed.push(address);
     }
     Err(failure.unwrap_or(ProxyError::NoUpstream))
+}
+
+async fn open(worker: &Worker, address: SocketAddr) -> io::Result<Connection> {
+    let connection = Connection::open(address).await?;
+    worker.counters.upstream_connections.increment();
+    Ok(connection)
 }
 
 /// The upstream with the fewest requests open, claimed. None when all have failed already.
@@ -183,36 +185,6 @@ fn least_busy<'a>(
         .min_by_key(|upstream| upstream.in_flight())
 }
 
-async fn send(
-    worker: &Worker,
-    mut sender: Sender,
-    request: Request<RequestBody>,
-    progress: Option<&Progress>,
-) -> Result<(Response<Incoming>, Sender), SendError> {
-    let answer = sender.try_send_request(request);
-    match in_time(worker.settings.limits.first_byte, progress, answer).await {
-        Some(Ok(response)) => Ok((response, sender)),
-        Some(Err(mut error)) => Err(match error.take_message() {
-            Some(unsent) => SendError::Unsent(Box::new(unsent), error.into_error()),
-            None => SendError::Failed(ProxyError::Upstream(error.into_error())),
-        }),
-        None => Err(SendError::Failed(ProxyError::FirstByteTimeout)),
-    }
-}
-
-/// Waits for an answer; the time counts from the last progress of the request's body.
-async fn in_time<F: Future>(limit: Duration, progress: Option<&Progress>, answer: F) -> Option<F::Output> {
-    let mut answer = std::pin::pin!(answer);
-    let mut wait = limit;
-    loop {
-        if let Ok(answer) = tokio::time::timeout(wait, answer.as_mut()).await {
-            return Some(answer);
-        }
-        let quiet = progress?.last().elapsed();
-        wait = limit.checked_sub(quiet).filter(|left| !left.is_zero())?;
-    }
-}
-
 /// Makes an upstream's answer the client's, or its connection a tunnel.
 fn finish(
     worker: &Worker,
@@ -229,7 +201,7 @@ fn finish(
         return Err(ProxyError::UnaskedUpgrade);
     };
     let upstream_side = hyper::upgrade::on(&mut response);
-    worker.clients.spawn_local(tunnel::relay(client_side, upstream_side, lease.into_claim(), open));
+    worker.clients.spawn_local(tunnel::relay((client_side, upstream_side), lease, open));
     headers::strip_hop_by_hop(response.headers_mut());
     headers::set_upgrade(response.headers_mut(), protocol);
     Ok(response.map(|_| EdgeBody::empty()))
