@@ -2,8 +2,12 @@
 # What quickstart.sh and tests/run.sh need of a Debian or Ubuntu machine. Sourced at the top of the
 # checkout, not run.
 
-# Seconds since the script began, for people who watch.
-elapsed() { printf '%4ds' "$SECONDS"; }
+# Time since the script began, for people who watch.
+began=${EPOCHREALTIME/[.,]/}
+elapsed() {
+  local tenths=$(((${EPOCHREALTIME/[.,]/} - began) / 100000))
+  printf '%4d.%d s' $((tenths / 10)) $((tenths % 10))
+}
 step() { printf '\n\033[1m[%s] %s\033[0m\n' "$(elapsed)" "$*"; }
 say() { printf '[%s] %s\n' "$(elapsed)" "$*"; }
 fail() {

@@ -4,6 +4,7 @@
 mod apps;
 mod auth;
 mod authorization;
+mod builds_run;
 mod cli;
 mod config_vars;
 mod edge;

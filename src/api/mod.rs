@@ -5,19 +5,22 @@
 
 mod apps;
 mod auth;
+mod builds;
 mod config_vars;
 mod dialect;
+mod dynos;
 mod envelope;
 mod error;
 mod extract;
+mod formations;
 mod openapi;
 mod organizations;
 mod place;
+mod releases;
 mod respond;
 mod router;
 mod spaces;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -26,6 +29,8 @@ use tokio::sync::Semaphore;
 pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
+use crate::builds::log::BuildLogs;
+use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
 use crate::ids::Ids;
@@ -53,6 +58,9 @@ pub struct ApiParts {
     pub ids: Ids,
     /// Replaced as a whole when the operator's file changes.
     pub catalogue: Arc<ArcSwap<Catalogue>>,
+    /// Takes uploaded sources, one file a build.
+    pub sources: SourceFolder,
+    pub build_logs: BuildLogs,
     pub settings: ApiSettings,
 }
 
@@ -69,8 +77,16 @@ pub struct ApiSettings {
     pub dialect: Dialect,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
-    /// The folder that takes uploaded sources, one file a build.
-    pub sources: PathBuf,
+}
+
+/// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    state: ApiState,
+    stop: tokio_util::sync::CancellationToken,
+) -> std::io::Result<()> {
+    let served = axum::serve(listener, router(state));
+    served.with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 impl ApiState {

@@ -9,7 +9,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
-use super::{ApiState, Error, apps, config_vars, envelope, openapi, organizations, spaces};
+use super::{
+    ApiState, Error, apps, builds, config_vars, dynos, envelope, formations, openapi, organizations,
+    releases, spaces,
+};
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
@@ -31,9 +34,13 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(builds::router())
         .merge(config_vars::router())
+        .merge(dynos::router())
+        .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(releases::router())
         .merge(spaces::router())
 }
 
@@ -92,8 +99,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_in_a_handler_is_500_in_the_form_of_every_error() {
         async fn panics() -> StatusCode {
-            let nothing: Option<StatusCode> = None;
-            nothing.unwrap()
+            panic!("a bug in a handler")
         }
         let router = surround(axum::Router::new().route("/", get(panics)));
         let request = Request::builder().header("x-request-id", "r-1").body(Body::empty()).unwrap();

@@ -8,8 +8,10 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod log_output;
 mod openapi;
 mod progress;
+mod serve;
 mod token;
 
 use std::ffi::OsString;
@@ -33,6 +35,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon in the foreground; logs go to standard error
+    Serve,
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -68,6 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
     let flags = &arguments.flags;
     match arguments.command {
+        Command::Serve => serve::run(&flags.load()?),
         Command::Config(command) => config::run(&command, flags, output),
         Command::Token(command) => token::run(command, &flags.load()?, output),
         Command::Ca(command) => ca::run(&command, &flags.load()?, output),

@@ -41,4 +41,19 @@ impl Config {
     pub fn ca_certificate_path(&self) -> PathBuf {
         self.ca_dir().join("ca.crt")
     }
+
+    /// Sources that were handed over and wait for their build.
+    pub fn sources_dir(&self) -> PathBuf {
+        self.data_dir.join("sources")
+    }
+
+    /// The logs of builds.
+    pub fn build_logs_dir(&self) -> PathBuf {
+        self.data_dir.join("build-logs")
+    }
+
+    /// Where sources are unpacked while they are built; nothing in it outlives a build.
+    pub fn build_work_dir(&self) -> PathBuf {
+        self.data_dir.join("build-work")
+    }
 }

@@ -8,7 +8,7 @@ use super::units;
 /// Settings of outgoing requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboundConfig {
-    /// Sources may be fetched from private and loopback addresses. Default `false`.
+    /// Sources may be fetched from private and loopback addresses. Default `true`: this is the machine of its own operator.
     pub allow_private: bool,
 }
 
@@ -17,7 +17,7 @@ const ALLOW_PRIVATE: Setting = Setting {
     variable: "AKKERISD_OUTBOUND_ALLOW_PRIVATE",
     flag: None,
     form: Form::Switch,
-    default: "false",
+    default: "true",
     expected: "true or false",
 };
 pub(super) const SETTINGS: &[Setting] = &[ALLOW_PRIVATE];

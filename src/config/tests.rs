@@ -39,7 +39,7 @@ fn the_defaults_are_those_of_the_operators_interface() {
     assert_eq!(config.builds.max_upload, 256 << 20);
     assert_eq!(config.dynos.stop_grace.as_secs(), 60);
     assert_eq!(config.api.dialect, Dialect::Document);
-    assert!(!config.outbound.allow_private);
+    assert!(config.outbound.allow_private);
     assert!(config.admin_token.is_none());
 }
 

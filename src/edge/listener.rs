@@ -24,6 +24,11 @@ impl EdgeListeners {
         Ok(Self { http: bind_all(http, workers)?, https: bind_all(https, workers)? })
     }
 
+    /// Binds one address once for each worker, as [`EdgeListeners::bind`] does with both.
+    pub fn bind_address(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+        bind_all(address, workers)
+    }
+
     /// The listeners of one worker out of `workers`.
     pub(super) fn share(&self, worker: usize, workers: usize) -> io::Result<Self> {
         Ok(Self { http: share(&self.http, worker, workers)?, https: share(&self.https, worker, workers)? })

@@ -19,9 +19,11 @@ use super::progress::{Activity, Progress, Run, SETTLE};
 use super::routes::PublishedApp;
 use super::status;
 use crate::engine::EngineError;
+use crate::failpoint;
 use crate::model::dyno::Dyno;
 use crate::model::formation::Port;
 use crate::model::ids::AppId;
+use crate::model::journal::JournalStep;
 use crate::model::names::{DynoName, ProcessType};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
@@ -302,6 +304,7 @@ impl Worker {
 
     /// Takes away everything of a deleted app.
     async fn leave_all(&mut self, now: Timestamp) -> Result<Next, LookError> {
+        failpoint::reached(JournalStep::AppDeleted);
         let goal = Goal { types: Vec::new(), rollout: Rollout::Settled };
         let views = self.progress.views(None, now);
         for action in plan(&goal, &views, now, self.context.timing.limits).actions {

@@ -4,8 +4,11 @@
 
 pub mod apps;
 pub mod bootstrap;
+pub mod builds;
 pub mod config_vars;
+pub mod dynos;
 mod error;
+pub mod formations;
 pub mod organizations;
 pub mod releases;
 pub mod spaces;

@@ -1,13 +1,17 @@
-//! Releases: what makes one, within a transaction.
+//! Releases: asked for by a client, or made by a build, within its transaction.
 
-use super::Error;
+use super::{Error, apps};
 use crate::ids::Ids;
+use crate::model::RuleError;
+use crate::model::build::BuildState;
 use crate::model::event::Event;
 use crate::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
 use crate::model::ids::{AppId, BuildId, FormationId, ReleaseId};
 use crate::model::names::{ProcessType, SizeName};
-use crate::model::release::{Release, ReleaseKind, ReleaseState};
-use crate::store::{self, Tx};
+use crate::model::principal::Principal;
+use crate::model::release::{Release, ReleaseKind, ReleaseState, check_description};
+use crate::seal::Sealer;
+use crate::store::{self, Connection, Store, Tx};
 
 /// A release to be made.
 #[derive(Debug, Clone)]
@@ -17,6 +21,108 @@ pub struct NewRelease {
     pub slug: BuildId,
     pub kind: ReleaseKind,
     pub description: String,
+}
+
+/// What a client asks to release: exactly one of the two.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    /// The app's newest build.
+    LatestSlug,
+    Slug(BuildId),
+    /// An older release's slug again.
+    Release(ReleaseId),
+}
+
+/// A release as the client asked for it.
+#[derive(Debug, Clone)]
+pub struct CreateRelease {
+    pub wanted: Wanted,
+    pub description: Option<String>,
+}
+
+/// What releases are made with.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    pub sealer: Sealer,
+    pub ids: Ids,
+    /// The size of a formation that the release makes.
+    pub default_size: SizeName,
+}
+
+/// Makes a release of a slug, or of an older release's slug (`behaviour.md` §9).
+pub async fn create(
+    store: &Store,
+    maker: &Maker,
+    author: &Principal,
+    app: AppId,
+    request: CreateRelease,
+) -> Result<Release, Error> {
+    if let Some(description) = &request.description {
+        check_description(description)?;
+    }
+    let maker = maker.clone();
+    store
+        .write(author, move |tx| {
+            apps::still(tx, app)?;
+            let (slug, kind, default) = match request.wanted {
+                Wanted::Release(of) => {
+                    let old = find(tx, app, of)?;
+                    (old.slug, ReleaseKind::Rollback { of }, format!("Rollback to {of}"))
+                }
+                Wanted::Slug(_) | Wanted::LatestSlug => {
+                    let slug = releasable(tx, &maker.sealer, app, &request.wanted)?;
+                    (slug, ReleaseKind::Slug, format!("Deploy of {slug}"))
+                }
+            };
+            let given = request.description.filter(|text| !text.is_empty() && kind == ReleaseKind::Slug);
+            let new = NewRelease { app, slug, kind, description: given.unwrap_or(default) };
+            make(tx, &maker.ids, &maker.default_size, new)
+        })
+        .await
+}
+
+/// A release of this app.
+pub fn find(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Release, Error> {
+    store::releases::find(connection, app, id)?
+        .ok_or_else(|| Error::NotFound(format!("The release {id} does not exist.")))
+}
+
+/// The slug that may be released on the app: its own, and built.
+fn releasable(
+    connection: &Connection,
+    sealer: &Sealer,
+    app: AppId,
+    wanted: &Wanted,
+) -> Result<BuildId, Error> {
+    let build = match wanted {
+        Wanted::Slug(id) => store::builds::find(connection, sealer, *id)?.ok_or_else(|| {
+            Error::Conflict(format!("The slug {id} does not exist; release one of the app's builds."))
+        })?,
+        Wanted::LatestSlug | Wanted::Release(_) => {
+            store::builds::list(connection, sealer, app)?.pop().ok_or_else(|| {
+                RuleError::new("The app has no build yet; create one before you release \"latest\".")
+            })?
+        }
+    };
+    let id = build.id;
+    if build.app_id != app {
+        return Err(Error::Conflict(format!(
+            "The slug {id} belongs to another app; promote it through a pipeline."
+        )));
+    }
+    match build.state {
+        BuildState::Succeeded { .. } => Ok(id),
+        BuildState::Queued | BuildState::Running { .. } => Err(Error::Conflict(format!(
+            "The build {id} has not finished yet; release it once it has succeeded."
+        ))),
+        BuildState::Failed { .. } | BuildState::Stopped { .. } if matches!(wanted, Wanted::LatestSlug) => {
+            Err(RuleError::new(format!("The newest build {id} failed; release another slug by its id."))
+                .into())
+        }
+        BuildState::Failed { .. } | BuildState::Stopped { .. } => {
+            Err(Error::Conflict(format!("The build {id} failed and made no slug.")))
+        }
+    }
 }
 
 /// Makes a release, and the formations that its slug's Procfile asks for (reading 20), in the caller's

@@ -23,6 +23,12 @@ pub fn find(connection: &Connection, id: AppId) -> Result<Option<App>, StoreErro
     Ok(statement.query_row([id], from_row).optional()?)
 }
 
+/// The app of that id, also a deleted one: what it built and released is still asked for.
+pub fn find_any(connection: &Connection, id: AppId) -> Result<Option<App>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE apps.id = ?1"))?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
+
 /// The live app of that name in that space.
 pub fn find_by_key(
     connection: &Connection,

@@ -52,7 +52,7 @@ async fn a_running_build_shows_its_log_and_can_be_stopped() {
     );
     let build = client.begin_build(&app, &slow.tar_gz()).await;
     let path = format!("/apps/{app}/builds/{build}");
-    crate::support::wait_until("the log grows", std::time::Duration::from_secs(60), || async {
+    crate::support::wait_until("the log grows", std::time::Duration::from_mins(1), || async {
         let (_, result) = client.try_send("GET", &format!("{path}/result"), None).await?;
         if result.to_string().contains("at-work") { Ok(()) } else { Err(result.to_string()) }
     })

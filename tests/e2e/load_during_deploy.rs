@@ -17,7 +17,7 @@ async fn app_with_two_slugs(client: &Client) -> (String, [String; 2]) {
     for (slug, version) in slugs.iter_mut().zip(["one", "two"]) {
         let release = client.deploy(&app, &Source::version(version)).await;
         assert_eq!(release["status"], "succeeded", "{release}");
-        *slug = release["slug"]["id"].as_str().unwrap().to_owned();
+        release["slug"]["id"].as_str().unwrap().clone_into(slug);
     }
     (app, slugs)
 }

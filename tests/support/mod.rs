@@ -1,10 +1,13 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
+pub(crate) mod fake_engine;
 pub(crate) mod wait;
 
 use std::sync::Arc;
 
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
+use akkerisd::builds::log::BuildLogs;
+use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::ids::Ids;
@@ -61,15 +64,12 @@ impl TestDaemon {
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
         let catalogue = Catalogue::parse(include_str!("../../assets/catalogue.toml")).unwrap();
         service::bootstrap::run(&store, &ids, &catalogue, Some(ADMIN_TOKEN)).await.unwrap();
-        let sources = dir.path().join("sources");
-        std::fs::create_dir(&sources).unwrap();
         let mut settings = ApiSettings {
             public_url: None,
             apps_domain: "localhost".to_owned(),
             https_port: 443,
             dialect: Dialect::Document,
             max_upload: 256 * 1024 * 1024,
-            sources,
         };
         change(&mut settings);
         let state = ApiState::new(ApiParts {
@@ -78,6 +78,8 @@ impl TestDaemon {
             clock,
             ids,
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            sources: SourceFolder::new(dir.path().join("sources")),
+            build_logs: BuildLogs::new(dir.path().join("build-logs")),
             settings,
         });
         Self { router: api::router(state.clone()), state, dir }

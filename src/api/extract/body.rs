@@ -205,6 +205,8 @@ mod tests {
 
     use super::*;
     use crate::api::{ApiParts, ApiSettings};
+    use crate::builds::log::BuildLogs;
+    use crate::builds::source::SourceFolder;
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::ids::Ids;
@@ -262,13 +264,14 @@ mod tests {
             clock,
             ids: Ids::counter(),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            sources: SourceFolder::new(dir.path()),
+            build_logs: BuildLogs::new(dir.path()),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
                 https_port: 443,
                 dialect: Dialect::Document,
                 max_upload: 2 * SMALL_BODY,
-                sources: dir.path().to_owned(),
             },
         })
     }

@@ -4,7 +4,7 @@ mod body;
 mod path;
 
 pub(super) use self::body::{Json, JsonArray, LargeJson};
-pub(super) use self::path::{AppPath, BaseUrl, Path, Query, parse_id};
+pub(super) use self::path::{AppPath, Path, Query, parse_id};
 
 use super::Error;
 use crate::service;

@@ -1,4 +1,4 @@
-//! Paths, queries and hosts.
+//! Paths and queries.
 
 use std::str::FromStr;
 
@@ -25,10 +25,6 @@ pub(in crate::api) struct Path<T>(pub(in crate::api) T);
 /// The query; one that does not fit is as good as none (`behaviour.md` §1.1).
 #[derive(Debug)]
 pub(in crate::api) struct Query<T>(pub(in crate::api) T);
-
-/// Start of a link to this API, without a trailing slash.
-#[derive(Debug)]
-pub(in crate::api) struct BaseUrl(pub(in crate::api) String);
 
 /// An id in a path. What is no UUID is invalid rather than unknown (`behaviour.md` §2).
 pub(in crate::api) fn parse_id<T: FromStr>(noun: &str, text: &str) -> Result<T, RuleError> {
@@ -68,25 +64,6 @@ impl<T: DeserializeOwned + Default, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-impl FromRequestParts<ApiState> for BaseUrl {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Self::Rejection> {
-        if let Some(url) = &state.settings.public_url {
-            return Ok(Self(url.trim_end_matches('/').to_owned()));
-        }
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let host = parts.uri.authority().map(http::uri::Authority::as_str).or_else(|| header("host"));
-        let host = host.filter(|host| is_host(host)).unwrap_or("localhost");
-        let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-        Ok(Self(format!("{scheme}://{host}")))
-    }
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,15 +75,5 @@ mod tests {
         assert!(error.to_string().starts_with("The build \"x\" is not a UUID"), "{error}");
         let id = Uuid::now_v7();
         assert_eq!(parse_id::<BuildId>("build", &id.to_string()), Ok(BuildId::new(id)));
-    }
-
-    #[test]
-    fn a_host_that_could_break_out_of_a_link_is_none() {
-        for host in ["localhost:5000", "api.apps.example", "[::1]:80", "10.0.0.1"] {
-            assert!(is_host(host), "{host}");
-        }
-        for host in ["", "a/b", "a b", "user@host", "a\"b", "a?b"] {
-            assert!(!is_host(host), "{host}");
-        }
     }
 }

@@ -17,7 +17,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(base: String, token: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { base, token: token.to_owned(), http }
     }
 
@@ -71,7 +71,7 @@ impl Client {
     /// Waits for the end of a build; gives its status and its log.
     pub async fn finish_build(&self, app: &str, build: &str) -> (String, Vec<String>) {
         let path = format!("/apps/{app}/builds/{build}/result");
-        wait_until("the build ends", Duration::from_secs(120), || async {
+        wait_until("the build ends", Duration::from_mins(2), || async {
             let result = self.try_send("GET", &path, None).await?.1;
             let status = result["build"]["status"].as_str().unwrap_or("none").to_owned();
             let lines: Vec<String> = result["lines"]
@@ -96,7 +96,7 @@ impl Client {
 
     /// Waits until the newest release, which must be at least `version`, has ended; gives it.
     pub async fn finish_release(&self, app: &str, version: u64) -> Value {
-        wait_until("the release ends", Duration::from_secs(120), || async {
+        wait_until("the release ends", Duration::from_mins(2), || async {
             let release = self.last_release(app).await?;
             let new = release["version"].as_u64().unwrap_or(0) >= version;
             let ended = release["status"] == "succeeded" || release["status"] == "failed";

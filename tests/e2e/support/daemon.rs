@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
-use super::docker::{docker, listed};
+use super::docker::{docker_quietly, listed};
 use super::{archive, wait_until};
 
 const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -90,7 +90,7 @@ impl Daemon {
     /// Waits until the process has ended by itself.
     pub async fn wait_for_end(&mut self) {
         let mut child = self.child.take().unwrap();
-        wait_until("the daemon ends", Duration::from_secs(60), || {
+        wait_until("the daemon ends", Duration::from_mins(1), || {
             let ended = child.try_wait().unwrap();
             async move { ended.map(|_| ()).ok_or_else(|| "it runs".to_owned()) }
         })
@@ -112,10 +112,6 @@ impl Daemon {
         self.ports.https
     }
 
-    pub fn http_port(&self) -> u16 {
-        self.ports.http
-    }
-
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
@@ -133,26 +129,34 @@ impl Daemon {
         Arc::new(config)
     }
 
-    /// Gets a path of an app over the edge's HTTPS; status and body.
-    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
-        let host = host(app);
+    /// A client that trusts this daemon's CA and finds the app's host here.
+    pub fn web(&self, app: &str) -> reqwest::Client {
         let ca = std::fs::read(self.dir.path().join("data/ca/ca.crt")).unwrap();
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .tls_certs_merge([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .resolve(&host, ([127, 0, 0, 1], self.ports.https).into())
+            .resolve(&host(app), ([127, 0, 0, 1], self.ports.https).into())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))
             .build()
-            .unwrap();
-        let url = format!("https://{host}:{}{path}", self.ports.https);
-        let response = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+            .unwrap()
+    }
+
+    /// The address of a path of an app.
+    pub fn url(&self, app: &str, path: &str) -> String {
+        format!("https://{}:{}{path}", host(app), self.ports.https)
+    }
+
+    /// Gets a path of an app over the edge's HTTPS, on a new connection; status and body.
+    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
+        let response = self.web(app).get(self.url(app, path)).send().await;
+        let response = response.map_err(|error| format!("{error:?}"))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))
     }
 
     /// Waits until the app answers 200 with this body.
     pub async fn wait_for_answer(&self, app: &str, path: &str, body: &str) {
-        wait_until(&format!("{app}{path} answers {body:?}"), Duration::from_secs(60), || async {
+        wait_until(&format!("{app}{path} answers {body:?}"), Duration::from_mins(1), || async {
             match self.fetch(app, path).await {
                 Ok((200, answer)) if answer == body => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -221,13 +225,13 @@ impl Drop for Daemon {
             return;
         }
         for container in self.containers() {
-            docker(&["rm", "-f", "-v", &container]);
+            docker_quietly(&["rm", "-f", "-v", &container]);
         }
         for network in self.networks() {
-            docker(&["network", "rm", &network]);
+            docker_quietly(&["network", "rm", &network]);
         }
         for image in self.images() {
-            docker(&["rmi", "-f", &image]);
+            docker_quietly(&["rmi", "-f", &image]);
         }
     }
 }

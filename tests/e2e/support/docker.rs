@@ -15,6 +15,16 @@ pub fn docker(args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Runs `docker` with these arguments where a failure does not matter, as when clearing up.
+pub fn docker_quietly(args: &[&str]) {
+    let ended = Command::new("docker").args(args).output();
+    if let Ok(output) = ended
+        && !output.status.success()
+    {
+        eprintln!("docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Lines of a listing: ids or names.
 pub fn listed(args: &[&str]) -> Vec<String> {
     docker(args).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()

@@ -96,7 +96,7 @@ impl Load {
 
     /// Waits until this many requests were answered.
     pub async fn wait_for_answers(&self, count: u64) {
-        super::wait_until("the load is answered", Duration::from_secs(60), || async {
+        super::wait_until("the load is answered", Duration::from_mins(1), || async {
             let outcome = self.shared.outcome.lock().await;
             if outcome.answered >= count { Ok(()) } else { Err(format!("{outcome:?}")) }
         })

@@ -1,0 +1,167 @@
+//! Dynos, as the section of that name documents them.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::auth::Policy;
+use super::extract::{AppPath, Json, Path};
+use super::respond::Accepted;
+use super::router::Routes;
+use super::{ApiState, Error};
+use crate::model::app::App;
+use crate::model::dyno::Dyno;
+use crate::model::ids::DynoId;
+use crate::model::names::ProcessType;
+use crate::model::principal::Principal;
+use crate::model::release::Release;
+use crate::service::dynos;
+use crate::{service, store};
+
+pub(super) fn router() -> Routes {
+    Routes::new("dynos")
+        .route(Policy::User, routes!(list, delete_all))
+        .route(Policy::User, routes!(view, delete))
+        .alias(Policy::User, "/apps/{app}/dyno/{dyno}", axum::routing::get(view))
+}
+
+/// A dyno.
+#[derive(Serialize, ToSchema)]
+struct DynoView {
+    id: Uuid,
+    name: String,
+    /// Always `""`.
+    attach_url: &'static str,
+    /// `""` for the image's own command.
+    command: String,
+    /// To the second.
+    created_at: String,
+    updated_at: String,
+    release: DynoReleaseView,
+    app: DynoAppView,
+    size: String,
+    /// `start-failure`, `app-crashed`, `waiting`, `pending`, `probe-failure`, `stopping`, `stopped` or `running`.
+    state: &'static str,
+    /// Whether it receives requests (web), or runs (any other type).
+    ready: bool,
+    restarts: u32,
+    #[serde(rename = "type")]
+    process_type: String,
+    /// Why it is in this state.
+    additional_info: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DynoReleaseView {
+    id: Uuid,
+    version: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct DynoAppView {
+    id: Uuid,
+    /// The key in both dialects (`behaviour.md` §6).
+    name: String,
+}
+
+/// What is going to be restarted.
+#[derive(Serialize, ToSchema)]
+struct RestartView {
+    /// Always `pending`.
+    status: &'static str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    process_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dyno: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct DynoPath {
+    dyno: String,
+}
+
+/// List an app's dynos.
+#[utoipa::path(get, path = "/apps/{app}/dynos", operation_id = "list_dynos",
+    responses((status = 200, description = "All, by type and age", body = Vec<DynoView>)))]
+async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<DynoView>>, Error> {
+    let id = app.id;
+    let query = move |c: &store::Connection| {
+        Ok::<_, store::StoreError>((store::dynos::list(c, id)?, store::releases::list(c, id)?))
+    };
+    let (all, releases) = state.store.read(query).await?;
+    Ok(Json(all.into_iter().map(|dyno| DynoView::new(&app, dyno, &releases)).collect()))
+}
+
+/// View a dyno.
+#[utoipa::path(get, path = "/apps/{app}/dynos/{dyno}", operation_id = "view_dyno",
+    params(("dyno" = String, Path, description = "Id, name or type.name")), responses((status = 200, description = "The dyno", body = DynoView)))]
+async fn view(
+    State(state): State<ApiState>,
+    AppPath(app): AppPath,
+    Path(path): Path<DynoPath>,
+) -> Result<Json<DynoView>, Error> {
+    let id = app.id;
+    let query = move |c: &store::Connection| {
+        Ok::<_, service::Error>((dynos::find(c, id, &path.dyno)?, store::releases::list(c, id)?))
+    };
+    let (dyno, releases) = state.store.read(query).await?;
+    Ok(Json(DynoView::new(&app, dyno, &releases)))
+}
+
+/// Restart all dynos of an app, rolling.
+#[utoipa::path(delete, path = "/apps/{app}/dynos", operation_id = "delete_dynos",
+    responses((status = 202, description = "Going to be restarted", body = RestartView)))]
+async fn delete_all(
+    State(state): State<ApiState>,
+    author: Principal,
+    AppPath(app): AppPath,
+) -> Result<Accepted<RestartView>, Error> {
+    dynos::restart_all(&state.store, &author, app.id).await?;
+    Ok(Accepted(RestartView { status: "pending", process_type: None, dyno: None }))
+}
+
+/// Restart the dynos of one type, rolling, or replace one dyno.
+#[utoipa::path(delete, path = "/apps/{app}/dynos/{dyno}", operation_id = "delete_dyno",
+    params(("dyno" = String, Path, description = "Type, or type.name")), responses((status = 202, description = "Going to be restarted", body = RestartView)))]
+async fn delete(
+    State(state): State<ApiState>,
+    author: Principal,
+    AppPath(app): AppPath,
+    Path(path): Path<DynoPath>,
+) -> Result<Accepted<RestartView>, Error> {
+    if let Ok(process_type) = ProcessType::parse(&path.dyno) {
+        dynos::restart_type(&state.store, &author, app.id, process_type.clone()).await?;
+        let process_type = Some(process_type.to_string());
+        return Ok(Accepted(RestartView { status: "pending", process_type, dyno: None }));
+    }
+    let dyno = dynos::restart_one(&state.store, &author, app.id, path.dyno).await?;
+    let process_type = Some(dyno.process_type.to_string());
+    Ok(Accepted(RestartView { status: "pending", process_type, dyno: Some(dyno.name.to_string()) }))
+}
+
+impl DynoView {
+    fn new(app: &App, dyno: Dyno, releases: &[Release]) -> Self {
+        let release = releases.iter().find(|release| release.id == dyno.release_id);
+        Self {
+            id: DynoId::of(&dyno.name).uuid(),
+            name: dyno.name.to_string(),
+            attach_url: "",
+            command: dyno.command,
+            created_at: dyno.created_at.to_seconds_text(),
+            updated_at: dyno.updated_at.to_seconds_text(),
+            release: DynoReleaseView {
+                id: dyno.release_id.uuid(),
+                version: release.map(|release| release.version),
+            },
+            app: DynoAppView { id: app.id.uuid(), name: app.key().to_string() },
+            size: dyno.size.to_string(),
+            state: dyno.state.as_str(),
+            ready: dyno.ready,
+            restarts: dyno.restarts,
+            process_type: dyno.process_type.to_string(),
+            additional_info: dyno.info,
+        }
+    }
+}

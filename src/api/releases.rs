@@ -1,0 +1,185 @@
+//! Releases, as the section of that name documents them.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::auth::Policy;
+use super::extract::{AppPath, Json, Path, parse_id};
+use super::respond::Created;
+use super::router::Routes;
+use super::{ApiState, Error};
+use crate::config::Dialect;
+use crate::model::RuleError;
+use crate::model::app::App;
+use crate::model::ids::{ReleaseId, deterministic};
+use crate::model::principal::Principal;
+use crate::model::release::{Release, ReleaseState};
+use crate::model::time::Timestamp;
+use crate::service::releases::{self, Maker, Wanted};
+use crate::{service, store};
+
+pub(super) fn router() -> Routes {
+    Routes::new("releases").route(Policy::User, routes!(create, list)).route(Policy::User, routes!(view))
+}
+
+/// A release to be made: of a slug, or of an older release again.
+#[derive(Deserialize, ToSchema)]
+struct CreateRelease {
+    /// Id of a build that succeeded, or `latest`.
+    slug: Option<String>,
+    /// Id of the release to roll back to.
+    release: Option<String>,
+    description: Option<String>,
+}
+
+/// A release.
+#[derive(Serialize, ToSchema)]
+struct ReleaseView {
+    id: Uuid,
+    app: ReleaseAppView,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    description: String,
+    slug: ReleaseSlugView,
+    /// How far it is on the dynos: `queued`, `pending`, `succeeded` or `failed`.
+    status: &'static str,
+    /// The release's status checks together.
+    state: &'static str,
+    /// Why it failed, with the last output of the dyno that is to blame; `""` otherwise.
+    failure_message: String,
+    user: ReleaseUserView,
+    /// 1, 2, 3 … per app, never used again.
+    version: u32,
+    /// Whether this is the newest one that succeeded.
+    current: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ReleaseAppView {
+    id: Uuid,
+    name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ReleaseSlugView {
+    id: Uuid,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ReleaseUserView {
+    id: Uuid,
+    email: &'static str,
+}
+
+#[derive(Deserialize)]
+struct ReleasePath {
+    release: String,
+}
+
+/// Release a slug, or roll back.
+#[utoipa::path(post, path = "/apps/{app}/releases", operation_id = "create_release",
+    request_body = CreateRelease, responses((status = 201, description = "Created, queued", body = ReleaseView)))]
+async fn create(
+    State(state): State<ApiState>,
+    dialect: Dialect,
+    author: Principal,
+    AppPath(app): AppPath,
+    Json(body): Json<CreateRelease>,
+) -> Result<Created<ReleaseView>, Error> {
+    let wanted = wanted(body.slug.as_deref(), body.release.as_deref()).map_err(service::Error::from)?;
+    let maker = Maker {
+        sealer: state.sealer.clone(),
+        ids: state.ids.clone(),
+        default_size: state.catalogue.load().default_size.clone(),
+    };
+    let request = releases::CreateRelease { wanted, description: body.description };
+    let release = releases::create(&state.store, &maker, &author, app.id, request).await?;
+    // The new release is the one to watch (`behaviour.md` §9).
+    Ok(Created(ReleaseView::new(&app, dialect, release, true)))
+}
+
+/// List an app's releases.
+#[utoipa::path(get, path = "/apps/{app}/releases", operation_id = "list_releases",
+    responses((status = 200, description = "All, oldest first", body = Vec<ReleaseView>)))]
+async fn list(
+    State(state): State<ApiState>,
+    dialect: Dialect,
+    AppPath(app): AppPath,
+) -> Result<Json<Vec<ReleaseView>>, Error> {
+    let id = app.id;
+    let all = state.store.read(move |c| store::releases::list(c, id)).await?;
+    let current = current(&all);
+    let view = |release: Release| {
+        let is_current = current == Some(release.id);
+        ReleaseView::new(&app, dialect, release, is_current)
+    };
+    Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// View a release.
+#[utoipa::path(get, path = "/apps/{app}/releases/{release}", operation_id = "view_release",
+    params(("release" = String, Path, description = "Id")), responses((status = 200, description = "The release", body = ReleaseView)))]
+async fn view(
+    State(state): State<ApiState>,
+    dialect: Dialect,
+    AppPath(app): AppPath,
+    Path(path): Path<ReleasePath>,
+) -> Result<Json<ReleaseView>, Error> {
+    let id: ReleaseId = parse_id("release", &path.release).map_err(service::Error::from)?;
+    let app_id = app.id;
+    let query = move |c: &store::Connection| {
+        let release = releases::find(c, app_id, id)?;
+        let current = store::releases::current(c, app_id)?;
+        Ok::<_, service::Error>((release, current.is_some_and(|current| current.id == id)))
+    };
+    let (release, is_current) = state.store.read(query).await?;
+    Ok(Json(ReleaseView::new(&app, dialect, release, is_current)))
+}
+
+/// Exactly one of the two must be given (`behaviour.md` §9).
+fn wanted(slug: Option<&str>, release: Option<&str>) -> Result<Wanted, RuleError> {
+    match (slug, release) {
+        (Some("latest"), None) => Ok(Wanted::LatestSlug),
+        (Some(slug), None) => parse_id("slug", slug).map(Wanted::Slug),
+        (None, Some(release)) => parse_id("release", release).map(Wanted::Release),
+        (None, None) => Err(RuleError::new(
+            "Neither slug nor release is given; name a slug to release, or a release to roll back to.",
+        )),
+        (Some(_), Some(_)) => Err(RuleError::new("Both slug and release are given; name only one of them.")),
+    }
+}
+
+/// The newest release that succeeded.
+fn current(releases: &[Release]) -> Option<ReleaseId> {
+    let succeeded = |release: &&Release| matches!(release.state, ReleaseState::Succeeded { .. });
+    releases.iter().rev().find(succeeded).map(|release| release.id)
+}
+
+impl ReleaseView {
+    fn new(app: &App, dialect: Dialect, release: Release, current: bool) -> Self {
+        Self {
+            id: release.id.uuid(),
+            app: ReleaseAppView { id: app.id.uuid(), name: dialect.app_name(app) },
+            created_at: release.created_at,
+            updated_at: release.updated_at,
+            description: release.description,
+            slug: ReleaseSlugView { id: release.slug.uuid() },
+            status: release.state.status().as_str(),
+            state: "success",
+            failure_message: match release.state {
+                ReleaseState::Failed { reason, .. } => reason,
+                ReleaseState::Queued | ReleaseState::Pending { .. } | ReleaseState::Succeeded { .. } => {
+                    String::new()
+                }
+            },
+            user: ReleaseUserView { id: deterministic(app.organization.name.as_str()), email: "" },
+            version: release.version,
+            current,
+        }
+    }
+}

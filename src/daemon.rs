@@ -1,0 +1,410 @@
+//! The composition root: opens what there is, builds the rooms, starts them, and stops them in order.
+//!
+//! Invariant: the order of start and stop is readable here and nowhere else.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiParts, ApiSettings, ApiState};
+use crate::builds::archive::ArchiveLimits;
+use crate::builds::log::BuildLogs;
+use crate::builds::source::SourceFolder;
+use crate::builds::{BuildLimits, Builder, BuilderParts};
+use crate::catalogue::{CatalogueError, CatalogueHandle};
+use crate::certs::{CertError, CertificateStore, LocalAuthority};
+use crate::clock::Clock;
+use crate::config::{Config, PassedSockets, SocketsError};
+use crate::durable_file;
+use crate::edge::{Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::engine::docker::DockerEngine;
+use crate::engine::{ContainerEngine, EngineError};
+use crate::ids::Ids;
+use crate::model::ids::InstallationId;
+use crate::outbound::{Outbound, OutboundError};
+use crate::reconcile::plan::Limits;
+use crate::reconcile::routes::RouteBook;
+use crate::reconcile::{Context, ReconcileError, Reconciler, Timing};
+use crate::seal::{SealError, Sealer};
+use crate::service;
+use crate::store::{Store, StoreError};
+use crate::tasks::Tasks;
+
+/// How long the start waits for each app to be looked at before the edge opens.
+const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(20);
+/// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
+const RELEASE_LIMIT: Duration = Duration::from_mins(10);
+/// How long open requests may go on after SIGTERM.
+const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// How long the background tasks and the store may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the daemon could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("the data directory {path} cannot be used")]
+    DataDir { path: String, source: io::Error },
+    #[error("another akkerisd uses the data directory {0}; stop it first or name another with --data-dir")]
+    InUse(String),
+    #[error("cannot listen on {address} ({setting}); is another server using it?")]
+    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
+    #[error(
+        "the container engine at {host} cannot be used; is Docker running, and may this user use its socket?"
+    )]
+    Engine { host: String, source: EngineError },
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
+    Certificates(#[from] CertError),
+    #[error("the first start could not be completed")]
+    Bootstrap(#[from] service::Error),
+    #[error("outgoing requests cannot be set up")]
+    Outbound(#[from] OutboundError),
+    #[error("the apps could not be looked at")]
+    Reconcile(#[from] ReconcileError),
+    #[error("the edge could not be started")]
+    Edge(#[from] EdgeError),
+    #[error("the API server ended")]
+    Api(#[source] io::Error),
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. Containers run on when it ends.
+pub async fn run(config: &Config) -> Result<(), DaemonError> {
+    let signals = Signals::new()?;
+    let daemon = Daemon::start(config).await?;
+    tracing::info!(
+        api = %daemon.api_address,
+        http = %config.edge.http_addr,
+        https = %config.edge.https_addr,
+        data_dir = %config.data_dir.display(),
+        "akkerisd is ready"
+    );
+    let ended = daemon.serve(signals).await;
+    daemon.stop().await;
+    ended
+}
+
+/// Everything that runs, and what its end needs.
+struct Daemon {
+    /// Held as long as the daemon runs, so that a second one on the same data is refused.
+    _lock: File,
+    store: Store,
+    catalogue: CatalogueHandle,
+    tasks: Tasks,
+    edge: EdgeHandle,
+    api_address: SocketAddr,
+    api_stop: CancellationToken,
+    api_ended: CancellationToken,
+}
+
+struct Listeners {
+    api: TcpListener,
+    edge: EdgeListeners,
+    workers: usize,
+}
+
+impl Daemon {
+    async fn start(config: &Config) -> Result<Self, DaemonError> {
+        let lock = lock_data_dir(config)?;
+        let listeners = listen(config)?;
+        let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
+        let (clock, ids, tasks) = (Clock::system(), Ids::random(), Tasks::new());
+        let store = Store::open(&config.database_path(), clock.clone())?;
+        let sealer = Sealer::open(&config.seal_key_path())?;
+        let catalogue = CatalogueHandle::open(&config.data_dir)?;
+        catalogue.watch(&tasks)?;
+        let installation = first_start(config, &store, &ids, &catalogue).await?;
+        let engine = connect(config, installation).await?;
+        let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
+        let certificates = CertificateStore::new(authority, &config.edge.apps_domain)?;
+        let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        let context = Context {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            engine: Arc::clone(&engine),
+            routes: Arc::clone(&routes),
+            catalogue: catalogue.shared(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            timing: timing(config),
+            launches: Context::launch_permits(),
+        };
+        Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
+        let sources = SourceFolder::new(config.sources_dir());
+        let logs = BuildLogs::new(config.build_logs_dir());
+        let parts = ApiParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            catalogue: catalogue.shared(),
+            sources: sources.clone(),
+            build_logs: logs.clone(),
+            settings: api_settings(config, &listeners.edge),
+        };
+        let builder = BuilderParts {
+            store: store.clone(),
+            sealer,
+            engine,
+            outbound: Outbound::new(config.outbound.allow_private)?,
+            sources,
+            logs,
+            work: config.build_work_dir(),
+            clock: clock.clone(),
+            ids,
+            catalogue: catalogue.shared(),
+            limits: build_limits(config),
+        };
+        Builder::start(builder, &tasks).await?;
+        let settings = edge_settings(config, &listeners, clock);
+        let edge = Edge::start(settings, &listeners.edge, &routes.table(), Arc::new(certificates))?;
+        let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
+        serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
+        Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
+    }
+
+    /// Tells systemd that the daemon is ready, keeps its watchdog quiet, and obeys signals.
+    async fn serve(&self, mut signals: Signals) -> Result<(), DaemonError> {
+        notify_systemd(&[sd_notify::NotifyState::Ready]);
+        let mut watchdog = watchdog_period().map(tokio::time::interval);
+        loop {
+            let alive = async {
+                match &mut watchdog {
+                    Some(interval) => interval.tick().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = signals.hang_up.recv() => self.reload(),
+                () = self.api_ended.cancelled() => {
+                    return Err(DaemonError::Api(io::Error::other("its listener failed")));
+                }
+                _ = alive => notify_systemd(&[sd_notify::NotifyState::Watchdog]),
+            }
+        }
+    }
+
+    /// Reads the catalogue again; a broken file leaves what was.
+    fn reload(&self) {
+        match self.catalogue.reload() {
+            Ok(outcome) => tracing::info!(?outcome, "the catalogue was read again"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was");
+            }
+        }
+    }
+
+    /// New work is refused first, open requests end, then the tasks, then the store.
+    async fn stop(self) {
+        notify_systemd(&[sd_notify::NotifyState::Stopping]);
+        tracing::info!("akkerisd stops; the dynos run on");
+        self.api_stop.cancel();
+        self.edge.drain(EDGE_DRAIN_LIMIT).await;
+        if !self.tasks.stop(STOP_LIMIT).await {
+            tracing::warn!("some tasks did not end in time");
+        }
+        if !self.store.close(STOP_LIMIT).await {
+            tracing::warn!("the database was not closed in time");
+        }
+    }
+}
+
+/// What the operator can send.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, DaemonError> {
+        let receive = |kind| signal(kind).map_err(DaemonError::Signals);
+        Ok(Self {
+            terminate: receive(SignalKind::terminate())?,
+            interrupt: receive(SignalKind::interrupt())?,
+            hang_up: receive(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn lock_data_dir(config: &Config) -> Result<File, DaemonError> {
+    let path = config.data_dir.display().to_string();
+    let unusable = |source| DaemonError::DataDir { path: path.clone(), source };
+    config.prepare_data_dir().map_err(unusable)?;
+    let lock = File::create(config.data_dir.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(DaemonError::InUse(path)),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+/// Takes the sockets that systemd passed, and binds the others.
+fn listen(config: &Config) -> Result<Listeners, DaemonError> {
+    let workers = config
+        .edge
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let mut passed = PassedSockets::take()?;
+    let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
+    let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
+    let edge = EdgeListeners {
+        http: match passed.claim(http) {
+            Some(listener) => vec![listener],
+            None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
+        },
+        https: match passed.claim(https) {
+            Some(listener) => vec![listener],
+            None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
+        },
+    };
+    let own = match passed.claim(api) {
+        Some(listener) => listener,
+        None => bind_api(api).map_err(failed("api.addr", api))?,
+    };
+    let unclaimed = passed.unclaimed();
+    if !unclaimed.is_empty() {
+        tracing::warn!(
+            ?unclaimed,
+            "systemd passed sockets at addresses that no setting names; they are closed"
+        );
+    }
+    let api = TcpListener::from_std(own).map_err(failed("api.addr", api))?;
+    Ok(Listeners { api, edge, workers })
+}
+
+fn bind_api(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Where this machine reaches a listener that may be bound to every address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+    } else {
+        address
+    }
+}
+
+async fn first_start(
+    config: &Config,
+    store: &Store,
+    ids: &Ids,
+    catalogue: &CatalogueHandle,
+) -> Result<InstallationId, DaemonError> {
+    let given = config.admin_token.as_ref().map(crate::config::Secret::reveal);
+    let done = service::bootstrap::run(store, ids, &catalogue.current(), given).await?;
+    if let Some(secret) = &done.made_token {
+        let path = config.admin_token_path();
+        durable_file::write_private(&path, format!("{secret}\n").as_bytes())
+            .map_err(|source| DaemonError::DataDir { path: path.display().to_string(), source })?;
+        tracing::info!(path = %path.display(), "made the first admin token");
+    }
+    Ok(done.installation)
+}
+
+async fn connect(
+    config: &Config,
+    installation: InstallationId,
+) -> Result<Arc<dyn ContainerEngine>, DaemonError> {
+    let host = &config.docker.host;
+    let unusable = |source| DaemonError::Engine { host: host.clone(), source };
+    let engine = DockerEngine::connect(Some(host), installation).await.map_err(unusable)?;
+    let info = engine.info().await.map_err(unusable)?;
+    tracing::info!(version = info.version, api = info.api_version, "connected to Docker");
+    Ok(Arc::new(engine))
+}
+
+fn timing(config: &Config) -> Timing {
+    Timing {
+        limits: Limits { boot: config.dynos.boot_timeout, release: RELEASE_LIMIT },
+        stop_grace: config.dynos.stop_grace,
+        drain_limit: config.dynos.drain_limit,
+    }
+}
+
+fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
+    ApiSettings {
+        public_url: config.api.public_url.clone(),
+        apps_domain: config.edge.apps_domain.clone(),
+        https_port: https_port(config, edge),
+        dialect: config.api.dialect,
+        max_upload: config.builds.max_upload,
+    }
+}
+
+/// The port that links and redirects name: the one that was really bound.
+fn https_port(config: &Config, edge: &EdgeListeners) -> u16 {
+    let bound = edge.https.first().and_then(|listener| listener.local_addr().ok());
+    bound.map_or(config.edge.public_https_port(), |address| address.port())
+}
+
+fn build_limits(config: &Config) -> BuildLimits {
+    BuildLimits {
+        concurrency: config.builds.concurrency,
+        timeout: config.builds.timeout,
+        checksum: config.builds.checksum,
+        max_archive: config.builds.max_archive,
+        archive: ArchiveLimits {
+            entries: config.builds.max_entries as u64,
+            total: config.builds.max_unpacked,
+            ..ArchiveLimits::default()
+        },
+    }
+}
+
+fn edge_settings(config: &Config, listeners: &Listeners, clock: Clock) -> EdgeSettings {
+    let mut settings = EdgeSettings::new(clock);
+    settings.workers = listeners.workers;
+    settings.public_https_port = https_port(config, &listeners.edge);
+    settings.no_redirect = config.edge.no_redirect;
+    settings.max_connections = config.edge.max_connections;
+    settings.limits.first_byte = config.edge.first_byte_timeout;
+    settings
+}
+
+fn serve_api(
+    tasks: &Tasks,
+    listener: TcpListener,
+    state: ApiState,
+    stop: CancellationToken,
+    ended: CancellationToken,
+) {
+    tasks.spawn("api", async move {
+        if let Err(error) = api::serve(listener, state, stop.clone()).await {
+            tracing::error!(%error, "the API server ended");
+        }
+        if !stop.is_cancelled() {
+            ended.cancel();
+        }
+    });
+}
+
+fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
+/// Half of what systemd allows between two signs of life.
+fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+}

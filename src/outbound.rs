@@ -1,0 +1,387 @@
+//! Outgoing HTTP, the only place that names reqwest. What a user's URL may reach is decided here.
+//!
+//! Invariant: no connection is made to an address that the policy refuses, whatever a name resolves to and
+//! wherever a redirect points.
+
+use std::error::Error as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Url};
+use tokio::io::AsyncWriteExt;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence in the middle of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const REDIRECTS: usize = 3;
+/// Bytes that are gathered before the file is written to.
+const BUFFER: usize = 256 * 1024;
+
+/// A client for addresses that users name. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    client: Client,
+    policy: AddressPolicy,
+}
+
+/// How much one download may take.
+#[derive(Debug, Clone, Copy)]
+pub struct DownloadLimits {
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// From the first step to the last byte.
+    pub total: Duration,
+}
+
+/// Why a download did not end well. No text holds the URL, which may carry a password.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    #[error("the address is not a valid http:// or https:// URL")]
+    Url,
+    #[error(
+        "the address {0} is refused: it belongs to this machine or a private network (the operator can allow those)"
+    )]
+    Private(IpAddr),
+    #[error("the address {0} is refused: it is link-local, multicast or a cloud's metadata service")]
+    Forbidden(IpAddr),
+    #[error("the server answered {0}")]
+    Status(String),
+    #[error("the content is larger than {0} bytes, which is the limit")]
+    TooLarge(u64),
+    #[error("the download did not end within {0:?}")]
+    TimedOut(Duration),
+    #[error("{0}")]
+    Transport(String),
+    #[error("the content cannot be stored: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl Outbound {
+    /// A client that reaches loopback and private addresses only with `allow_private`.
+    pub fn new(allow_private: bool) -> Result<Self, OutboundError> {
+        let policy = AddressPolicy { allow_private };
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("akkerisd/", env!("CARGO_PKG_VERSION")))
+            .pool_idle_timeout(Duration::from_secs(5))
+            .redirect(Policy::custom(move |attempt| follow(attempt, policy)))
+            .dns_resolver(Arc::new(Resolver { policy }))
+            .build()
+            .map_err(transport)?;
+        Ok(Self { client, policy })
+    }
+
+    /// Fetches `url` into a new file at `to` and returns its length. Follows up to three redirects.
+    ///
+    /// On an error or when the future is dropped, a part of the content may be left at `to`.
+    pub async fn download(&self, url: &str, to: &Path, limits: DownloadLimits) -> Result<u64, OutboundError> {
+        tokio::time::timeout(limits.total, self.fetch(url, to, limits.bytes))
+            .await
+            .unwrap_or(Err(OutboundError::TimedOut(limits.total)))
+    }
+
+    async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<u64, OutboundError> {
+        let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
+        check_url(&url, self.policy)?;
+        let mut response = self.client.get(url).send().await.map_err(transport)?;
+        if !response.status().is_success() {
+            return Err(OutboundError::Status(response.status().to_string()));
+        }
+        if response.content_length().is_some_and(|length| length > limit) {
+            return Err(OutboundError::TooLarge(limit));
+        }
+        let file = tokio::fs::File::create(to).await?;
+        let mut file = tokio::io::BufWriter::with_capacity(BUFFER, file);
+        let mut length = 0_u64;
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            length += chunk.len() as u64;
+            if length > limit {
+                return Err(OutboundError::TooLarge(limit));
+            }
+            file.write_all(&chunk).await?;
+        }
+        file.flush().await?;
+        Ok(length)
+    }
+}
+
+/// Which addresses may be reached.
+#[derive(Debug, Clone, Copy)]
+struct AddressPolicy {
+    allow_private: bool,
+}
+
+impl AddressPolicy {
+    fn check(self, address: IpAddr) -> Result<(), OutboundError> {
+        let address = embedded(address);
+        if is_forbidden(address) {
+            Err(OutboundError::Forbidden(address))
+        } else if is_private(address) && !self.allow_private {
+            Err(OutboundError::Private(address))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The IPv4 address that an IPv6 address stands for (mapped, or through NAT64), else the address itself.
+fn embedded(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+                IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
+            }
+            _ => IpAddr::V6(v6),
+        },
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+fn is_forbidden(address: IpAddr) -> bool {
+    /// The metadata service of AWS over IPv6 and that of Alibaba.
+    const METADATA: [IpAddr; 2] = [
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    ];
+    METADATA.contains(&address)
+        || match address {
+            IpAddr::V4(v4) => {
+                v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0
+            }
+            IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
+        }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, third, _] = v4.octets();
+            v4.is_loopback()
+                || v4.is_private()
+                || (first == 100 && (64..128).contains(&second))
+                || (first == 198 && (18..20).contains(&second))
+                || (first == 192 && second == 0 && third == 0)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+/// A literal address never passes the resolver, so it is checked here.
+fn check_url(url: &Url, policy: AddressPolicy) -> Result<(), OutboundError> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(OutboundError::Url);
+    }
+    let host = url.host_str().ok_or(OutboundError::Url)?;
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => policy.check(address),
+        Err(_) => Ok(()),
+    }
+}
+
+fn follow(attempt: Attempt<'_>, policy: AddressPolicy) -> reqwest::redirect::Action {
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error(OutboundError::Transport(format!("more than {REDIRECTS} redirects")));
+    }
+    match check_url(attempt.url(), policy) {
+        Ok(()) => attempt.follow(),
+        Err(error) => attempt.error(error),
+    }
+}
+
+/// Resolves through the system and leaves only the addresses that the policy allows.
+struct Resolver {
+    policy: AddressPolicy,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = self.policy;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let mut refused = None;
+            let mut allowed = Vec::with_capacity(found.len());
+            for address in found {
+                match policy.check(address.ip()) {
+                    Ok(()) => allowed.push(address),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            match refused {
+                Some(error) if allowed.is_empty() => Err(error.into()),
+                _ => Ok(Box::new(allowed.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+/// The whole chain of causes without the URL.
+fn transport(error: reqwest::Error) -> OutboundError {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    OutboundError::Transport(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Tasks;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// A server that gives each connection in turn one answer, and the address it listens on.
+    async fn server(answers: Vec<String>) -> (SocketAddr, Tasks) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tasks = Tasks::new();
+        tasks.spawn("server", async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 4096];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (address, tasks)
+    }
+
+    fn limits() -> DownloadLimits {
+        DownloadLimits { bytes: 1_000, total: Duration::from_secs(20) }
+    }
+
+    async fn download(url: &str, allow_private: bool) -> Result<Vec<u8>, OutboundError> {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("content");
+        let length = Outbound::new(allow_private)?.download(url, &to, limits()).await?;
+        let content = std::fs::read(to)?;
+        assert_eq!(content.len() as u64, length);
+        Ok(content)
+    }
+
+    fn ok(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn redirect(to: &str) -> String {
+        format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    }
+
+    #[tokio::test]
+    async fn a_body_is_stored_after_redirects() {
+        let (address, _tasks) =
+            server(vec![redirect("/b"), redirect("/c"), redirect("/d"), ok("hello")]).await;
+        assert_eq!(download(&format!("http://{address}/a"), true).await.unwrap(), b"hello");
+    }
+
+    #[tokio::test]
+    async fn a_fourth_redirect_ends_the_download() {
+        let (address, _tasks) = server((0..5).map(|n| redirect(&format!("/{n}"))).collect()).await;
+        let error = download(&format!("http://{address}/a"), true).await.unwrap_err();
+        assert!(error.to_string().contains("more than 3 redirects"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_the_metadata_service_or_to_a_file_is_refused() {
+        let (address, _tasks) = server(vec![redirect("file:///etc/passwd")]).await;
+        assert!(download(&format!("http://{address}/"), true).await.is_err());
+        for target in ["http://169.254.169.254/latest", "http://[fe80::1]/"] {
+            let (address, _tasks) = server(vec![redirect(target)]).await;
+            let error = download(&format!("http://{address}/"), true).await.unwrap_err();
+            assert!(error.to_string().contains("is refused"), "{target}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn private_addresses_need_to_be_allowed_also_by_name() {
+        let (address, _tasks) = server(vec![ok("inside")]).await;
+        let literal = download(&format!("http://{address}/"), false).await.unwrap_err();
+        assert!(matches!(literal, OutboundError::Private(_)), "{literal}");
+        let name = format!("http://localhost:{}/", address.port());
+        let error = download(&name, false).await.unwrap_err();
+        assert!(error.to_string().contains("private network"), "{error}");
+        assert_eq!(download(&name, true).await.unwrap(), b"inside");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused_with_or_without_a_length() {
+        let long = "x".repeat(2_000);
+        let (address, _tasks) =
+            server(vec![ok(&long), format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{long}")]).await;
+        for _ in 0..2 {
+            let error = download(&format!("http://{address}/"), true).await.unwrap_err();
+            assert!(matches!(error, OutboundError::TooLarge(1_000)), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_status_is_named_and_no_password_is_shown() {
+        let (address, _tasks) =
+            server(vec!["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned()]).await;
+        let error = download(&format!("http://u:secret@{address}/"), true).await.unwrap_err();
+        assert_eq!(error.to_string(), "the server answered 404 Not Found");
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let error = download(&format!("http://u:secret@{closed}/"), true).await.unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let limits = DownloadLimits { bytes: 10, total: Duration::from_millis(200) };
+        let result = Outbound::new(true).unwrap().download(&url, &dir.path().join("x"), limits).await;
+        assert!(matches!(result, Err(OutboundError::TimedOut(_))));
+    }
+
+    #[test]
+    fn disguised_addresses_are_seen_through() {
+        let open = AddressPolicy { allow_private: true };
+        let closed = AddressPolicy { allow_private: false };
+        for text in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+            "fe80::1",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "100.100.100.200",
+        ] {
+            assert!(matches!(open.check(text.parse().unwrap()), Err(OutboundError::Forbidden(_))), "{text}");
+        }
+        for text in [
+            "127.0.0.1",
+            "::1",
+            "10.0.0.1",
+            "172.31.0.1",
+            "192.168.1.1",
+            "fd12::1",
+            "100.64.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+        ] {
+            assert!(open.check(text.parse().unwrap()).is_ok(), "{text}");
+            assert!(matches!(closed.check(text.parse().unwrap()), Err(OutboundError::Private(_))), "{text}");
+        }
+        for text in ["93.184.216.34", "2606:2800:220:1::1"] {
+            assert!(closed.check(text.parse().unwrap()).is_ok(), "{text}");
+        }
+    }
+}

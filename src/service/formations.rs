@@ -1,0 +1,249 @@
+//! Formations: making, changing, scaling and deleting a process type of an app.
+
+use super::{Error, apps};
+use crate::ids::Ids;
+use crate::model::RuleError;
+use crate::model::app::App;
+use crate::model::catalogue::Catalogue;
+use crate::model::command::Command;
+use crate::model::event::Event;
+use crate::model::formation::{Formation, FormationCommand, HealthCheck, Origin, Port, Quantity};
+use crate::model::ids::{AppId, FormationId};
+use crate::model::names::{ProcessType, SizeName};
+use crate::model::principal::Principal;
+use crate::model::rule::shown;
+use crate::store::{self, Connection, Store, Tx};
+
+/// What shall change of a formation; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct FormationChange {
+    pub size: Option<SizeName>,
+    pub quantity: Option<Quantity>,
+    pub command: Option<CommandChange>,
+    pub port: Option<Port>,
+    pub healthcheck: Option<HealthCheckChange>,
+}
+
+/// What happens to the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandChange {
+    Set(Command),
+    /// Back to the image's own.
+    Remove,
+}
+
+/// What happens to the health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthCheckChange {
+    Set(HealthCheck),
+    /// Back to probing the port.
+    Remove,
+}
+
+/// The size that a name means in the app's space: `prod` spaces get the `-prod` one (`behaviour.md` §5).
+pub fn find_size(catalogue: &Catalogue, app: &App, name: &str) -> Result<SizeName, RuleError> {
+    let size = catalogue.size(name.trim()).ok_or_else(|| {
+        let names: Vec<&str> = catalogue.sizes.iter().map(|size| size.name.as_str()).collect();
+        RuleError::new(format!("The size \"{}\" is not one of {}.", shown(name), names.join(", ")))
+    })?;
+    let prod =
+        app.space.compliance.is_prod().then(|| catalogue.size(&format!("{}-prod", size.name))).flatten();
+    Ok(prod.unwrap_or(size).name.clone())
+}
+
+/// Makes a formation. The first one that is not `web` makes `web` with no dyno first (`behaviour.md` §5).
+pub async fn create(
+    store: &Store,
+    ids: &Ids,
+    author: &Principal,
+    app: &App,
+    new: NewFormation,
+) -> Result<Formation, Error> {
+    let (app, ids) = (app.id, ids.clone());
+    store
+        .write(author, move |tx| {
+            changeable(tx, app)?;
+            if store::formations::find(tx, app, &new.process_type)?.is_some() {
+                return Err(Error::Conflict(format!(
+                    "The app has a formation of the type {} already; change it with PATCH.",
+                    new.process_type
+                )));
+            }
+            let web = ProcessType::web();
+            if !new.process_type.is_web() && store::formations::find(tx, app, &web)?.is_none() {
+                let empty = FormationChange { quantity: Some(Quantity::ZERO), ..FormationChange::default() };
+                let web =
+                    NewFormation { process_type: web, default_size: new.default_size.clone(), change: empty };
+                insert(tx, &ids, app, web)?;
+            }
+            insert(tx, &ids, app, new)
+        })
+        .await
+}
+
+/// A formation to be made.
+#[derive(Debug, Clone)]
+pub struct NewFormation {
+    pub process_type: ProcessType,
+    /// Of a formation that names none.
+    pub default_size: SizeName,
+    pub change: FormationChange,
+}
+
+/// Changes one formation. An app that has no `web` gets one by changing it (`behaviour.md` §5).
+pub async fn update(
+    store: &Store,
+    ids: &Ids,
+    author: &Principal,
+    app: &App,
+    wanted: NewFormation,
+) -> Result<Formation, Error> {
+    let (app, ids) = (app.id, ids.clone());
+    store
+        .write(author, move |tx| {
+            changeable(tx, app)?;
+            match store::formations::find(tx, app, &wanted.process_type)? {
+                Some(formation) => change(tx, formation, wanted.change),
+                None if wanted.process_type.is_web() => insert(tx, &ids, app, wanted),
+                None => Err(unknown(&wanted.process_type)),
+            }
+        })
+        .await
+}
+
+/// Changes several formations, or none when one of them cannot be changed.
+pub async fn update_all(
+    store: &Store,
+    author: &Principal,
+    app: &App,
+    changes: Vec<(ProcessType, FormationChange)>,
+) -> Result<Vec<Formation>, Error> {
+    let app = app.id;
+    store
+        .write(author, move |tx| {
+            changeable(tx, app)?;
+            let mut changed = Vec::with_capacity(changes.len());
+            for (process_type, wanted) in changes {
+                let found = store::formations::find(tx, app, &process_type)?.ok_or_else(|| {
+                    Error::Conflict(format!(
+                        "The app has no formation of the type {process_type}; create it first with POST."
+                    ))
+                })?;
+                changed.push(change(tx, found, wanted)?);
+            }
+            Ok(changed)
+        })
+        .await
+}
+
+/// Deletes a formation; its dynos are stopped. In `socs` and `prod` spaces that needs elevation.
+pub async fn delete(
+    store: &Store,
+    author: &Principal,
+    app: &App,
+    process_type: ProcessType,
+) -> Result<Formation, Error> {
+    if app.space.compliance.needs_elevation() && !author.is_elevated() {
+        return Err(Error::Forbidden(format!(
+            "Deleting a formation in the space {} needs elevated access, because of its compliance.",
+            app.space.name
+        )));
+    }
+    let app = app.id;
+    store
+        .write(author, move |tx| {
+            changeable(tx, app)?;
+            let formation = find(tx, app, &process_type)?;
+            store::formations::delete(tx, formation.id)?;
+            tx.record(Event::FormationDeleted { app, formation: formation.id, process_type })?;
+            Ok(formation)
+        })
+        .await
+}
+
+/// The formation of a type.
+pub fn find(connection: &Connection, app: AppId, process_type: &ProcessType) -> Result<Formation, Error> {
+    store::formations::find(connection, app, process_type)?.ok_or_else(|| unknown(process_type))
+}
+
+fn unknown(process_type: &ProcessType) -> Error {
+    Error::NotFound(format!("The app has no formation of the type {process_type}."))
+}
+
+/// Formations stay as they are while the app is in maintenance (`behaviour.md` §29).
+fn changeable(tx: &Tx<'_>, app: AppId) -> Result<(), Error> {
+    if apps::still(tx, app)?.maintenance {
+        return Err(Error::Conflict(
+            "The app is in maintenance mode; switch it off before you change its formation.".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn insert(tx: &mut Tx<'_>, ids: &Ids, app: AppId, new: NewFormation) -> Result<Formation, Error> {
+    let web = new.process_type.is_web();
+    let mut formation = Formation {
+        id: FormationId::new(ids.next()),
+        app_id: app,
+        process_type: new.process_type,
+        size: new.default_size,
+        quantity: Quantity::ONE,
+        command: FormationCommand::Image,
+        port: web.then_some(Port::DEFAULT),
+        healthcheck: None,
+        origin: Origin::User,
+        restarts: 0,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    new.change.apply(&mut formation);
+    store::formations::insert(tx, &formation)?;
+    tx.record(Event::FormationCreated {
+        app,
+        formation: formation.id,
+        process_type: formation.process_type.clone(),
+    })?;
+    Ok(formation)
+}
+
+/// Writes and records only a real change.
+fn change(tx: &mut Tx<'_>, old: Formation, wanted: FormationChange) -> Result<Formation, Error> {
+    let mut formation = old.clone();
+    wanted.apply(&mut formation);
+    if formation == old {
+        return Ok(old);
+    }
+    formation.origin = Origin::User;
+    formation.updated_at = tx.now();
+    store::formations::update(tx, &formation)?;
+    tx.record(Event::FormationUpdated {
+        app: formation.app_id,
+        formation: formation.id,
+        process_type: formation.process_type.clone(),
+    })?;
+    Ok(formation)
+}
+
+impl FormationChange {
+    fn apply(self, formation: &mut Formation) {
+        if let Some(size) = self.size {
+            formation.size = size;
+        }
+        if let Some(quantity) = self.quantity {
+            formation.quantity = quantity;
+        }
+        if let Some(port) = self.port {
+            formation.port = Some(port);
+        }
+        match self.command {
+            Some(CommandChange::Set(command)) => formation.command = FormationCommand::User(command),
+            Some(CommandChange::Remove) => formation.command = FormationCommand::Image,
+            None => {}
+        }
+        match self.healthcheck {
+            Some(HealthCheckChange::Set(healthcheck)) => formation.healthcheck = Some(healthcheck),
+            Some(HealthCheckChange::Remove) => formation.healthcheck = None,
+            None => {}
+        }
+    }
+}
