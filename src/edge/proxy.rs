@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::header::{ACCEPT, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -16,6 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::headers::{self, CameBy, Particulars};
+use super::pages::Form;
 use super::rescue::{self, ProxyError};
 use super::table::{Claim, HostRoute, Service, Upstream};
 use super::upstream::{Connection, Lease, Patience, SendError};
@@ -34,6 +36,20 @@ pub(super) struct Client {
     pub(super) redirected: bool,
 }
 
+/// A request on its way. Boxed, because what a task holds is moved and allocated with it, and a task for each
+/// HTTP/2 stream that is larger than a kibibyte costs microseconds.
+struct Forward {
+    request: Box<Request<RequestBody>>,
+    progress: Option<Progress>,
+    client_side: Option<OnUpgrade>,
+}
+
+/// What becomes of a request after a look at its head.
+enum Admission {
+    Forward(Forward),
+    Redirect(HeaderValue),
+}
+
 /// Where a request goes.
 struct Target {
     address: SocketAddr,
@@ -41,77 +57,85 @@ struct Target {
 }
 
 /// Answers one request; a failure becomes an answer too.
-pub(super) async fn answer(
+pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<EdgeBody>, Infallible> {
+) -> impl Future<Output = Result<Response<EdgeBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
-    let accept = rescue::accepted(request.headers());
-    let mut response = match serve(&client, request, &id, open).await {
-        Ok(response) => response,
-        Err(error) => {
+    let form = Form::of(request.headers().get(ACCEPT));
+    let admission = admit(&client, request, &id);
+    async move {
+        let served = match admission {
+            Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open).await,
+            Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
+            Err(error) => Err(error),
+        };
+        let mut response = served.unwrap_or_else(|error| {
             client.worker.counters.rescued.increment();
             tracing::debug!(%error, cause = ?std::error::Error::source(&error), "a request was not served");
-            rescue::rescue(&error, accept.as_ref())
-        }
-    };
-    // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
-    id.set_sensitive(true);
-    response.headers_mut().insert(headers::X_REQUEST_ID, id);
-    Ok(response)
+            rescue::rescue(&error, form)
+        });
+        // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
+        id.set_sensitive(true);
+        response.headers_mut().insert(headers::X_REQUEST_ID, id);
+        Ok(response)
+    }
 }
 
-async fn serve(
-    client: &Client,
-    mut request: Request<Incoming>,
-    id: &HeaderValue,
-    open: OpenRequest,
-) -> Result<Response<EdgeBody>, ProxyError> {
+/// Refuses or redirects a request, or makes it one to an upstream.
+fn admit(client: &Client, mut request: Request<Incoming>, id: &HeaderValue) -> Result<Admission, ProxyError> {
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
     }
     let host = host::settle(&mut request)?;
     let worker = &client.worker;
     if client.redirected {
-        return redirect::to_https(&host, request.uri(), worker.settings.public_https_port);
+        let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
+        return Ok(Admission::Redirect(location));
     }
     let upgrade = headers::upgrade(request.headers());
     let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     *request.version_mut() = Version::HTTP_11;
     let start = worker.request_start();
-    let particulars = Particulars { host: host.clone(), id, start, upgrade };
-    client.came_by.prepare(request.headers_mut(), particulars);
-
+    client.came_by.prepare(request.headers_mut(), Particulars { host, id, start, upgrade });
     let mut progress = None;
     let request = request.map(|incoming| {
         let (body, moved) = RequestBody::new(incoming);
         progress = moved;
         body
     });
-    let (response, lease) = exchange(worker, request, &host::name(&host)?, progress.as_ref()).await?;
+    Ok(Admission::Forward(Forward { request: Box::new(request), progress, client_side }))
+}
+
+async fn serve(
+    worker: &Worker,
+    forward: Forward,
+    open: OpenRequest,
+) -> Result<Response<EdgeBody>, ProxyError> {
+    let Forward { request, progress, client_side } = forward;
+    let (response, lease) = exchange(worker, request, progress).await?;
     finish(worker, response, lease, (open, client_side))
 }
 
 /// Sends a request to an upstream and waits for the head of its answer.
 async fn exchange(
     worker: &Worker,
-    mut request: Request<RequestBody>,
-    name: &str,
-    progress: Option<&Progress>,
+    mut request: Box<Request<RequestBody>>,
+    progress: Option<Progress>,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let patience = Patience { limit: worker.settings.limits.first_byte, progress };
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(Target { address, claim }) = choose(worker, name, &failed)? else { break };
+        let Some(Target { address, claim }) = choose(worker, &request, &failed)? else { break };
         let mut pooled = worker.pool.take(address);
         loop {
             let was_pooled = pooled.is_some();
             let opened = match pooled.take() {
                 Some(connection) => Ok(connection),
-                None => open(worker, address).await,
+                None => Box::pin(open(worker, address)).await,
             };
             let mut connection = match opened {
                 Ok(connection) => connection,
@@ -120,14 +144,14 @@ async fn exchange(
                     break;
                 }
             };
-            match connection.send(request, patience).await {
+            match connection.send(request, &patience).await {
                 Ok(response) => {
                     let pool = Rc::clone(&worker.pool);
                     return Ok((response, Lease { pool, address, connection, claim }));
                 }
                 Err(SendError::Failed(error)) => return Err(error),
                 Err(SendError::Unsent(unsent, error)) => {
-                    request = *unsent;
+                    request = unsent;
                     failure = Some(ProxyError::Upstream(error));
                 }
             }
@@ -148,10 +172,15 @@ async fn open(worker: &Worker, address: SocketAddr) -> io::Result<Connection> {
 }
 
 /// The upstream with the fewest requests open, claimed. None when all have failed already.
-fn choose(worker: &Worker, name: &str, failed: &[SocketAddr]) -> Result<Option<Target>, ProxyError> {
+fn choose(
+    worker: &Worker,
+    request: &Request<RequestBody>,
+    failed: &[SocketAddr],
+) -> Result<Option<Target>, ProxyError> {
+    let name = host::name(request.headers().get(HOST).ok_or(ProxyError::InvalidHost)?)?;
     for _ in 0..ATTEMPTS {
         let table = worker.table.load();
-        let app = match &**table.lookup(name).ok_or(ProxyError::UnknownHost)? {
+        let app = match &**table.lookup(&name).ok_or(ProxyError::UnknownHost)? {
             HostRoute::Api { address } => {
                 let target = Target { address: *address, claim: None };
                 return Ok((!failed.contains(address)).then_some(target));

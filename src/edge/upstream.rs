@@ -42,11 +42,11 @@ pub(super) struct Connection {
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
 /// How long an upstream may take to begin its answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience<'a> {
+#[derive(Debug)]
+pub(super) struct Patience {
     pub(super) limit: Duration,
     /// The request's body, whose progress starts the time anew.
-    pub(super) progress: Option<&'a Progress>,
+    pub(super) progress: Option<Progress>,
 }
 
 /// Why a request got no answer.
@@ -82,10 +82,10 @@ impl Connection {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
-        patience: Patience<'_>,
+        request: Box<Request<RequestBody>>,
+        patience: &Patience,
     ) -> Result<Response<Incoming>, SendError> {
-        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        let mut answer = Box::pin(self.sender.try_send_request(*request));
         let (driver, timer) = (&mut self.driver, &mut self.patience);
         let started = Instant::now();
         std::future::poll_fn(|cx| {
@@ -144,10 +144,10 @@ impl Lease {
     }
 }
 
-impl Patience<'_> {
+impl Patience {
     /// The progress may be from before `started`, when the body waited for a connection.
-    fn left(self, started: Instant) -> Duration {
-        let last = self.progress.map_or(started, |progress| progress.last().max(started));
+    fn left(&self, started: Instant) -> Duration {
+        let last = self.progress.as_ref().map_or(started, |progress| progress.last().max(started));
         self.limit.saturating_sub(last.elapsed())
     }
 }
