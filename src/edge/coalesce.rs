@@ -48,6 +48,11 @@ impl<T: Write + Unpin> Drain<T> {
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_drain(cx)
     }
+
+    /// Whether something waits to be written that could wait for more.
+    pub(super) fn is_holding(&self) -> bool {
+        (1..GATHER_LIMIT / 2).contains(&self.0.borrow().kept.len())
+    }
 }
 
 impl<T: Write + Unpin> Gathered<T> {

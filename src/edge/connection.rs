@@ -47,8 +47,10 @@ pub(super) trait ClientConnection {
 
 /// An HTTP/2 connection whose small writes go out together after each poll.
 pub(super) struct Coalesced<T, S: HttpService<Incoming>, E> {
-    pub(super) connection: http2::Connection<Coalesce<T>, S, E>,
-    pub(super) drain: Drain<T>,
+    connection: http2::Connection<Coalesce<T>, S, E>,
+    drain: Drain<T>,
+    activity: Arc<Activity>,
+    put_off: bool,
 }
 
 /// A stream that tells when the first bytes of a request come.
@@ -143,6 +145,32 @@ impl Activity {
     }
 }
 
+impl<T: Write + Unpin, S: HttpService<Incoming>, E> Coalesced<T, S, E> {
+    pub(super) fn new(
+        connection: http2::Connection<Coalesce<T>, S, E>,
+        drain: Drain<T>,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { connection, drain, activity, put_off: false }
+    }
+
+    /// Whether to wait one turn for the answers of other requests before writing; never two in a row.
+    fn puts_off(&mut self) -> bool {
+        let others = self.activity.open.load(Ordering::Relaxed) > 0;
+        self.put_off = !self.put_off && others && self.drain.is_holding();
+        self.put_off
+    }
+}
+
+/// Wakes the task after the runtime has looked at its sockets once more.
+fn come_back(cx: &mut Context<'_>) {
+    let turn = pin!(tokio::task::yield_now());
+    // Its first poll leaves the waker with the runtime; it is never ready at once.
+    if turn.poll(cx).is_ready() {
+        cx.waker().wake_by_ref();
+    }
+}
+
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -226,6 +254,10 @@ where
 {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         let end = Pin::new(&mut self.connection).poll(cx);
+        if end.is_pending() && self.puts_off() {
+            come_back(cx);
+            return Poll::Pending;
+        }
         match self.drain.poll_drain(cx) {
             // The connection meets the same error at its next read or write.
             Poll::Ready(Err(error)) => {

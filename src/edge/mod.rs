@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::server::ResolvesServerCert;
-use tokio::task::LocalSet;
+use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
 pub use counters::EdgeCounters;
@@ -170,11 +170,11 @@ impl Drop for EdgeHandle {
 }
 
 fn start_worker(number: usize, parts: WorkerParts) -> Result<JoinHandle<()>, EdgeError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(EdgeError::Thread)?;
+    // A local runtime is built on its own thread, from which it cannot move.
     let serve = move || {
-        let tasks = LocalSet::new();
-        if let Err(error) = tasks.block_on(&runtime, worker::run(parts)) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        if let Err(error) = runtime.and_then(|runtime| runtime.block_on(worker::run(parts))) {
             tracing::error!(%error, "a worker of the edge ended");
         }
     };

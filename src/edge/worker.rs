@@ -267,7 +267,7 @@ where
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES.into())
         .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)));
-    drive(Coalesced { connection, drain }, activity, worker).await
+    drive(Coalesced::new(connection, drain, Arc::clone(&activity)), activity, worker).await
 }
 
 impl Worker {
