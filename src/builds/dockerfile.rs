@@ -23,9 +23,11 @@ pub fn argument_name(name: &str) -> Option<String> {
     (!reduced.is_empty()).then_some(reduced)
 }
 
-/// The text with `ARG <name>` for each name after every `FROM`, so that each stage sees the variables.
-pub fn inject<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> String {
-    let added: String = names.flat_map(|name| ["ARG ", name, "\n"]).collect();
+/// The text with `ARG <name>` for each name after every `FROM`, so that each stage sees the variables, and
+/// with a label (`name=value`) by which the engine finds the stage again.
+pub fn inject<'n>(text: &str, names: impl Iterator<Item = &'n str>, label: &str) -> String {
+    let mut added: String = names.flat_map(|name| ["ARG ", name, "\n"]).collect();
+    added.extend(["LABEL ", label, "\n"]);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let escape = escape_character(&lines);
     let mut out = String::with_capacity(text.len() + added.len() * 2);
@@ -141,22 +143,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn injected(text: &str) -> String {
-        inject(text, ["A", "B"].into_iter())
+        inject(text, ["A", "B"].into_iter(), "k=v")
     }
 
     #[test]
-    fn every_stage_gets_the_arguments() {
+    fn every_stage_gets_the_arguments_and_the_label() {
         assert_eq!(
             injected("# syntax=x\nFROM a AS b\nRUN x\n\n  from c\nCOPY --from=b / /\n"),
-            "# syntax=x\nFROM a AS b\nARG A\nARG B\nRUN x\n\n  from c\nARG A\nARG B\nCOPY --from=b / /\n"
+            "# syntax=x\nFROM a AS b\nARG A\nARG B\nLABEL k=v\nRUN x\n\n  from c\nARG A\nARG B\nLABEL k=v\nCOPY --from=b / /\n"
         );
-        assert_eq!(injected("FROM scratch"), "FROM scratch\nARG A\nARG B\n");
+        assert_eq!(injected("FROM scratch"), "FROM scratch\nARG A\nARG B\nLABEL k=v\n");
     }
 
     #[test]
     fn a_continued_from_is_not_torn_apart() {
-        assert_eq!(injected("FROM \\\n# why\n\n a\nRUN x"), "FROM \\\n# why\n\n a\nARG A\nARG B\nRUN x");
-        assert_eq!(injected("# escape=`\nFROM `\n a\nRUN x"), "# escape=`\nFROM `\n a\nARG A\nARG B\nRUN x");
+        assert_eq!(
+            injected("FROM \\\n# why\n\n a\nRUN x"),
+            "FROM \\\n# why\n\n a\nARG A\nARG B\nLABEL k=v\nRUN x"
+        );
+        assert_eq!(
+            injected("# escape=`\nFROM `\n a\nRUN x"),
+            "# escape=`\nFROM `\n a\nARG A\nARG B\nLABEL k=v\nRUN x"
+        );
     }
 
     #[test]
@@ -170,7 +178,7 @@ mod tests {
         ] {
             assert_eq!(injected(text), text);
         }
-        assert_eq!(injected("RUN cat <<EOF\nFROM x\n"), "RUN cat <<EOF\nFROM x\nARG A\nARG B\n");
+        assert_eq!(injected("RUN cat <<EOF\nFROM x\n"), "RUN cat <<EOF\nFROM x\nARG A\nARG B\nLABEL k=v\n");
     }
 
     #[test]
@@ -187,12 +195,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_argument_lines_are_added(
+        fn only_arguments_and_labels_are_added(
             lines in proptest::collection::vec("(FROM a|from b AS c|RUN x ?\\\\?|# c|RUN <<E|E|  |COPY . .|FROM \\\\|\\PC{0,12})", 0..25),
         ) {
             let text = lines.iter().flat_map(|line| [line, "\n"]).collect::<String>();
-            let out = inject(&text, ["ZZZ"].into_iter());
-            let without: String = out.split_inclusive('\n').filter(|line| *line != "ARG ZZZ\n").collect();
+            let out = inject(&text, ["ZZZ"].into_iter(), "k=v");
+            let without: String = out.split_inclusive('\n').filter(|line| !["ARG ZZZ\n", "LABEL k=v\n"].contains(line)).collect();
             prop_assert_eq!(without, text);
         }
     }

@@ -143,12 +143,13 @@ impl<'a> Steps<'a> {
         let started = Instant::now();
         let (limits, context) = (self.parts.limits.archive, self.work.join("context.tar"));
         let args = arguments(self.build, vars);
+        let label = self.parts.engine.image_label();
         let (inspected, prepared) = self
             .blocking(move |stop| {
                 let inspected = unpack::inspect(&archive, &limits, stop)?;
                 let text = dockerfile::require(inspected.dockerfile.as_deref(), &inspected.root)?;
                 let process_types = inspected.procfile.as_deref().map(procfile::parse).transpose()?;
-                let text = dockerfile::inject(&text, args.keys().map(String::as_str));
+                let text = dockerfile::inject(&text, args.keys().map(String::as_str), &label);
                 let wanted = unpack::Context { to: &context, dockerfile: &text };
                 unpack::write_context(&archive, &limits, stop, &inspected, wanted)?;
                 let process_types = process_types.unwrap_or_default();

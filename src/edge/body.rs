@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -64,7 +64,7 @@ impl Body for EdgeBody {
         match self.get_mut() {
             Self::Full(content) => Poll::Ready(content.take().map(|content| Ok(Frame::data(content)))),
             Self::Proxied { incoming, holds } => {
-                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                let frame = ready!(poll_driven(incoming, holds, cx));
                 let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && incoming.is_end_stream());
                 if ended && let Some((lease, _open)) = holds.take() {
                     lease.end();
@@ -89,6 +89,22 @@ impl Body for EdgeBody {
             Self::Proxied { incoming, .. } => incoming.size_hint(),
         }
     }
+}
+
+/// The next frame of a body whose connection is driven here too. Without a connection the body has ended.
+fn poll_driven(
+    incoming: &mut Incoming,
+    holds: &mut Option<(Lease, OpenRequest)>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    let nobody = &mut Context::from_waker(Waker::noop());
+    if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(nobody) {
+        return Poll::Ready(frame);
+    }
+    if let Some((lease, _)) = holds {
+        lease.connection.drive(cx);
+    }
+    Pin::new(incoming).poll_frame(nobody)
 }
 
 impl RequestBody {

@@ -21,6 +21,17 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+static HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const MAX_REQUEST_ID: usize = 200;
@@ -88,18 +99,12 @@ pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// Removes what concerns one connection only, and whatever `Connection` names.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        strip_named(headers);
+    // Most messages have none, and looking through the few names is cheaper than asking for each.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    strip_named(headers);
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -137,7 +142,6 @@ fn strip_named(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    headers.remove(CONNECTION);
 }
 
 fn has_token(value: &HeaderValue, token: &str) -> bool {

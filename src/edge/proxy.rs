@@ -4,11 +4,12 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
+use http::header::{ACCEPT, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -16,9 +17,10 @@ use hyper::upgrade::OnUpgrade;
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::headers::{self, CameBy, Particulars};
+use super::pages::Form;
 use super::rescue::{self, ProxyError};
 use super::table::{Claim, HostRoute, Service, Upstream};
-use super::upstream::{Lease, Sender};
+use super::upstream::{Connection, Lease, Patience, SendError};
 use super::worker::Worker;
 use super::{host, redirect, tunnel};
 
@@ -34,122 +36,151 @@ pub(super) struct Client {
     pub(super) redirected: bool,
 }
 
+/// A request on its way. Boxed, because what a task holds is moved and allocated with it, and a task for each
+/// HTTP/2 stream that is larger than a kibibyte costs microseconds.
+struct Forward {
+    request: Box<Request<RequestBody>>,
+    progress: Option<Progress>,
+    client_side: Option<OnUpgrade>,
+}
+
+/// What becomes of a request after a look at its head.
+enum Admission {
+    Forward(Forward),
+    Redirect(HeaderValue),
+}
+
 /// Where a request goes.
 struct Target {
     address: SocketAddr,
     claim: Option<Claim>,
 }
 
-/// A request that could not be sent; the connection was closed before.
-enum SendError {
-    Unsent(Box<Request<RequestBody>>, hyper::Error),
-    Failed(ProxyError),
-}
-
 /// Answers one request; a failure becomes an answer too.
-pub(super) async fn answer(
+pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
-) -> Result<Response<EdgeBody>, Infallible> {
+) -> impl Future<Output = Result<Response<EdgeBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
-    let id = headers::request_id(request.headers());
-    let accept = rescue::accepted(request.headers());
-    let mut response = match serve(&client, request, &id, open).await {
-        Ok(response) => response,
-        Err(error) => {
+    let mut id = headers::request_id(request.headers());
+    let form = Form::of(request.headers().get(ACCEPT));
+    let admission = admit(&client, request, &id);
+    async move {
+        let served = match admission {
+            Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open).await,
+            Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
+            Err(error) => Err(error),
+        };
+        let mut response = served.unwrap_or_else(|error| {
             client.worker.counters.rescued.increment();
             tracing::debug!(%error, cause = ?std::error::Error::source(&error), "a request was not served");
-            rescue::rescue(&error, accept.as_ref())
-        }
-    };
-    response.headers_mut().insert(headers::X_REQUEST_ID, id);
-    Ok(response)
+            rescue::rescue(&error, form)
+        });
+        // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
+        id.set_sensitive(true);
+        response.headers_mut().insert(headers::X_REQUEST_ID, id);
+        Ok(response)
+    }
 }
 
-async fn serve(
-    client: &Client,
-    mut request: Request<Incoming>,
-    id: &HeaderValue,
-    open: OpenRequest,
-) -> Result<Response<EdgeBody>, ProxyError> {
+/// Refuses or redirects a request, or makes it one to an upstream.
+fn admit(client: &Client, mut request: Request<Incoming>, id: &HeaderValue) -> Result<Admission, ProxyError> {
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
     }
     let host = host::settle(&mut request)?;
     let worker = &client.worker;
     if client.redirected {
-        return redirect::to_https(&host, request.uri(), worker.settings.public_https_port);
+        let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
+        return Ok(Admission::Redirect(location));
     }
     let upgrade = headers::upgrade(request.headers());
     let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     *request.version_mut() = Version::HTTP_11;
     let start = worker.request_start();
-    let particulars = Particulars { host: host.clone(), id, start, upgrade };
-    client.came_by.prepare(request.headers_mut(), particulars);
-
+    client.came_by.prepare(request.headers_mut(), Particulars { host, id, start, upgrade });
     let mut progress = None;
     let request = request.map(|incoming| {
         let (body, moved) = RequestBody::new(incoming);
         progress = moved;
         body
     });
-    let (response, lease) = exchange(worker, request, &host::name(&host)?, progress.as_ref()).await?;
+    Ok(Admission::Forward(Forward { request: Box::new(request), progress, client_side }))
+}
+
+async fn serve(
+    worker: &Worker,
+    forward: Forward,
+    open: OpenRequest,
+) -> Result<Response<EdgeBody>, ProxyError> {
+    let Forward { request, progress, client_side } = forward;
+    let (response, lease) = exchange(worker, request, progress).await?;
     finish(worker, response, lease, (open, client_side))
 }
 
 /// Sends a request to an upstream and waits for the head of its answer.
 async fn exchange(
     worker: &Worker,
-    mut request: Request<RequestBody>,
-    name: &str,
-    progress: Option<&Progress>,
+    mut request: Box<Request<RequestBody>>,
+    progress: Option<Progress>,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    let patience = Patience { limit: worker.settings.limits.first_byte, progress };
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(target) = choose(worker, name, &failed)? else { break };
-        let Target { address, claim } = target;
-        if let Some(sender) = worker.pool.take(address) {
-            match send(worker, sender, request, progress).await {
-                Ok((response, sender)) => {
-                    return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
+        let Some(Target { address, claim }) = choose(worker, &request, &failed)? else { break };
+        let mut pooled = worker.pool.take(address);
+        loop {
+            let was_pooled = pooled.is_some();
+            let opened = match pooled.take() {
+                Some(connection) => Ok(connection),
+                None => Box::pin(open(worker, address)).await,
+            };
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(error) => {
+                    failure = Some(ProxyError::Connect(error));
+                    break;
                 }
-                Err(SendError::Unsent(unsent, _)) => {
-                    worker.counters.stale_connections.increment();
-                    request = *unsent;
+            };
+            match connection.send(request, &patience).await {
+                Ok(response) => {
+                    let pool = Rc::clone(&worker.pool);
+                    return Ok((response, Lease { pool, address, connection, claim }));
                 }
                 Err(SendError::Failed(error)) => return Err(error),
+                Err(SendError::Unsent(unsent, error)) => {
+                    request = unsent;
+                    failure = Some(ProxyError::Upstream(error));
+                }
             }
+            if !was_pooled {
+                break;
+            }
+            worker.counters.stale_connections.increment();
         }
-        let sender = match worker.pool.connect(address).await {
-            Ok(sender) => sender,
-            Err(error) => {
-                failed.push(address);
-                failure = Some(ProxyError::Connect(error));
-                continue;
-            }
-        };
-        match send(worker, sender, request, progress).await {
-            Ok((response, sender)) => {
-                return Ok((response, Lease::new(Rc::clone(&worker.pool), address, sender, claim)));
-            }
-            Err(SendError::Unsent(unsent, error)) => {
-                request = *unsent;
-                failed.push(address);
-                failure = Some(ProxyError::Upstream(error));
-            }
-            Err(SendError::Failed(error)) => return Err(error),
-        }
+        failed.push(address);
     }
     Err(failure.unwrap_or(ProxyError::NoUpstream))
 }
 
+async fn open(worker: &Worker, address: SocketAddr) -> io::Result<Connection> {
+    let connection = Connection::open(address).await?;
+    worker.counters.upstream_connections.increment();
+    Ok(connection)
+}
+
 /// The upstream with the fewest requests open, claimed. None when all have failed already.
-fn choose(worker: &Worker, name: &str, failed: &[SocketAddr]) -> Result<Option<Target>, ProxyError> {
+fn choose(
+    worker: &Worker,
+    request: &Request<RequestBody>,
+    failed: &[SocketAddr],
+) -> Result<Option<Target>, ProxyError> {
+    let name = host::name(request.headers().get(HOST).ok_or(ProxyError::InvalidHost)?)?;
     for _ in 0..ATTEMPTS {
         let table = worker.table.load();
-        let app = match &**table.lookup(name).ok_or(ProxyError::UnknownHost)? {
+        let app = match &**table.lookup(&name).ok_or(ProxyError::UnknownHost)? {
             HostRoute::Api { address } => {
                 let target = Target { address: *address, claim: None };
                 return Ok((!failed.contains(address)).then_some(target));
@@ -183,36 +214,6 @@ fn least_busy<'a>(
         .min_by_key(|upstream| upstream.in_flight())
 }
 
-async fn send(
-    worker: &Worker,
-    mut sender: Sender,
-    request: Request<RequestBody>,
-    progress: Option<&Progress>,
-) -> Result<(Response<Incoming>, Sender), SendError> {
-    let answer = sender.try_send_request(request);
-    match in_time(worker.settings.limits.first_byte, progress, answer).await {
-        Some(Ok(response)) => Ok((response, sender)),
-        Some(Err(mut error)) => Err(match error.take_message() {
-            Some(unsent) => SendError::Unsent(Box::new(unsent), error.into_error()),
-            None => SendError::Failed(ProxyError::Upstream(error.into_error())),
-        }),
-        None => Err(SendError::Failed(ProxyError::FirstByteTimeout)),
-    }
-}
-
-/// Waits for an answer; the time counts from the last progress of the request's body.
-async fn in_time<F: Future>(limit: Duration, progress: Option<&Progress>, answer: F) -> Option<F::Output> {
-    let mut answer = std::pin::pin!(answer);
-    let mut wait = limit;
-    loop {
-        if let Ok(answer) = tokio::time::timeout(wait, answer.as_mut()).await {
-            return Some(answer);
-        }
-        let quiet = progress?.last().elapsed();
-        wait = limit.checked_sub(quiet).filter(|left| !left.is_zero())?;
-    }
-}
-
 /// Makes an upstream's answer the client's, or its connection a tunnel.
 fn finish(
     worker: &Worker,
@@ -229,7 +230,7 @@ fn finish(
         return Err(ProxyError::UnaskedUpgrade);
     };
     let upstream_side = hyper::upgrade::on(&mut response);
-    worker.clients.spawn_local(tunnel::relay(client_side, upstream_side, lease.into_claim(), open));
+    worker.clients.spawn_local(tunnel::relay((client_side, upstream_side), lease, open));
     headers::strip_hop_by_hop(response.headers_mut());
     headers::set_upgrade(response.headers_mut(), protocol);
     Ok(response.map(|_| EdgeBody::empty()))

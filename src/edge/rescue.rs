@@ -2,8 +2,8 @@
 //!
 //! Invariant: this is the only place that does, so every failure looks the same to clients.
 
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
 
 use super::body::EdgeBody;
 use super::pages::{self, Form, Page};
@@ -34,10 +34,9 @@ pub(super) enum ProxyError {
     FirstByteTimeout,
 }
 
-/// The answer for a failed request, in the form that its headers ask for.
-pub(super) fn rescue(error: &ProxyError, accept: Option<&HeaderValue>) -> Response<EdgeBody> {
+/// The answer for a failed request, in the form that its client accepts.
+pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
     let (status, page) = kind(error);
-    let form = Form::of(accept);
     let mut response = Response::new(EdgeBody::full(page.content(form)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -57,11 +56,6 @@ pub(super) fn rescue(error: &ProxyError, accept: Option<&HeaderValue>) -> Respon
         | ProxyError::FirstByteTimeout => {}
     }
     response
-}
-
-/// What a request accepts, kept because the request is gone when its forwarding fails.
-pub(super) fn accepted(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(ACCEPT).cloned()
 }
 
 fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {

@@ -6,12 +6,13 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::connection::OpenRequest;
-use super::table::Claim;
+use super::upstream::Lease;
 
 /// Relays between a client and an upstream that both agreed to an upgrade.
-pub(super) async fn relay(client: OnUpgrade, upstream: OnUpgrade, claim: Option<Claim>, open: OpenRequest) {
-    let upgraded = async { tokio::try_join!(client, upstream) };
-    match upgraded.await {
+pub(super) async fn relay((client, upstream): (OnUpgrade, OnUpgrade), lease: Lease, open: OpenRequest) {
+    let Lease { connection, claim, .. } = lease;
+    connection.finish().await;
+    match tokio::try_join!(client, upstream) {
         Ok((client, upstream)) => {
             let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
             if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut upstream).await {

@@ -1,151 +1,180 @@
-//! The connections to upstreams: a pool for each worker, by address.
+//! One connection to an upstream, driven by the request that uses it.
 //!
-//! Invariant: a pooled connection has no request and no answer on it.
+//! A task of its own for each connection would cost two more wake-ups a request, so whoever waits for something
+//! from the connection also polls it. Its parts are therefore polled without a waker: they move only when the
+//! connection is polled, and that registers the waker.
+//!
+//! Invariant: a connection in use is polled until its exchange has ended; an idle one is polled by nobody.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_util::task::TaskTracker;
+use tokio::time::Sleep;
 
-use super::body::RequestBody;
-use super::counters::WorkerCounters;
+use super::body::{Progress, RequestBody};
+use super::pool::Pool;
+use super::rescue::ProxyError;
+use super::socket::Socket;
 use super::table::Claim;
 
-pub(super) type Sender = http1::SendRequest<RequestBody>;
-
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Idle connections that one worker keeps to one upstream.
-const MAX_IDLE: usize = 256;
-/// Ticks after which an unused connection is closed: below the 60 s and more after which app servers close theirs.
-const IDLE_TICKS: u32 = 50;
 const MAX_HEADER_BYTES: usize = 64 * 1_024;
 
-/// The idle connections of one worker.
-pub(super) struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
-    ticks: Cell<u32>,
-    tasks: TaskTracker,
-    counters: Arc<WorkerCounters>,
+/// A connection with at most one request on it.
+pub(super) struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    /// None after the connection has ended.
+    driver: Option<Driver>,
+    /// Stays armed from one exchange to the next; setting it anew for each would cost more.
+    patience: Pin<Box<Sleep>>,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+
+/// How long an upstream may take to begin its answer.
+#[derive(Debug)]
+pub(super) struct Patience {
+    pub(super) limit: Duration,
+    /// The request's body, whose progress starts the time anew.
+    pub(super) progress: Option<Progress>,
+}
+
+/// Why a request got no answer.
+pub(super) enum SendError {
+    /// The connection was closed before anything of the request was sent; here it is back.
+    Unsent(Box<Request<RequestBody>>, hyper::Error),
+    Failed(ProxyError),
 }
 
 /// One exchange with an upstream: its connection, and the claim that keeps the upstream from being stopped.
 pub(super) struct Lease {
-    pool: Rc<Pool>,
-    address: SocketAddr,
-    sender: Sender,
-    claim: Option<Claim>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) address: SocketAddr,
+    pub(super) connection: Connection,
+    pub(super) claim: Option<Claim>,
 }
 
-struct Idle {
-    sender: Sender,
-    since: u32,
-}
-
-impl Pool {
-    pub(super) fn new(counters: Arc<WorkerCounters>) -> Self {
-        Self { idle: RefCell::default(), ticks: Cell::new(0), tasks: TaskTracker::new(), counters }
-    }
-
-    /// An idle connection that is known to be open, the last used one first.
-    pub(super) fn take(&self, address: SocketAddr) -> Option<Sender> {
-        let mut idle = self.idle.borrow_mut();
-        let connections = idle.get_mut(&address)?;
-        let mut position = connections.len();
-        while position > 0 {
-            position -= 1;
-            let sender = &connections.get(position)?.sender;
-            if sender.is_ready() {
-                return Some(connections.swap_remove(position).sender);
-            }
-            if sender.is_closed() {
-                connections.swap_remove(position);
-            }
-        }
-        None
-    }
-
-    /// A fresh connection.
-    pub(super) async fn connect(&self, address: SocketAddr) -> io::Result<Sender> {
+impl Connection {
+    /// Connects, within five seconds.
+    pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection within five seconds"))??;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::Builder::new()
+        let (sender, driver) = http1::Builder::new()
             .max_header_size(MAX_HEADER_BYTES)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Socket::new(stream)?))
             .await
             .map_err(io::Error::other)?;
-        self.counters.upstream_connections.increment();
-        self.tasks.spawn_local(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%address, %error, "a connection to an upstream ended");
+        let driver: Driver = Box::pin(driver.with_upgrades());
+        Ok(Self { sender, driver: Some(driver), patience: Box::pin(tokio::time::sleep(CONNECT_LIMIT)) })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Box<Request<RequestBody>>,
+        patience: &Patience,
+    ) -> Result<Response<Incoming>, SendError> {
+        let mut answer = Box::pin(self.sender.try_send_request(*request));
+        let (driver, timer) = (&mut self.driver, &mut self.patience);
+        let started = Instant::now();
+        std::future::poll_fn(|cx| {
+            drive(driver, cx);
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return Poll::Ready(answer.map_err(SendError::of));
             }
-        });
-        Ok(sender)
-    }
-
-    /// Moves the time on by one tick (a second) and closes what is closed, unused for long, or leads to an
-    /// address that no route has any more.
-    pub(super) fn sweep(&self, routed: &HashSet<SocketAddr>) {
-        let now = self.ticks.get().wrapping_add(1);
-        self.ticks.set(now);
-        self.idle.borrow_mut().retain(|address, connections| {
-            if !routed.contains(address) {
-                return false;
+            while timer.as_mut().poll(cx).is_ready() {
+                let left = patience.left(started);
+                if left.is_zero() {
+                    return Poll::Ready(Err(SendError::Failed(ProxyError::FirstByteTimeout)));
+                }
+                timer.as_mut().reset(tokio::time::Instant::now() + left);
             }
-            connections.retain(|idle| !idle.sender.is_closed() && now.wrapping_sub(idle.since) < IDLE_TICKS);
-            !connections.is_empty()
-        });
+            Poll::Pending
+        })
+        .await
     }
 
-    /// Closes all idle connections and takes none back.
-    pub(super) fn close(&self) {
-        self.tasks.close();
-        self.idle.borrow_mut().clear();
+    /// Moves the connection on; whatever it has for its user is there afterwards.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        drive(&mut self.driver, cx);
     }
 
-    fn put(&self, address: SocketAddr, sender: Sender) {
-        if self.tasks.is_closed() {
-            return;
+    /// Whether another request can be sent.
+    pub(super) fn is_reusable(&mut self) -> bool {
+        if !self.sender.is_ready() {
+            self.drive(&mut Context::from_waker(Waker::noop()));
         }
-        let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(address).or_default();
-        if connections.len() < MAX_IDLE {
-            connections.push(Idle { sender, since: self.ticks.get() });
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    /// Whether an idle connection is still open, as far as the runtime has been told.
+    pub(super) fn is_open(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some()
+    }
+
+    /// Drives a connection that is being upgraded to the end of HTTP on it.
+    pub(super) async fn finish(mut self) {
+        if let Some(driver) = self.driver.take()
+            && let Err(error) = driver.await
+        {
+            tracing::debug!(%error, "a connection to an upstream ended");
         }
     }
 }
 
 impl Lease {
-    pub(super) fn new(pool: Rc<Pool>, address: SocketAddr, sender: Sender, claim: Option<Claim>) -> Self {
-        Self { pool, address, sender, claim }
-    }
-
     /// Ends an exchange whose answer came whole: the connection can serve the next one.
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
         let retired = self.claim.as_ref().is_some_and(|claim| claim.upstream().is_retired());
-        if !retired {
-            self.pool.put(self.address, self.sender);
+        if !retired && self.connection.is_reusable() {
+            self.pool.put(self.address, self.connection);
         }
     }
+}
 
-    /// Ends an exchange whose connection became a tunnel; only the claim is left to hold.
-    pub(super) fn into_claim(self) -> Option<Claim> {
-        self.claim
+impl Patience {
+    /// The progress may be from before `started`, when the body waited for a connection.
+    fn left(&self, started: Instant) -> Duration {
+        let last = self.progress.as_ref().map_or(started, |progress| progress.last().max(started));
+        self.limit.saturating_sub(last.elapsed())
+    }
+}
+
+impl SendError {
+    fn of(mut error: hyper::client::conn::TrySendError<Request<RequestBody>>) -> Self {
+        match error.take_message() {
+            Some(unsent) => Self::Unsent(Box::new(unsent), error.into_error()),
+            None => Self::Failed(ProxyError::Upstream(error.into_error())),
+        }
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// An ended driver is dropped, which resolves what waits for it.
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    if let Some(present) = driver
+        && let Poll::Ready(end) = present.as_mut().poll(cx)
+    {
+        *driver = None;
+        if let Err(error) = end {
+            tracing::debug!(%error, "a connection to an upstream ended");
+        }
     }
 }

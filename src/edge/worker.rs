@@ -32,10 +32,11 @@ use super::counters::WorkerCounters;
 use super::drain::Stop;
 use super::headers::CameBy;
 use super::listener::EdgeListeners;
+use super::pool::Pool;
 use super::proxy::{self, Client};
+use super::socket::Socket;
 use super::table::RoutingTable;
 use super::tls::ALPN_H2;
-use super::upstream::Pool;
 
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -88,7 +89,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(parts.settings.max_connections.div_ceil(parts.settings.workers)));
     let entrances = entrances(parts.listeners, &parts.settings, &parts.tls)?;
     let worker = Rc::new(Worker {
-        pool: Rc::new(Pool::new(Arc::clone(&parts.counters))),
+        pool: Rc::default(),
         settings: parts.settings,
         table: parts.table,
         counters: parts.counters,
@@ -188,19 +189,9 @@ async fn enter(
     peer: SocketAddr,
     (entrance, permit): (Entrance, OwnedSemaphorePermit),
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was closed before it was served");
-    }
-    let served = match entrance {
-        Entrance::Redirect => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true);
-            serve_http1(client, stream).await
-        }
-        Entrance::Plain { port } => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", port), false);
-            serve_http1(client, stream).await
-        }
-        Entrance::Tls(acceptor) => serve_tls(&worker, acceptor, stream, peer).await,
+    let served = match Socket::new(stream) {
+        Ok(socket) => serve(&worker, socket, peer, entrance).await.map_err(io::Error::other),
+        Err(error) => Err(error),
     };
     if let Err(error) = served {
         tracing::debug!(%error, %peer, "a client's connection ended");
@@ -209,10 +200,29 @@ async fn enter(
     drop(permit);
 }
 
+async fn serve(
+    worker: &Rc<Worker>,
+    stream: Socket,
+    peer: SocketAddr,
+    entrance: Entrance,
+) -> hyper::Result<()> {
+    match entrance {
+        Entrance::Redirect => {
+            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true);
+            serve_http1(client, stream).await
+        }
+        Entrance::Plain { port } => {
+            let client = worker.client(CameBy::new(peer.ip(), "http", port), false);
+            serve_http1(client, stream).await
+        }
+        Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
+    }
+}
+
 async fn serve_tls(
     worker: &Rc<Worker>,
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    stream: Socket,
     peer: SocketAddr,
 ) -> hyper::Result<()> {
     let limit = worker.settings.limits.header;

@@ -243,6 +243,14 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
     /// Removes the tags and layers of a build's image that nothing else uses. An image that a container uses stays.
     async fn remove_image(&self, app: AppId, build: BuildId) -> Result<Outcome, EngineError>;
 
+    /// `name=value` of a label that tells an image to be of this installation. Builds give it to every stage,
+    /// so that [`ContainerEngine::prune_images`] finds what they leave.
+    fn image_label(&self) -> String;
+
+    /// Removes the nameless images that this installation's builds left more than a day ago: replaced ones,
+    /// and stages that nothing uses as a cache any more. Returns the bytes that were freed.
+    async fn prune_images(&self) -> Result<u64, EngineError>;
+
     /// Makes a container, not started.
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError>;
 

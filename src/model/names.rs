@@ -53,6 +53,8 @@ name_type!(
 const SHORT_NAME_LIMIT: usize = 12;
 /// `len(name + "-" + space) < 25` (`behaviour.md` §3).
 const APP_KEY_LIMIT: usize = 25;
+/// The label of the control API's host below the apps domain.
+pub const API_HOST_LABEL: &str = "api";
 const PROCESS_TYPE_LIMIT: usize = 32;
 const CONFIG_VAR_NAME_LIMIT: usize = 256;
 
@@ -121,9 +123,15 @@ impl OrganizationName {
 }
 
 impl AppKey {
-    /// Joins the two names; refuses a key that is too long to be a host name of ours.
+    /// Joins the two names; refuses a key that is too long to be a host name of ours, or whose host is the
+    /// control API's.
     pub fn new(app: &AppName, space: &SpaceName) -> Result<Self, RuleError> {
         let key = Self::of(app, space);
+        if key.host_label() == API_HOST_LABEL {
+            return Err(RuleError::new(format!(
+                "The app name {app} is taken in the space {space}: its host is that of this API. Use another name or space."
+            )));
+        }
         if key.0.len() >= APP_KEY_LIMIT {
             return Err(RuleError::new(format!(
                 "The app name and space together are too long: \"{key}\" has {} characters, use fewer than {APP_KEY_LIMIT}.",
@@ -230,6 +238,9 @@ mod tests {
             "events-perf-dev-us"
         );
         assert!(AppKey::new(&AppName::parse("abcdefghijklm").unwrap(), &space).is_err());
+        let default = SpaceName::parse("default").unwrap();
+        assert!(AppKey::new(&AppName::parse("api").unwrap(), &default).is_err());
+        assert!(AppKey::new(&AppName::parse("api").unwrap(), &space).is_ok());
     }
 
     #[test]

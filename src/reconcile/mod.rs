@@ -37,6 +37,8 @@ use crate::tasks::{Activator, Tasks};
 
 /// Missed wakes cost at most this.
 const PERIOD: Duration = Duration::from_secs(15);
+/// Between two looks for nameless images that builds left.
+const PRUNE_PERIOD: Duration = Duration::from_hours(1);
 /// Dynos that are launched at the same time, over all apps.
 const LAUNCHES_AT_ONCE: usize = 8;
 /// Pause before the engine's events are followed again.
@@ -122,6 +124,8 @@ impl Reconciler {
         self.0.tasks.supervise("reconcile-engine", move || this.clone().follow_engine());
         let this = self.clone();
         self.0.tasks.supervise("reconcile-period", move || this.clone().look_periodically());
+        let this = self.clone();
+        self.0.tasks.supervise("reconcile-images", move || this.clone().prune_periodically());
         Ok(())
     }
 
@@ -256,6 +260,21 @@ impl Reconciler {
             }
             if let Err(error) = self.look_around().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not look around");
+            }
+        }
+    }
+
+    async fn prune_periodically(self) {
+        let stop = self.0.tasks.stopping();
+        loop {
+            match self.0.context.engine.prune_images().await {
+                Ok(0) => {}
+                Ok(bytes) => tracing::info!(bytes, "removed images that builds left"),
+                Err(error) => tracing::warn!(%error, "images that builds left were not removed"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PRUNE_PERIOD) => {}
             }
         }
     }

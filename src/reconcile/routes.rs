@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
 use crate::model::ids::AppId;
-use crate::model::names::AppKey;
+use crate::model::names::{API_HOST_LABEL, AppKey};
 
 /// Gathers the apps' routes and publishes the whole table after each change.
 #[derive(Debug)]
@@ -66,8 +66,6 @@ impl RouteBook {
 
     fn build(&self, apps: &HashMap<AppId, PublishedApp>) -> RoutingTable {
         let mut hosts = HashMap::with_capacity(apps.len() + 1);
-        let api = HostRoute::Api { address: self.api };
-        hosts.insert(format!("api.{}", self.apps_domain).into_boxed_str(), Arc::new(api));
         for app in apps.values() {
             let service = if app.maintenance {
                 Service::Maintenance
@@ -77,6 +75,9 @@ impl RouteBook {
             let route = HostRoute::App(AppRoute { key: app.key.clone(), service });
             hosts.insert(self.host(&app.key).into_boxed_str(), Arc::new(route));
         }
+        // Last, so that no app can take the host of the control API.
+        let api = HostRoute::Api { address: self.api };
+        hosts.insert(format!("{API_HOST_LABEL}.{}", self.apps_domain).into_boxed_str(), Arc::new(api));
         RoutingTable::new(hosts)
     }
 }

@@ -236,6 +236,8 @@ impl FormationChange {
             formation.port = Some(port);
         }
         match self.command {
+            // Clients send back what they were shown; that leaves the Procfile in charge (reading 20).
+            Some(CommandChange::Set(command)) if formation.command.command() == Some(&command) => {}
             Some(CommandChange::Set(command)) => formation.command = FormationCommand::User(command),
             Some(CommandChange::Remove) => formation.command = FormationCommand::Image,
             None => {}

@@ -248,6 +248,14 @@ impl ContainerEngine for FakeEngine {
         Ok(self.lock().images.clone())
     }
 
+    fn image_label(&self) -> String {
+        "akkeris.installation=fake".to_owned()
+    }
+
+    async fn prune_images(&self) -> Result<u64, EngineError> {
+        Ok(0)
+    }
+
     async fn remove_image(&self, app: AppId, build: BuildId) -> Result<Outcome, EngineError> {
         self.called(Call::RemoveImage, build.to_string()).await?;
         let mut state = self.lock();

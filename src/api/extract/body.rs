@@ -158,6 +158,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], outermost: Outermost, method: &Metho
     };
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => return Err(bad(format!("The request has no body; send a JSON {wanted}."))),
+        // A batch that is no array is well formed and breaks a rule (`behaviour.md` §5).
+        Some(first) if *first != start && matches!(outermost, Outermost::Array) && is_json(bytes) => {
+            return Err(RuleError::new("The body is not a JSON array; put the object into brackets.").into());
+        }
         Some(first) if *first != start => {
             return Err(bad(format!(
                 "The body is not a JSON {wanted}: it does not begin with {}.",
@@ -173,6 +177,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8], outermost: Outermost, method: &Metho
     })?;
     reader.end().map_err(|error| refusal(".", &error, method))?;
     Ok(value)
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 fn refusal(path: &str, error: &serde_json::Error, method: &Method) -> Error {

@@ -35,7 +35,7 @@ pub(super) fn router() -> Routes {
 struct FormationView {
     id: Uuid,
     app: FormationAppView,
-    /// `null` runs the image's own command, or the Procfile's.
+    /// The user's command or the Procfile's; `null` runs the image's own.
     command: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,

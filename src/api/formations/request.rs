@@ -10,6 +10,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::command::Command;
 use crate::model::formation::{HealthCheck, Port, Quantity};
 use crate::model::names::{ProcessType, SizeName};
+use crate::model::rule::shown;
 use crate::service::formations::{self, CommandChange, FormationChange, HealthCheckChange, NewFormation};
 
 /// A formation to be made.
@@ -135,11 +136,17 @@ fn number(field: &str, value: &Value) -> Result<i64, RuleError> {
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())
     };
     let number = value.as_i64().or_else(|| value.as_str().and_then(digits).flatten());
-    number.ok_or_else(|| RuleError::new(format!("The {field} is not a whole number: use for example 1.")))
+    number.ok_or_else(|| {
+        let given = shown(&value.to_string());
+        RuleError::new(format!("The {field} {given} is not a whole number; send its digits only."))
+    })
 }
 
 fn text<'a>(field: &str, value: &'a Value) -> Result<&'a str, RuleError> {
-    value.as_str().ok_or_else(|| RuleError::new(format!("The {field} is not a text; put it in quotes.")))
+    value.as_str().ok_or_else(|| {
+        let given = shown(&value.to_string());
+        RuleError::new(format!("The {field} {given} is not a text; put it in quotes."))
+    })
 }
 
 /// Tells `null`, which counts as present, from absent.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, PruneImagesOptionsBuilder,
+    RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -99,6 +100,18 @@ pub(super) async fn remove(
         Ok(Err(error)) => Err(refusal(error)),
         Err(_) => Err(EngineError::TimedOut(WORK_LIMIT)),
     }
+}
+
+/// Images without a tag that carry our label and are older than a day, in which they serve as a cache.
+pub(super) async fn prune(docker: &Docker, labels: &Labels) -> Result<u64, EngineError> {
+    let filters = HashMap::from([
+        ("dangling".to_owned(), vec!["true".to_owned()]),
+        ("label".to_owned(), vec![labels.image_label()]),
+        ("until".to_owned(), vec!["24h".to_owned()]),
+    ]);
+    let options = PruneImagesOptionsBuilder::default().filters(&filters).build();
+    let pruned = bounded(WORK_LIMIT, docker.prune_images(Some(options))).await?;
+    Ok(pruned.space_reclaimed.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0))
 }
 
 /// The tag that a build's image gets.

@@ -41,9 +41,14 @@ impl Labels {
         format!("akkeris-{}/", self.short())
     }
 
+    /// The label of every image that is built here, as it stands in a Dockerfile and in a filter.
+    pub(super) fn image_label(&self) -> String {
+        format!("{INSTALLATION}={}", self.installation)
+    }
+
     /// The filter of every list: this installation's things, of one app or of all.
     pub(super) fn filter(&self, app: Option<AppId>) -> HashMap<String, Vec<String>> {
-        let mut labels = vec![format!("{INSTALLATION}={}", self.installation)];
+        let mut labels = vec![self.image_label()];
         labels.extend(app.map(|app| format!("{APP}={app}")));
         HashMap::from([("label".to_owned(), labels)])
     }

@@ -107,6 +107,14 @@ impl ContainerEngine for DockerEngine {
         images::remove(&self.docker, &self.labels.repository(app), build).await
     }
 
+    fn image_label(&self) -> String {
+        self.labels.image_label()
+    }
+
+    async fn prune_images(&self) -> Result<u64, EngineError> {
+        images::prune(&self.docker, &self.labels).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError> {
         containers::create(&self.docker, &self.labels, self.init, spec).await
     }

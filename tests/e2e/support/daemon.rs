@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
-use super::docker::{docker, listed};
+use super::docker::{docker_on, docker_quietly};
 use super::{archive, wait_until};
 
 const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -112,10 +112,6 @@ impl Daemon {
         self.ports.https
     }
 
-    pub fn http_port(&self) -> u16 {
-        self.ports.http
-    }
-
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
@@ -133,19 +129,27 @@ impl Daemon {
         Arc::new(config)
     }
 
-    /// Gets a path of an app over the edge's HTTPS; status and body.
-    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
-        let host = host(app);
+    /// A client that trusts this daemon's CA and finds the app's host here.
+    pub fn web(&self, app: &str) -> reqwest::Client {
         let ca = std::fs::read(self.dir.path().join("data/ca/ca.crt")).unwrap();
-        let client = reqwest::Client::builder()
+        reqwest::Client::builder()
             .tls_certs_merge([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .resolve(&host, ([127, 0, 0, 1], self.ports.https).into())
+            .resolve(&host(app), ([127, 0, 0, 1], self.ports.https).into())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))
             .build()
-            .unwrap();
-        let url = format!("https://{host}:{}{path}", self.ports.https);
-        let response = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+            .unwrap()
+    }
+
+    /// The address of a path of an app.
+    pub fn url(&self, app: &str, path: &str) -> String {
+        format!("https://{}:{}{path}", host(app), self.ports.https)
+    }
+
+    /// Gets a path of an app over the edge's HTTPS, on a new connection; status and body.
+    pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
+        let response = self.web(app).get(self.url(app, path)).send().await;
+        let response = response.map_err(|error| format!("{error:?}"))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))
     }
@@ -183,19 +187,19 @@ impl Daemon {
 
     /// The containers of this installation, running or not.
     pub fn containers(&self) -> Vec<String> {
-        listed(&["ps", "-aq", "--no-trunc", "--filter", &self.label()])
+        self.listed(&["ps", "-aq", "--no-trunc", "--filter", &self.label()])
     }
 
     /// The networks of this installation.
     pub fn networks(&self) -> Vec<String> {
-        listed(&["network", "ls", "-q", "--filter", &self.label()])
+        self.listed(&["network", "ls", "-q", "--filter", &self.label()])
     }
 
     /// The images of this installation.
     pub fn images(&self) -> Vec<String> {
         let installation = self.installation();
         let short = installation.rsplit('-').next().unwrap();
-        let mut images = listed(&[
+        let mut images = self.listed(&[
             "images",
             "--format",
             "{{.Repository}}:{{.Tag}}",
@@ -204,6 +208,16 @@ impl Daemon {
         ]);
         images.sort();
         images
+    }
+
+    /// The engine that the daemon uses; `None` is the machine's.
+    fn docker_host(&self) -> Option<&str> {
+        self.extra.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, host)| host.as_str())
+    }
+
+    fn listed(&self, args: &[&str]) -> Vec<String> {
+        let listing = docker_on(self.docker_host(), args);
+        listing.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
     }
 
     fn label(&self) -> String {
@@ -217,17 +231,18 @@ impl Drop for Daemon {
             eprintln!("--- the daemon's log ---\n{}", self.log());
         }
         self.kill_9();
-        if !self.dir.path().join("data/akkerisd.db").exists() {
+        // An engine of the story's own goes with the story.
+        if !self.dir.path().join("data/akkerisd.db").exists() || self.docker_host().is_some() {
             return;
         }
         for container in self.containers() {
-            docker(&["rm", "-f", "-v", &container]);
+            docker_quietly(&["rm", "-f", "-v", &container]);
         }
         for network in self.networks() {
-            docker(&["network", "rm", &network]);
+            docker_quietly(&["network", "rm", &network]);
         }
         for image in self.images() {
-            docker(&["rmi", "-f", &image]);
+            docker_quietly(&["rmi", "-f", &image]);
         }
     }
 }

@@ -9,15 +9,29 @@ pub const BASE: &str = "akkerisd-e2e-base:latest";
 
 /// Runs `docker` with these arguments; the test ends when it fails.
 pub fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").env("DOCKER_BUILDKIT", "0").args(args).output().unwrap();
+    docker_on(None, args)
+}
+
+/// Runs `docker` against an engine of its own, such as `unix:///…`.
+pub fn docker_on(host: Option<&str>, args: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    if let Some(host) = host {
+        command.env("DOCKER_HOST", host);
+    }
+    let output = command.env("DOCKER_BUILDKIT", "0").args(args).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "docker {args:?}: {stderr}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Lines of a listing: ids or names.
-pub fn listed(args: &[&str]) -> Vec<String> {
-    docker(args).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
+/// Runs `docker` with these arguments where a failure does not matter, as when clearing up.
+pub fn docker_quietly(args: &[&str]) {
+    let ended = Command::new("docker").args(args).output();
+    if let Ok(output) = ended
+        && !output.status.success()
+    {
+        eprintln!("docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Makes the base image once a run: the dyno program, what it links, and busybox.
