@@ -18,7 +18,7 @@ const NULLABLE: &[&str] = &["command", "healthcheck", "port"];
 
 fn documented() -> Value {
     json!({
-        "app": { "name": "shop", "id": "62dc0fd3-2cba-4925-8fca-d1129d296d2c" },
+        "app": { "name": "api", "id": "62dc0fd3-2cba-4925-8fca-d1129d296d2c" },
         "command": "npm start",
         "created_at": "2016-07-26T15:47:33.411Z",
         "id": "62dc0fd3-2cba-4925-8fca-d1129d296d2c",
@@ -31,12 +31,12 @@ fn documented() -> Value {
     })
 }
 
-/// A daemon with the app `shop` in the space `docs`.
+/// A daemon with the app `api` in the space `docs`.
 async fn with_app() -> (TestDaemon, Client, AppId) {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
     client.post("/spaces", json!({ "name": "docs" })).await.json(201);
-    let body = json!({ "name": "shop", "space": "docs", "org": "akkeris" });
+    let body = json!({ "name": "api", "space": "docs", "org": "akkeris" });
     let app = client.post("/apps", body).await.json(201);
     let id = app.get("id").and_then(Value::as_str).unwrap().parse().unwrap();
     (daemon, client, id)
@@ -62,7 +62,7 @@ async fn create_formation_as_documented() {
     let body = r#"{"size":"constellation", "quantity":1, "type":"web", "command":null, "healthcheck":null}"#;
     let made = client.send_body(Method::POST, PATH, body).await.json(201);
     assert_shape(&documented(), &made, NULLABLE);
-    assert_eq!(made["app"], json!({ "name": "shop", "id": app }));
+    assert_eq!(made["app"], json!({ "name": "api", "id": app }));
     assert_eq!((&made["command"], &made["healthcheck"]), (&Value::Null, &Value::Null));
     assert_eq!((&made["size"], &made["type"]), (&json!("constellation"), &json!("web")));
     assert_eq!((&made["quantity"], &made["port"]), (&json!(1), &json!(9000)));
@@ -73,8 +73,8 @@ async fn create_formation_as_documented() {
 async fn create_formation_shows_the_short_name_of_the_app_in_both_dialects() {
     let (_daemon, client, _) = with_app().await;
     let client = client.header("x-akkeris-dialect", "reference");
-    assert_eq!(client.post(PATH, json!({ "type": "web" })).await.json(201)["app"]["name"], "shop");
-    assert_eq!(client.get(PATH).await.json(200)[0]["app"]["name"], "shop");
+    assert_eq!(client.post(PATH, json!({ "type": "web" })).await.json(201)["app"]["name"], "api");
+    assert_eq!(client.get(PATH).await.json(200)[0]["app"]["name"], "api");
 }
 
 #[tokio::test]
@@ -417,7 +417,7 @@ async fn delete_formation_needs_elevation_in_a_protected_space() {
         client.patch("/spaces/docs", json!({ "compliance": [tag] })).await.json(200);
         let path = format!("{PATH}/web");
         let user = daemon.personal("alice").await.header("x-elevated-access", "true");
-        assert!(user.delete(&path).await.error(403).contains("docs"));
+        assert!(user.delete(&path).await.error(403).contains("default"));
         client.get(&path).await.json(200);
         client.delete(&path).await.json(200);
     }
