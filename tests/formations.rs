@@ -417,7 +417,7 @@ async fn delete_formation_needs_elevation_in_a_protected_space() {
         client.patch("/spaces/docs", json!({ "compliance": [tag] })).await.json(200);
         let path = format!("{PATH}/web");
         let user = daemon.personal("alice").await.header("x-elevated-access", "true");
-        assert!(user.delete(&path).await.error(403).contains("default"));
+        assert!(user.delete(&path).await.error(403).contains("docs"));
         client.get(&path).await.json(200);
         client.delete(&path).await.json(200);
     }
