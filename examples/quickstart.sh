@@ -109,7 +109,8 @@ need_base_image() {
   cp /bin/busybox "$context/busybox"
   printf '%s\n' 'FROM scratch' 'COPY busybox /bin/busybox' \
     'RUN ["/bin/busybox", "--install", "-s", "/bin"]' >"$context/Dockerfile"
-  DOCKER_BUILDKIT=0 docker build -q -t busybox:stable "$context" >"$state/base-image.log" 2>&1 ||
+  # No network: busybox installs itself from its own file.
+  DOCKER_BUILDKIT=0 docker build -q --network none -t busybox:stable "$context" >"$state/base-image.log" 2>&1 ||
     { cat "$state/base-image.log" >&2; fail "busybox:stable cannot be made"; }
   rm -r "$context"
 }

@@ -4,6 +4,7 @@
 mod apps;
 mod auth;
 mod authorization;
+mod builds;
 mod builds_run;
 mod cli;
 mod config_vars;
@@ -13,6 +14,7 @@ mod formations;
 mod house_rules;
 mod openapi;
 mod organizations;
+mod releases;
 mod sizes;
 mod spaces;
 mod store;

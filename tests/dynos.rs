@@ -43,7 +43,7 @@ async fn with_app() -> (TestDaemon, Client, AppId) {
     let client = daemon.admin();
     let body = json!({ "name": "app", "space": "default", "org": "akkeris" });
     let app = client.post("/apps", body).await.json(201);
-    let id = app["id"].as_str().unwrap().parse().unwrap();
+    let id = app.get("id").and_then(Value::as_str).unwrap().parse().unwrap();
     (daemon, client, id)
 }
 

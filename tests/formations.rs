@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, TestDaemon, assert_shape};
 
-const PATH: &str = "/apps/api-default/formation";
+const PATH: &str = "/apps/api-docs/formation";
 /// What is null until it is set, or never set on a type that is not `web`.
 const NULLABLE: &[&str] = &["command", "healthcheck", "port"];
 
@@ -31,13 +31,14 @@ fn documented() -> Value {
     })
 }
 
-/// A daemon with the app `api` in the space `default`.
+/// A daemon with the app `api` in the space `docs`.
 async fn with_app() -> (TestDaemon, Client, AppId) {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
-    let body = json!({ "name": "api", "space": "default", "org": "akkeris" });
+    client.post("/spaces", json!({ "name": "docs" })).await.json(201);
+    let body = json!({ "name": "api", "space": "docs", "org": "akkeris" });
     let app = client.post("/apps", body).await.json(201);
-    let id = app["id"].as_str().unwrap().parse().unwrap();
+    let id = app.get("id").and_then(Value::as_str).unwrap().parse().unwrap();
     (daemon, client, id)
 }
 
@@ -194,7 +195,7 @@ async fn create_formation_checks_in_the_documented_order_and_changes_nothing() {
 #[tokio::test]
 async fn create_formation_takes_the_prod_size_in_a_prod_space() {
     let (_daemon, client, _) = with_app().await;
-    client.patch("/spaces/default", json!({ "compliance": ["prod"] })).await.json(200);
+    client.patch("/spaces/docs", json!({ "compliance": ["prod"] })).await.json(200);
     let size = async |body: Value| client.post(PATH, body).await.json(201)["size"].clone();
     assert_eq!(size(json!({ "type": "web" })).await, "gp1-prod");
     assert_eq!(size(json!({ "type": "a", "size": "constellation" })).await, "constellation-prod");
@@ -413,10 +414,10 @@ async fn delete_formation_needs_elevation_in_a_protected_space() {
     for tag in ["socs", "prod"] {
         let (daemon, client, _) = with_app().await;
         client.post(PATH, json!({ "type": "web" })).await.json(201);
-        client.patch("/spaces/default", json!({ "compliance": [tag] })).await.json(200);
+        client.patch("/spaces/docs", json!({ "compliance": [tag] })).await.json(200);
         let path = format!("{PATH}/web");
         let user = daemon.personal("alice").await.header("x-elevated-access", "true");
-        assert!(user.delete(&path).await.error(403).contains("default"));
+        assert!(user.delete(&path).await.error(403).contains("docs"));
         client.get(&path).await.json(200);
         client.delete(&path).await.json(200);
     }

@@ -254,7 +254,7 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
     /// Makes a container, not started.
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, EngineError>;
 
-    /// Starts a container; nothing when it runs already.
+    /// Starts a container; nothing when it runs already or is gone.
     async fn start(&self, id: &ContainerId) -> Result<Outcome, EngineError>;
 
     /// Sends SIGTERM, waits up to `grace`, then SIGKILL; returns when the process is gone.

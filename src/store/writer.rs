@@ -173,7 +173,10 @@ impl WriterThread {
         }
     }
 
-    fn finish(self, closed: oneshot::Sender<()>) {
+    /// Writes that come from now on find the queue closed.
+    fn finish(mut self, closed: oneshot::Sender<()>) {
+        self.queue.close();
+        drop(self.queue);
         if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
             tracing::warn!(%error, "the query planner's statistics were not updated");
         }

@@ -16,7 +16,6 @@ fn is_deletion(step: JournalStep) -> bool {
     matches!(step, JournalStep::AppDeleted | JournalStep::AppDynosRemoved | JournalStep::AppImagesRemoved)
 }
 
-#[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_at_any_step_of_a_deployment_ends_it_after_its_restart() {
     let mut daemon = Daemon::start().await;
@@ -52,7 +51,6 @@ async fn a_daemon_killed_at_any_step_of_a_deployment_ends_it_after_its_restart()
     }
 }
 
-#[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_killed_at_any_step_of_a_deletion_ends_it_after_its_restart() {
     let mut daemon = Daemon::start().await;

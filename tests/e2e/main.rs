@@ -17,6 +17,7 @@ mod crash_loop;
 mod deploy;
 mod failing_release;
 mod isolation;
+#[cfg(feature = "failpoints")]
 mod kill_each_step;
 mod load_during_deploy;
 mod restart_of_the_engine;

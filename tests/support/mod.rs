@@ -165,10 +165,6 @@ impl Client {
     pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send_body(Method::PATCH, path, body.to_string()).await
     }
-
-    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
-        self.send_body(Method::PUT, path, body.to_string()).await
-    }
 }
 
 impl Answer {

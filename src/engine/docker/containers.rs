@@ -18,7 +18,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::labels::{self, Labels};
-use super::{ASK_LIMIT, STOP_MARGIN, WORK_LIMIT, bounded, outcome};
+use super::{ASK_LIMIT, STOP_MARGIN, WORK_LIMIT, bounded, found, outcome};
 use crate::engine::{ContainerId, ContainerSpec, ContainerState, EngineError, ObservedContainer, Outcome};
 use crate::model::names::{DynoName, ProcessType};
 use crate::model::time::Timestamp;
@@ -106,7 +106,7 @@ fn networking(spec: &ContainerSpec) -> NetworkingConfig {
 }
 
 pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<Outcome, EngineError> {
-    outcome(WORK_LIMIT, &[304], docker.start_container(id.as_str(), None::<StartContainerOptions>)).await
+    outcome(WORK_LIMIT, &[304, 404], docker.start_container(id.as_str(), None::<StartContainerOptions>)).await
 }
 
 pub(super) async fn stop(docker: &Docker, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError> {
@@ -156,12 +156,8 @@ async fn observe(
         let state = ContainerState::Running { address: Some(address), started_at };
         return Ok(Some(ObservedContainer { state, ..container }));
     }
-    let inspected =
-        match bounded(ASK_LIMIT, docker.inspect_container(&id, None::<InspectContainerOptions>)).await {
-            Ok(inspected) => inspected,
-            Err(EngineError::Refused(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+    let inspection = docker.inspect_container(&id, None::<InspectContainerOptions>);
+    let Some(inspected) = found(ASK_LIMIT, inspection).await? else { return Ok(None) };
     let state = state(&inspected);
     if let ContainerState::Running { started_at, .. } = state {
         running_since.set(&id, started_at);

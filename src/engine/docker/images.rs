@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use super::labels::Labels;
-use super::{ASK_LIMIT, WORK_LIMIT, bounded, refusal};
+use super::{ASK_LIMIT, WORK_LIMIT, bounded, found, refusal};
 use crate::engine::{EngineError, ObservedImage, Outcome};
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId};
@@ -46,11 +46,8 @@ pub(super) async fn pull(
 }
 
 pub(super) async fn find(docker: &Docker, reference: &str) -> Result<Option<ImageId>, EngineError> {
-    match bounded(ASK_LIMIT, docker.inspect_image(reference)).await {
-        Ok(image) => Ok(image.id.map(ImageId::new)),
-        Err(EngineError::Refused(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+    let image = found(ASK_LIMIT, docker.inspect_image(reference)).await?;
+    Ok(image.and_then(|image| image.id).map(ImageId::new))
 }
 
 pub(super) async fn tag(

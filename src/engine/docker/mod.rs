@@ -60,7 +60,8 @@ impl DockerEngine {
             patient: docker.clone().with_timeout(Duration::from_hours(24)),
             docker: docker.with_timeout(WORK_LIMIT),
             labels: Labels::new(installation),
-            init: info.init_binary.is_some_and(|binary| !binary.is_empty()),
+            // The path is filled even where the program is missing; its version tells.
+            init: info.init_commit.is_some_and(|commit| commit.id.as_deref() != Some("N/A")),
             running_since: RunningSince::default(),
         })
     }
@@ -125,7 +126,7 @@ impl ContainerEngine for DockerEngine {
     }
 
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError> {
-        containers::stop(&self.docker, id, grace).await
+        containers::stop(&self.patient, id, grace).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError> {
@@ -181,6 +182,20 @@ async fn outcome(
         Ok(Err(Error::DockerResponseServerError { status_code, .. })) if nothing.contains(&status_code) => {
             Ok(Outcome::Nothing)
         }
+        Ok(Err(error)) => Err(refusal(error)),
+        Err(_) => Err(EngineError::TimedOut(limit)),
+    }
+}
+
+/// Like [`bounded`]; `None` when the engine says that the thing is not there.
+async fn found<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<Option<T>, EngineError> {
+    use bollard::errors::Error;
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(value)) => Ok(Some(value)),
+        Ok(Err(Error::DockerResponseServerError { status_code: 404, .. })) => Ok(None),
         Ok(Err(error)) => Err(refusal(error)),
         Err(_) => Err(EngineError::TimedOut(limit)),
     }
