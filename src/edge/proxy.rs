@@ -191,7 +191,13 @@ fn choose(
             Service::Maintenance => return Err(ProxyError::Maintenance),
             Service::Upstreams(upstreams) => upstreams,
         };
-        let Some(upstream) = least_busy(upstreams, failed, &worker.turn) else { return Ok(None) };
+        let Some(upstream) = least_busy(upstreams, failed, &worker.turn) else {
+            // What was retired since the table was read has its successors in a newer one.
+            if upstreams.iter().any(|upstream| upstream.is_retired()) {
+                continue;
+            }
+            return Ok(None);
+        };
         if let Some(claim) = upstream.claim() {
             return Ok(Some(Target { address: upstream.address, claim: Some(claim) }));
         }
