@@ -10,8 +10,9 @@ use super::upstream::Connection;
 
 /// Idle connections that one worker keeps to one upstream.
 const MAX_IDLE: usize = 256;
-/// Ticks after which an unused connection is closed: below the 60 s and more after which app servers close theirs.
-const IDLE_TICKS: u32 = 50;
+/// Ticks (seconds) after which an unused connection is closed: below the 5 s after which Node.js closes its own,
+/// the shortest of the common app servers.
+const IDLE_TICKS: u32 = 4;
 
 /// The pool of one worker.
 #[derive(Default)]

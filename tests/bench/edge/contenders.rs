@@ -125,7 +125,9 @@ http {{
       proxy_pass http://app; proxy_http_version 1.1;
       proxy_set_header Connection \"\"; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header X-Request-Id $request_id;
+      proxy_set_header X-Forwarded-Port $server_port; proxy_set_header X-Forwarded-Host $host;
+      proxy_set_header X-Request-Start t=$msec; proxy_set_header X-Request-Id $request_id;
+      add_header X-Request-Id $request_id;
     }}
   }}
 }}
@@ -155,12 +157,19 @@ defaults
   http-reuse always
 frontend plain
   bind {http}
+  http-request set-header X-Forwarded-Proto http
   default_backend app
 frontend tls
   bind {https} ssl crt {root}/leaf.pem alpn h2,http/1.1
   http-request set-header X-Forwarded-Proto https
   default_backend app
 backend app
+  http-request set-header X-Forwarded-Port %[dst_port]
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Request-Start t=%[date(0,ms)]
+  http-request set-var(txn.id) uuid()
+  http-request set-header X-Request-Id %[var(txn.id)]
+  http-response set-header X-Request-Id %[var(txn.id)]
   server one {backend}
 "
         ),
