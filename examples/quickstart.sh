@@ -199,7 +199,7 @@ if [ "${1:-}" = stop ]; then
   exit
 fi
 step "What this machine needs"
-need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static
+need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps
 need_rust
 need_docker
 say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version)"
