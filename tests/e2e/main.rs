@@ -20,5 +20,5 @@ mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;
 mod load_during_deploy;
-mod restart_of_the_engine;
+mod restart_of_the_daemon;
 mod support;

@@ -4,7 +4,6 @@ pub mod archive;
 pub mod client;
 pub mod daemon;
 pub mod docker;
-pub mod engine;
 pub mod load;
 
 use std::future::Future;
