@@ -71,6 +71,8 @@ pub struct DynoView {
     pub release: ReleaseId,
     pub created_at: Timestamp,
     pub phase: Phase,
+    /// It was in the rotation of the last plan.
+    pub serving: bool,
     /// A user asked for this one dyno to be replaced.
     pub replace: bool,
     /// It belongs to a release that failed, while another shall run.
@@ -299,7 +301,8 @@ impl<'a> Planner<'a> {
     }
 
     /// The web dynos that shall receive requests: the new deployment once it is complete; until then the
-    /// old one, as long as any of it is ready.
+    /// old one, as long as any of it is ready. Only when the new deployment serves already, because nothing
+    /// of the old one was ready, must the old one first have as many dynos ready to take over again.
     fn rotation(&self) -> Vec<DynoName> {
         let leaving: Vec<&DynoName> = self
             .wanted(&ProcessType::web())
@@ -308,16 +311,17 @@ impl<'a> Planner<'a> {
             .into_iter()
             .map(|view| &view.name)
             .collect();
-        let ready = |standing: Standing| -> Vec<DynoName> {
-            self.views
-                .iter()
-                .filter(|view| view.process_type.is_web() && view.phase == Phase::Ready && !view.rejected)
-                .filter(|view| self.standing(view) == standing && !leaving.contains(&&view.name))
-                .map(|view| view.name.clone())
-                .collect()
-        };
-        let (new, old) = (ready(Standing::Current), ready(Standing::Old));
-        if old.is_empty() || self.may_replace(&ProcessType::web()) { new } else { old }
+        let (new, old): (Vec<&DynoView>, Vec<&DynoView>) = self
+            .views
+            .iter()
+            .filter(|view| view.process_type.is_web() && view.phase == Phase::Ready && !view.rejected)
+            .filter(|view| !leaving.contains(&&view.name))
+            .partition(|view| self.standing(view) == Standing::Current);
+        let serves = |dynos: &[&DynoView]| dynos.iter().any(|view| view.serving);
+        let new_goes_on = serves(&new) && !serves(&old) && new.len() > old.len();
+        let chosen =
+            if new_goes_on || old.is_empty() || self.may_replace(&ProcessType::web()) { new } else { old };
+        chosen.into_iter().map(|view| view.name.clone()).collect()
     }
 
     /// Why the release under way cannot come up, if it cannot.
@@ -396,6 +400,7 @@ mod tests {
             release: release(),
             created_at: Timestamp::from_millis(i64::try_from(number).unwrap()),
             phase,
+            serving: false,
             replace: false,
             rejected: false,
         }
@@ -441,6 +446,16 @@ mod tests {
         let whole = plan(&goal, &[old.clone(), second.clone(), ready.clone()], at(2), LIMITS);
         assert_eq!(whole.rotation, [second.name, ready.name]);
         assert_eq!(whole.actions, [Action::Retire(old.name), Action::SucceedRelease]);
+    }
+
+    #[test]
+    fn a_late_dyno_of_the_old_deployment_does_not_take_over_from_more_that_serve() {
+        let serving = |number| DynoView { serving: true, ..dyno(number, "web", "b", Phase::Ready) };
+        let (first, second) = (serving(1), serving(2));
+        let late = dyno(3, "web", "a", Phase::Ready);
+        let goal = goal(&[("web", 2, "b"), ("worker", 1, "b")], pending());
+        let plan = plan(&goal, &[first.clone(), second.clone(), late], at(1), LIMITS);
+        assert_eq!(plan.rotation, [first.name, second.name]);
     }
 
     #[test]
@@ -520,6 +535,9 @@ mod tests {
 
     /// Carries a plan out as the engine would, every new process being ready a moment later.
     fn carry_out(goal: &mut Goal, views: &mut Vec<DynoView>, plan: &Plan, next: &mut usize) {
+        for view in views.iter_mut() {
+            view.serving = plan.rotation.contains(&view.name);
+        }
         for view in
             views.iter_mut().filter(|view| matches!(view.phase, Phase::Booting { .. } | Phase::Failing))
         {

@@ -43,6 +43,8 @@ pub(super) struct Tracked {
     pub(super) container: Option<ContainerId>,
     pub(super) activity: Activity,
     pub(super) run: Run,
+    /// Whether the edge sends it requests.
+    pub(super) serving: bool,
     pub(super) restarts: u32,
     /// Ends without a long run in between.
     pub(super) streak: u32,
@@ -156,6 +158,7 @@ impl Tracked {
             container: None,
             activity: Activity::Launching,
             run: Run::None,
+            serving: false,
             restarts: 0,
             streak: 0,
         }
@@ -171,6 +174,7 @@ impl Tracked {
             container: Some(container.id.clone()),
             activity: Activity::None,
             run: Run::None,
+            serving: false,
             restarts,
             streak: restarts,
         }
@@ -311,6 +315,7 @@ impl Tracked {
             release: self.release,
             created_at: self.created_at,
             phase: self.phase(now),
+            serving: self.serving,
             replace: live.is_some_and(|live| live.replace.contains(name)),
             rejected: live
                 .is_some_and(|live| live.failed.contains(&self.release) && target != Some(self.release)),

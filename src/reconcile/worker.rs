@@ -186,6 +186,9 @@ impl Worker {
 
     fn publish(&mut self, live: &LiveApp, plan: &Plan) {
         let port = live.type_of(&ProcessType::web()).map_or(Port::DEFAULT, DesiredType::port);
+        for (name, tracked) in &mut self.progress.dynos {
+            tracked.serving = plan.rotation.contains(name);
+        }
         let upstreams = plan
             .rotation
             .iter()
