@@ -21,4 +21,5 @@ mod isolation;
 mod kill_each_step;
 mod load_during_deploy;
 mod restart_of_the_daemon;
+mod restart_of_the_engine;
 mod support;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
-use super::docker::{docker, docker_quietly};
+use super::docker::{docker_on, docker_quietly};
 use super::{archive, wait_until};
 
 const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -187,19 +187,19 @@ impl Daemon {
 
     /// The containers of this installation, running or not.
     pub fn containers(&self) -> Vec<String> {
-        listed(&["ps", "-aq", "--no-trunc", "--filter", &self.label()])
+        self.listed(&["ps", "-aq", "--no-trunc", "--filter", &self.label()])
     }
 
     /// The networks of this installation.
     pub fn networks(&self) -> Vec<String> {
-        listed(&["network", "ls", "-q", "--filter", &self.label()])
+        self.listed(&["network", "ls", "-q", "--filter", &self.label()])
     }
 
     /// The images of this installation.
     pub fn images(&self) -> Vec<String> {
         let installation = self.installation();
         let short = installation.rsplit('-').next().unwrap();
-        let mut images = listed(&[
+        let mut images = self.listed(&[
             "images",
             "--format",
             "{{.Repository}}:{{.Tag}}",
@@ -208,6 +208,16 @@ impl Daemon {
         ]);
         images.sort();
         images
+    }
+
+    /// The engine that the daemon uses; `None` is the machine's.
+    fn docker_host(&self) -> Option<&str> {
+        self.extra.iter().find(|(name, _)| name == "DOCKER_HOST").map(|(_, host)| host.as_str())
+    }
+
+    fn listed(&self, args: &[&str]) -> Vec<String> {
+        let listing = docker_on(self.docker_host(), args);
+        listing.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
     }
 
     fn label(&self) -> String {
@@ -221,7 +231,8 @@ impl Drop for Daemon {
             eprintln!("--- the daemon's log ---\n{}", self.log());
         }
         self.kill_9();
-        if !self.dir.path().join("data/akkerisd.db").exists() {
+        // An engine of the story's own goes with the story.
+        if !self.dir.path().join("data/akkerisd.db").exists() || self.docker_host().is_some() {
             return;
         }
         for container in self.containers() {
@@ -244,9 +255,4 @@ pub fn host(app: &str) -> String {
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Lines of a listing of `docker`: ids or names.
-fn listed(args: &[&str]) -> Vec<String> {
-    docker(args).lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
 }

@@ -9,7 +9,16 @@ pub const BASE: &str = "akkerisd-e2e-base:latest";
 
 /// Runs `docker` with these arguments; the test ends when it fails.
 pub fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker").env("DOCKER_BUILDKIT", "0").args(args).output().unwrap();
+    docker_on(None, args)
+}
+
+/// Runs `docker` against an engine of its own, such as `unix:///…`.
+pub fn docker_on(host: Option<&str>, args: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    if let Some(host) = host {
+        command.env("DOCKER_HOST", host);
+    }
+    let output = command.env("DOCKER_BUILDKIT", "0").args(args).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "docker {args:?}: {stderr}");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()

@@ -4,6 +4,7 @@ pub mod archive;
 pub mod client;
 pub mod daemon;
 pub mod docker;
+pub mod engine;
 pub mod load;
 
 use std::future::Future;

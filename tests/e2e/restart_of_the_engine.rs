@@ -1,0 +1,49 @@
+//! `dockerd` dies and comes back: every app serves again, and what was acknowledged meanwhile is carried out.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::archive::Source;
+use crate::support::client::all_ready;
+use crate::support::daemon::Daemon;
+use crate::support::engine::{self, Engine};
+use crate::support::wait_until;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_engine_comes_back_and_every_app_serves_again() {
+    let name = "restart_of_the_engine::a_killed_engine_comes_back_and_every_app_serves_again";
+    if engine::told_in_a_network_of_its_own(name) {
+        return;
+    }
+    let mut engine = Engine::start().await;
+    let host = engine.host();
+    let daemon = Daemon::start_with(&[("DOCKER_HOST", &host)]).await;
+    let client = daemon.client();
+    let apps = [client.create_app("first", "default").await, client.create_app("second", "default").await];
+    for app in &apps {
+        client.deploy(app, &Source::version(app)).await;
+    }
+    engine.kill_9();
+    let description = json!({"description": "acknowledged while the engine was gone"});
+    client.send("PATCH", &format!("/apps/{}", apps[0]), Some(description.clone()), 200).await;
+    client.scale(&apps[1], "web", 2).await;
+    let began = Instant::now();
+    engine.spawn().await;
+    for app in &apps {
+        daemon.wait_for_answer(app, "/", app).await;
+    }
+    eprintln!("every app answered {:?} after the engine's start", began.elapsed());
+    client.wait_for_dynos(&apps[0], "one dyno serves", all_ready(1)).await;
+    client.wait_for_dynos(&apps[1], "the scaling was carried out", all_ready(2)).await;
+    assert_eq!(client.get(&format!("/apps/{}", apps[0])).await["description"], description["description"]);
+    wait_until("no orphan is left", Duration::from_secs(30), || async {
+        let (containers, networks) = (daemon.containers(), daemon.networks());
+        if containers.len() == 3 && networks.len() == 1 {
+            Ok(())
+        } else {
+            Err(format!("{containers:?} {networks:?}"))
+        }
+    })
+    .await;
+}
