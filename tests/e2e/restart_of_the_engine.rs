@@ -28,12 +28,12 @@ async fn a_killed_engine_comes_back_and_every_app_serves_again() {
     let description = json!({"description": "acknowledged while the engine was gone"});
     client.send("PATCH", &format!("/apps/{}", apps[0]), Some(description.clone()), 200).await;
     client.scale(&apps[1], "web", 2).await;
-    let began = Instant::now();
     engine.spawn().await;
+    let began = Instant::now();
     for app in &apps {
         daemon.wait_for_answer(app, "/", app).await;
     }
-    eprintln!("every app answered {:?} after the engine's start", began.elapsed());
+    eprintln!("every app answered {:?} after the engine did", began.elapsed());
     client.wait_for_dynos(&apps[0], "one dyno serves", all_ready(1)).await;
     client.wait_for_dynos(&apps[1], "the scaling was carried out", all_ready(2)).await;
     assert_eq!(client.get(&format!("/apps/{}", apps[0])).await["description"], description["description"]);
