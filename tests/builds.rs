@@ -2,6 +2,7 @@
 //! suite 2 builds for real.
 
 use akkerisd::model::build::{BuildState, BuildStep, ImageId};
+use akkerisd::model::event::Event;
 use akkerisd::model::ids::{AppId, BuildId};
 use akkerisd::model::principal::Principal;
 use akkerisd::model::time::Timestamp;
@@ -110,7 +111,7 @@ async fn create_build_takes_the_three_forms_of_data_and_hides_userinfo() {
 
 #[tokio::test]
 async fn create_build_refuses_what_is_no_source_and_stores_nothing() {
-    let (_daemon, client, _) = with_app().await;
+    let (daemon, client, _) = with_app().await;
     for body in [
         json!({}),
         json!({ "url": "" }),
@@ -129,11 +130,15 @@ async fn create_build_refuses_what_is_no_source_and_stores_nothing() {
     }
     for malformed in ["", "{", "[1]", "\"x\""] {
         let answer = client.send_body(http::Method::POST, PATH, malformed).await;
-        assert!([400, 422].contains(&answer.status.as_u16()), "{malformed:?}: {}", answer.text());
+        assert_eq!(answer.status.as_u16(), 400, "{malformed:?}: {}", answer.text());
     }
+    let too_long = json!({ "url": URL, "branch": "x".repeat(9000) });
+    client.post(PATH, too_long).await.error(422);
     let invalid = client.send_body(http::Method::POST, PATH, b"{\"url\":\"\xff\"}".to_vec()).await;
     assert_eq!(invalid.status.as_u16(), 400);
     assert_eq!(client.get(PATH).await.json(200), json!([]));
+    let kept = std::fs::read_dir(daemon.dir.path().join("sources")).unwrap().count();
+    assert_eq!(kept, 0, "an upload of a refused build is not kept");
     client.post("/apps/nothing-default/builds", json!({ "url": URL })).await.error(404);
 }
 
@@ -193,6 +198,46 @@ async fn delete_build_stops_a_running_one_only() {
     );
     client.delete(&path).await.error(422);
     client.delete(&format!("{PATH}/{}", uuid::Uuid::nil())).await.error(404);
+}
+
+#[tokio::test]
+async fn builds_tell_what_happened_to_them() {
+    let (daemon, client, app) = with_app().await;
+    let mut events = daemon.state.store.subscribe();
+    let build = create(&client).await;
+    assert_eq!(*events.recv().await.unwrap(), Event::BuildCreated { app, build });
+    set_state(&daemon, build, running()).await;
+    client.send(http::Method::DELETE, &format!("{PATH}/{build}")).await;
+    assert_eq!(*events.recv().await.unwrap(), Event::BuildStopped { app, build });
+}
+
+#[tokio::test]
+async fn a_build_is_not_found_below_another_app() {
+    let (_daemon, client, _) = with_app().await;
+    let build = create(&client).await;
+    client.post("/apps", json!({ "name": "other", "space": "default", "org": "akkeris" })).await.json(201);
+    let path = format!("/apps/other-default/builds/{build}");
+    for (method, path) in [
+        (http::Method::GET, path.clone()),
+        (http::Method::GET, format!("{path}/result")),
+        (http::Method::PUT, path.clone()),
+        (http::Method::DELETE, path),
+    ] {
+        client.send(method, &path).await.error(404);
+    }
+}
+
+#[tokio::test]
+async fn rebuild_build_keeps_an_address_and_needs_elevation_in_a_protected_space() {
+    let (daemon, client, _) = with_app().await;
+    for url in ["https://user:word@host/x.zip", "docker://registry/repo:1"] {
+        let old = client.post(PATH, json!({ "url": url })).await.json(201);
+        let again = client.send(http::Method::PUT, &format!("{PATH}/{}", id(&old))).await.json(201);
+        assert_eq!(again.get("source_blob"), old.get("source_blob"));
+    }
+    let path = format!("{PATH}/{}", create(&client).await);
+    client.patch("/spaces/default", json!({ "compliance": ["socs"] })).await.json(200);
+    daemon.personal("ada").await.send(http::Method::PUT, &path).await.error(403);
 }
 
 #[tokio::test]

@@ -155,6 +155,21 @@ async fn create_release_refuses_what_cannot_be_released() {
 }
 
 #[tokio::test]
+async fn create_release_refuses_the_slug_of_a_failed_build() {
+    let (daemon, client, _) = with_app().await;
+    let build: BuildId =
+        text(&client.post("/apps/app-space/builds", json!({ "url": "data:,x" })).await.json(201), "id")
+            .parse()
+            .unwrap();
+    let failed =
+        BuildState::Failed { reason: "no Dockerfile".to_owned(), finished_at: Timestamp::from_millis(1) };
+    write(&daemon, move |tx| store::builds::set_state(tx, build, &failed)).await;
+    client.post(PATH, json!({ "slug": build.to_string() })).await.error(409);
+    client.post(PATH, json!({ "slug": "latest" })).await.error(422);
+    assert_eq!(client.get(PATH).await.json(200), json!([]));
+}
+
+#[tokio::test]
 async fn create_release_rolls_back_to_the_slug_of_an_older_one() {
     let (daemon, client, app) = with_app().await;
     let first = slug(&daemon, &client, "app-space", &[]).await;
