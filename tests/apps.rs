@@ -256,7 +256,7 @@ async fn create_app_switches_its_first_features_on() {
     let (daemon, _client, app) = with_events().await;
     let id: AppId = app["id"].as_str().unwrap().parse().unwrap();
     for feature in akkerisd::model::feature::Feature::ON_AT_CREATION {
-        let on = daemon.state.store.read(move |c| store::app_features::is_enabled(c, id, *feature)).await;
+        let on = daemon.state.store.read(move |c| store::features::is_enabled(c, id, *feature)).await;
         assert!(on.unwrap(), "{feature}");
     }
     let vars = daemon.admin().get("/apps/events/config-vars").await.json(200);

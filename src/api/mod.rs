@@ -12,6 +12,7 @@ mod dynos;
 mod envelope;
 mod error;
 mod extract;
+mod features;
 mod formations;
 mod openapi;
 mod organizations;

@@ -10,8 +10,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, builds, config_vars, dynos, envelope, formations, openapi, organizations,
-    releases, spaces,
+    ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
+    organizations, releases, spaces,
 };
 
 /// The API, ready to be served.
@@ -37,6 +37,7 @@ pub(super) fn nouns() -> Routes {
         .merge(builds::router())
         .merge(config_vars::router())
         .merge(dynos::router())
+        .merge(features::router())
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())

@@ -207,7 +207,7 @@ async fn succeed(
             let done = BuildState::Succeeded { image: made.image, finished_at: tx.now() };
             store::builds::set_state(tx, id, &done)?;
             tx.record(Event::BuildSucceeded { app, build: id })?;
-            if !store::app_features::is_enabled(tx, app, Feature::AutoRelease)? {
+            if !store::features::is_enabled(tx, app, Feature::AutoRelease)? {
                 return Ok(Some(None));
             }
             let text = id.to_string();

@@ -1,5 +1,6 @@
-//! The catalogue: what an operator offers — region, stack, sizes, and what exists on first start.
+//! The catalogue: what an operator offers — region, stack, sizes, features, and what exists on first start.
 
+use super::feature::{FeatureFile, OfferedFeature};
 use super::ids::deterministic;
 use super::names::{OrganizationName, SizeName, SpaceName};
 use super::rule::RuleError;
@@ -14,6 +15,8 @@ pub struct Catalogue {
     pub sizes: Vec<Size>,
     /// The size of a formation that names none; one of `sizes`.
     pub default_size: SizeName,
+    /// In the order of the file.
+    pub features: Vec<OfferedFeature>,
     /// What the first start creates.
     pub first_spaces: Vec<FirstSpace>,
     /// What the first start creates.
@@ -63,6 +66,8 @@ struct CatalogueFile {
     stack: PlaceFile,
     default_size: String,
     size: Vec<SizeFile>,
+    #[serde(default)]
+    feature: Vec<FeatureFile>,
     #[serde(default)]
     space: Vec<PlaceFile>,
     #[serde(default)]
@@ -123,6 +128,7 @@ impl Catalogue {
             stack: Stack { id: file.stack.id(), name: file.stack.name },
             sizes,
             default_size,
+            features: OfferedFeature::from_files(file.feature)?,
             first_spaces,
             first_organizations,
         })

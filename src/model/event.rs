@@ -4,6 +4,7 @@
 //! change it tells of and published after the commit.
 
 use super::dyno::CrashCode;
+use super::feature::Feature;
 use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, TokenId};
 use super::names::{ConfigVarName, DynoName, ProcessType};
 
@@ -22,6 +23,7 @@ pub enum Event {
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
+    FeatureChanged { app: AppId, feature: Feature, enabled: bool },
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
@@ -68,6 +70,7 @@ impl Event {
             | Self::ConfigVarsChanged { app, .. }
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
+            | Self::FeatureChanged { app, .. }
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
@@ -97,6 +100,7 @@ impl Event {
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
+            Self::FeatureChanged { .. } => "feature_changed",
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",

@@ -163,7 +163,7 @@ fn insert(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
     store::apps::insert(tx, app)
         .map_err(|error| Error::exists(error, || format!("The app {} exists already.", app.key())))?;
     for feature in Feature::ON_AT_CREATION {
-        store::app_features::set(tx, app.id, *feature, true)?;
+        store::features::set(tx, app.id, *feature, true)?;
     }
     tx.record(Event::AppCreated { app: app.id })?;
     Ok(())

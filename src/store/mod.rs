@@ -3,7 +3,6 @@
 //! Invariants: one thread writes; what a write has answered is on disk; events are visible only after the
 //! commit of the change they tell of.
 
-pub mod app_features;
 pub mod apps;
 pub mod builds;
 mod column;
@@ -11,6 +10,7 @@ pub mod config_vars;
 pub mod dynos;
 mod error;
 pub mod events;
+pub mod features;
 pub mod formations;
 pub mod installation;
 mod migrate;

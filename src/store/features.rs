@@ -13,6 +13,14 @@ pub fn is_enabled(connection: &Connection, app: AppId, feature: Feature) -> Resu
     Ok(statement.query_row((app, feature), |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
+/// The features that are on.
+pub fn list_enabled(connection: &Connection, app: AppId) -> Result<Vec<Feature>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT feature FROM app_features WHERE app_id = ?1 AND enabled = 1")?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Switches a feature.
 pub fn set(tx: &Tx<'_>, app: AppId, feature: Feature, enabled: bool) -> Result<(), StoreError> {
     tx.prepare_cached(
