@@ -17,10 +17,12 @@ mod formations;
 mod openapi;
 mod organizations;
 mod place;
+mod regions;
 mod releases;
 mod respond;
 mod router;
 mod spaces;
+mod stacks;
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, releases, spaces,
+    organizations, regions, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -41,8 +41,10 @@ pub(super) fn nouns() -> Routes {
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(regions::router())
         .merge(releases::router())
         .merge(spaces::router())
+        .merge(stacks::router())
 }
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.

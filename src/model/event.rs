@@ -5,7 +5,7 @@
 
 use super::dyno::CrashCode;
 use super::feature::Feature;
-use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, TokenId};
+use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId};
 use super::names::{ConfigVarName, DynoName, ProcessType};
 
 /// What happened.
@@ -34,6 +34,9 @@ pub enum Event {
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
+    StackCreated { stack: StackId },
+    StackUpdated { stack: StackId },
+    StackDeleted { stack: StackId },
     TokenCreated { token: TokenId },
     TokenRevoked { token: TokenId },
 }
@@ -81,6 +84,9 @@ impl Event {
             Self::OrganizationCreated { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
+            | Self::StackCreated { .. }
+            | Self::StackUpdated { .. }
+            | Self::StackDeleted { .. }
             | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. } => None,
         }
@@ -111,6 +117,9 @@ impl Event {
             Self::ReleaseFailed { .. } => "release_failed",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
+            Self::StackCreated { .. } => "stack_created",
+            Self::StackUpdated { .. } => "stack_updated",
+            Self::StackDeleted { .. } => "stack_deleted",
             Self::TokenCreated { .. } => "token_created",
             Self::TokenRevoked { .. } => "token_revoked",
         }

@@ -22,6 +22,7 @@ pub mod principal;
 pub mod release;
 pub mod rule;
 pub mod space;
+pub mod stack;
 pub mod text_enum;
 pub mod time;
 pub mod token;

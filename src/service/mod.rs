@@ -13,6 +13,7 @@ pub mod formations;
 pub mod organizations;
 pub mod releases;
 pub mod spaces;
+pub mod stacks;
 pub mod tokens;
 
 pub use error::Error;

@@ -8,11 +8,12 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId,
+    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
 };
+use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
 use crate::seal::Sealed;
@@ -62,7 +63,17 @@ macro_rules! enum_columns {
     )+};
 }
 
-id_columns!(AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId);
+id_columns!(
+    AppId,
+    BuildId,
+    FormationId,
+    InstallationId,
+    OrganizationId,
+    ReleaseId,
+    SpaceId,
+    StackId,
+    TokenId
+);
 name_columns!(
     AppName,
     ConfigVarName,
@@ -74,7 +85,7 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, DynoState, Feature, Origin, TokenKind);
+enum_columns!(BuildStep, DynoState, Feature, Origin, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -18,6 +18,7 @@ pub mod organizations;
 mod readers;
 pub mod releases;
 pub mod spaces;
+pub mod stacks;
 pub mod tokens;
 mod writer;
 
