@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, regions, releases, spaces, stacks,
+    organizations, pipeline_couplings, pipeline_promotions, pipelines, regions, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -41,6 +41,9 @@ pub(super) fn nouns() -> Routes {
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(pipelines::router())
+        .merge(pipeline_couplings::router())
+        .merge(pipeline_promotions::router())
         .merge(regions::router())
         .merge(releases::router())
         .merge(spaces::router())

@@ -5,7 +5,10 @@
 
 use super::dyno::CrashCode;
 use super::feature::Feature;
-use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId};
+use super::ids::{
+    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PromotionId, ReleaseId, SpaceId,
+    StackId, TokenId,
+};
 use super::names::{ConfigVarName, DynoName, ProcessType};
 
 /// What happened.
@@ -27,11 +30,17 @@ pub enum Event {
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
+    CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     OrganizationCreated { organization: OrganizationId },
+    PipelineCreated { pipeline: PipelineId },
+    PipelineDeleted { pipeline: PipelineId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -77,11 +86,17 @@ impl Event {
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
+            | Self::CouplingCreated { app, .. }
+            | Self::CouplingUpdated { app, .. }
+            | Self::CouplingDeleted { app, .. }
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
-            | Self::ReleaseFailed { app, .. } => Some(*app),
+            | Self::ReleaseFailed { app, .. }
+            | Self::ReleasePromoted { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
+            | Self::PipelineCreated { .. }
+            | Self::PipelineDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -110,11 +125,17 @@ impl Event {
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
+            Self::CouplingCreated { .. } => "coupling_created",
+            Self::CouplingUpdated { .. } => "coupling_updated",
+            Self::CouplingDeleted { .. } => "coupling_deleted",
             Self::OrganizationCreated { .. } => "organization_created",
+            Self::PipelineCreated { .. } => "pipeline_created",
+            Self::PipelineDeleted { .. } => "pipeline_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
+            Self::ReleasePromoted { .. } => "release_promoted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

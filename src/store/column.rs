@@ -8,11 +8,14 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId,
+    AppId, BuildId, CouplingId, FormationId, InstallationId, OrganizationId, PipelineId, PromotionId,
+    PromotionTargetId, ReleaseId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
-    AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
+    AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, ProcessType, SizeName, SpaceName,
+    UserName,
 };
+use crate::model::pipeline::Stage;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
@@ -70,6 +73,10 @@ id_columns!(
     InstallationId,
     OrganizationId,
     ReleaseId,
+    PipelineId,
+    PromotionId,
+    PromotionTargetId,
+    CouplingId,
     SpaceId,
     StackId,
     TokenId
@@ -79,13 +86,14 @@ name_columns!(
     ConfigVarName,
     DynoName,
     OrganizationName,
+    PipelineName,
     ProcessType,
     SizeName,
     SpaceName,
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, DynoState, Feature, Origin, StackState, TokenKind);
+enum_columns!(BuildStep, DynoState, Feature, Origin, Stage, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
