@@ -15,6 +15,7 @@ mod formations;
 mod house_rules;
 mod openapi;
 mod organizations;
+mod pipeline_promotions;
 mod pipelines;
 mod regions;
 mod releases;
