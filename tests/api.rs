@@ -16,6 +16,7 @@ mod house_rules;
 mod openapi;
 mod organizations;
 mod regions;
+mod release_statuses;
 mod releases;
 mod sizes;
 mod spaces;

@@ -18,6 +18,7 @@ mod openapi;
 mod organizations;
 mod place;
 mod regions;
+mod release_statuses;
 mod releases;
 mod respond;
 mod router;

@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, regions, releases, spaces, stacks,
+    organizations, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -42,6 +42,7 @@ pub(super) fn nouns() -> Routes {
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(regions::router())
+        .merge(release_statuses::router())
         .merge(releases::router())
         .merge(spaces::router())
         .merge(stacks::router())

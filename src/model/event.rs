@@ -5,8 +5,11 @@
 
 use super::dyno::CrashCode;
 use super::feature::Feature;
-use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId};
+use super::ids::{
+    AppId, BuildId, FormationId, OrganizationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+};
 use super::names::{ConfigVarName, DynoName, ProcessType};
+use super::release_status::CheckState;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -32,6 +35,8 @@ pub enum Event {
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -80,7 +85,9 @@ impl Event {
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
-            | Self::ReleaseFailed { app, .. } => Some(*app),
+            | Self::ReleaseFailed { app, .. }
+            | Self::ReleaseStatusCreated { app, .. }
+            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
@@ -115,6 +122,8 @@ impl Event {
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
+            Self::ReleaseStatusCreated { .. } => "release_status_created",
+            Self::ReleaseStatusUpdated { .. } => "release_status_updated",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

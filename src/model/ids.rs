@@ -42,6 +42,7 @@ typed_id!(
     OrganizationId,
     RegionId,
     ReleaseId,
+    ReleaseStatusId,
     SpaceId,
     StackId,
     TokenId,

@@ -20,6 +20,7 @@ pub mod names;
 pub mod organization;
 pub mod principal;
 pub mod release;
+pub mod release_status;
 pub mod rule;
 pub mod space;
 pub mod stack;

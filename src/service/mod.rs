@@ -11,6 +11,7 @@ mod error;
 pub mod features;
 pub mod formations;
 pub mod organizations;
+pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
 pub mod stacks;

@@ -8,11 +8,13 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, StackId, TokenId,
+    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, ReleaseStatusId, SpaceId,
+    StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
 };
+use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
@@ -70,6 +72,7 @@ id_columns!(
     InstallationId,
     OrganizationId,
     ReleaseId,
+    ReleaseStatusId,
     SpaceId,
     StackId,
     TokenId
@@ -85,7 +88,7 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, DynoState, Feature, Origin, StackState, TokenKind);
+enum_columns!(BuildStep, CheckState, DynoState, Feature, Origin, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

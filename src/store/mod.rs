@@ -16,6 +16,7 @@ pub mod installation;
 mod migrate;
 pub mod organizations;
 mod readers;
+pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
 pub mod stacks;
