@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod apps;
+mod audits;
 mod auth;
 mod authorization;
 mod builds;

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
+    ApiState, Error, apps, audits, builds, config_vars, dynos, envelope, features, formations, openapi,
     organizations, regions, release_statuses, releases, spaces, stacks,
 };
 
@@ -34,6 +34,7 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(audits::router())
         .merge(builds::router())
         .merge(config_vars::router())
         .merge(dynos::router())

@@ -3,6 +3,7 @@
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
 pub mod apps;
+pub mod audits;
 pub mod bootstrap;
 pub mod builds;
 pub mod config_vars;
