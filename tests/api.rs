@@ -8,6 +8,7 @@ mod authorization;
 mod builds;
 mod builds_run;
 mod cli;
+mod config_var_notes;
 mod config_vars;
 mod dynos;
 mod edge;

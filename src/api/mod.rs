@@ -7,6 +7,7 @@ mod apps;
 mod audits;
 mod auth;
 mod builds;
+mod config_var_notes;
 mod config_vars;
 mod dialect;
 mod dynos;

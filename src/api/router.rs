@@ -10,8 +10,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, audits, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, regions, release_statuses, releases, spaces, stacks,
+    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, features,
+    formations, openapi, organizations, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -36,6 +36,7 @@ pub(super) fn nouns() -> Routes {
         .merge(apps::router())
         .merge(audits::router())
         .merge(builds::router())
+        .merge(config_var_notes::router())
         .merge(config_vars::router())
         .merge(dynos::router())
         .merge(features::router())

@@ -24,6 +24,7 @@ pub enum Event {
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
@@ -76,6 +77,7 @@ impl Event {
             | Self::BuildFailed { app, .. }
             | Self::BuildStopped { app, .. }
             | Self::ConfigVarsChanged { app, .. }
+            | Self::ConfigVarNotesChanged { app, .. }
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
@@ -111,6 +113,7 @@ impl Event {
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
+            Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod command;
 pub mod compliance;
 pub mod config_var;
+pub mod config_var_note;
 pub mod dyno;
 pub mod event;
 pub mod feature;

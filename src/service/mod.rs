@@ -6,6 +6,7 @@ pub mod apps;
 pub mod audits;
 pub mod bootstrap;
 pub mod builds;
+pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;
 mod error;

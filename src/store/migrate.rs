@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_stacks.sql"),
     include_str!("migrations/0003_release_statuses.sql"),
     include_str!("migrations/0004_audits.sql"),
+    include_str!("migrations/0005_config_var_notes.sql"),
 ];
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it

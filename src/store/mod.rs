@@ -6,6 +6,7 @@
 pub mod apps;
 pub mod builds;
 mod column;
+pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;
 mod error;
