@@ -15,6 +15,7 @@ mod formations;
 mod house_rules;
 mod openapi;
 mod organizations;
+mod plugins;
 mod releases;
 mod sizes;
 mod spaces;

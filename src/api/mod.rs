@@ -17,6 +17,7 @@ mod formations;
 mod openapi;
 mod organizations;
 mod place;
+mod plugins;
 mod releases;
 mod respond;
 mod router;

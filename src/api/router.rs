@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, releases, spaces,
+    organizations, plugins, releases, spaces,
 };
 
 /// The API, ready to be served.
@@ -41,6 +41,7 @@ pub(super) fn nouns() -> Routes {
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(plugins::router())
         .merge(releases::router())
         .merge(spaces::router())
 }

@@ -5,7 +5,7 @@
 
 use super::dyno::CrashCode;
 use super::feature::Feature;
-use super::ids::{AppId, BuildId, FormationId, OrganizationId, ReleaseId, SpaceId, TokenId};
+use super::ids::{AppId, BuildId, FormationId, OrganizationId, PluginId, ReleaseId, SpaceId, TokenId};
 use super::names::{ConfigVarName, DynoName, ProcessType};
 
 /// What happened.
@@ -28,6 +28,9 @@ pub enum Event {
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
     OrganizationCreated { organization: OrganizationId },
+    PluginCreated { plugin: PluginId },
+    PluginUpdated { plugin: PluginId },
+    PluginDeleted { plugin: PluginId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
@@ -79,6 +82,9 @@ impl Event {
             | Self::ReleaseSucceeded { app, .. }
             | Self::ReleaseFailed { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
+            | Self::PluginCreated { .. }
+            | Self::PluginUpdated { .. }
+            | Self::PluginDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::TokenCreated { .. }
@@ -105,6 +111,9 @@ impl Event {
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
             Self::OrganizationCreated { .. } => "organization_created",
+            Self::PluginCreated { .. } => "plugin_created",
+            Self::PluginUpdated { .. } => "plugin_updated",
+            Self::PluginDeleted { .. } => "plugin_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",

@@ -40,6 +40,7 @@ typed_id!(
     DynoId,
     FormationId,
     OrganizationId,
+    PluginId,
     RegionId,
     ReleaseId,
     SpaceId,

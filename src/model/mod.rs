@@ -18,6 +18,7 @@ pub mod ids;
 pub mod journal;
 pub mod names;
 pub mod organization;
+pub mod plugin;
 pub mod principal;
 pub mod release;
 pub mod rule;

@@ -11,6 +11,7 @@ mod error;
 pub mod features;
 pub mod formations;
 pub mod organizations;
+pub mod plugins;
 pub mod releases;
 pub mod spaces;
 pub mod tokens;

@@ -8,10 +8,11 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId,
+    AppId, BuildId, FormationId, InstallationId, OrganizationId, PluginId, ReleaseId, SpaceId, TokenId,
 };
 use crate::model::names::{
-    AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
+    AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
+    UserName,
 };
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
@@ -62,12 +63,23 @@ macro_rules! enum_columns {
     )+};
 }
 
-id_columns!(AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, SpaceId, TokenId);
+id_columns!(
+    AppId,
+    BuildId,
+    FormationId,
+    InstallationId,
+    OrganizationId,
+    PluginId,
+    ReleaseId,
+    SpaceId,
+    TokenId
+);
 name_columns!(
     AppName,
     ConfigVarName,
     DynoName,
     OrganizationName,
+    PluginName,
     ProcessType,
     SizeName,
     SpaceName,

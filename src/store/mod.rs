@@ -15,6 +15,7 @@ pub mod formations;
 pub mod installation;
 mod migrate;
 pub mod organizations;
+pub mod plugins;
 mod readers;
 pub mod releases;
 pub mod spaces;
