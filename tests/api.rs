@@ -10,6 +10,7 @@ mod cli;
 mod config_vars;
 mod dynos;
 mod edge;
+mod favorites;
 mod features;
 mod formations;
 mod house_rules;

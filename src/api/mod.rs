@@ -12,6 +12,7 @@ mod dynos;
 mod envelope;
 mod error;
 mod extract;
+mod favorites;
 mod features;
 mod formations;
 mod openapi;

@@ -10,7 +10,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
+    ApiState, Error, apps, builds, config_vars, dynos, envelope, favorites, features, formations, openapi,
     organizations, plugins, releases, spaces,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn nouns() -> Routes {
         .merge(builds::router())
         .merge(config_vars::router())
         .merge(dynos::router())
+        .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
         .merge(openapi::router())

@@ -24,6 +24,8 @@ pub enum Event {
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
+    FavoriteCreated { app: AppId },
+    FavoriteDeleted { app: AppId },
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
@@ -74,6 +76,8 @@ impl Event {
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
+            | Self::FavoriteCreated { app }
+            | Self::FavoriteDeleted { app }
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
@@ -107,6 +111,8 @@ impl Event {
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",
+            Self::FavoriteCreated { .. } => "favorite_created",
+            Self::FavoriteDeleted { .. } => "favorite_deleted",
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",

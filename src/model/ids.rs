@@ -38,6 +38,7 @@ typed_id!(
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     DynoId,
+    FavoriteId,
     FormationId,
     OrganizationId,
     PluginId,

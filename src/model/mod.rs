@@ -12,6 +12,7 @@ pub mod compliance;
 pub mod config_var;
 pub mod dyno;
 pub mod event;
+pub mod favorite;
 pub mod feature;
 pub mod formation;
 pub mod ids;

@@ -8,6 +8,7 @@ pub mod builds;
 pub mod config_vars;
 pub mod dynos;
 mod error;
+pub mod favorites;
 pub mod features;
 pub mod formations;
 pub mod organizations;

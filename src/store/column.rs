@@ -8,7 +8,8 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, PluginId, ReleaseId, SpaceId, TokenId,
+    AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, ReleaseId, SpaceId,
+    TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
@@ -66,6 +67,7 @@ macro_rules! enum_columns {
 id_columns!(
     AppId,
     BuildId,
+    FavoriteId,
     FormationId,
     InstallationId,
     OrganizationId,

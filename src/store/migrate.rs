@@ -7,8 +7,11 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Every migration, in order; the n-th brings `user_version` to n.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0020_plugins.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0020_plugins.sql"),
+    include_str!("migrations/0021_favorites.sql"),
+];
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it
 /// (`akkerisd.db.v<old version>`).

@@ -10,6 +10,7 @@ pub mod config_vars;
 pub mod dynos;
 mod error;
 pub mod events;
+pub mod favorites;
 pub mod features;
 pub mod formations;
 pub mod installation;
