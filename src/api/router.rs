@@ -10,8 +10,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, features,
-    formations, openapi, organizations, regions, release_statuses, releases, spaces, stacks,
+    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
+    features, formations, openapi, organizations, plugins, regions, release_statuses, releases, spaces,
+    stacks,
 };
 
 /// The API, ready to be served.
@@ -39,12 +40,14 @@ pub(super) fn nouns() -> Routes {
         .merge(config_var_notes::router())
         .merge(config_vars::router())
         .merge(dynos::router())
+        .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(regions::router())
         .merge(release_statuses::router())
+        .merge(plugins::router())
         .merge(releases::router())
         .merge(spaces::router())
         .merge(stacks::router())

@@ -6,7 +6,8 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, FormationId, OrganizationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AppId, BuildId, FormationId, OrganizationId, PluginId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
+    TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -28,10 +29,15 @@ pub enum Event {
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
+    FavoriteCreated { app: AppId },
+    FavoriteDeleted { app: AppId },
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
     OrganizationCreated { organization: OrganizationId },
+    PluginCreated { plugin: PluginId },
+    PluginUpdated { plugin: PluginId },
+    PluginDeleted { plugin: PluginId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
@@ -81,6 +87,8 @@ impl Event {
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
+            | Self::FavoriteCreated { app }
+            | Self::FavoriteDeleted { app }
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
@@ -91,6 +99,9 @@ impl Event {
             | Self::ReleaseStatusCreated { app, .. }
             | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
+            | Self::PluginCreated { .. }
+            | Self::PluginUpdated { .. }
+            | Self::PluginDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -117,10 +128,15 @@ impl Event {
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",
+            Self::FavoriteCreated { .. } => "favorite_created",
+            Self::FavoriteDeleted { .. } => "favorite_deleted",
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
             Self::OrganizationCreated { .. } => "organization_created",
+            Self::PluginCreated { .. } => "plugin_created",
+            Self::PluginUpdated { .. } => "plugin_updated",
+            Self::PluginDeleted { .. } => "plugin_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",

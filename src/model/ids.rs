@@ -38,8 +38,10 @@ typed_id!(
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     DynoId,
+    FavoriteId,
     FormationId,
     OrganizationId,
+    PluginId,
     RegionId,
     ReleaseId,
     ReleaseStatusId,

@@ -8,11 +8,12 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FormationId, InstallationId, OrganizationId, ReleaseId, ReleaseStatusId, SpaceId,
-    StackId, TokenId,
+    AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, ReleaseId,
+    ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
-    AppName, ConfigVarName, DynoName, OrganizationName, ProcessType, SizeName, SpaceName, UserName,
+    AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
+    UserName,
 };
 use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
@@ -68,9 +69,11 @@ macro_rules! enum_columns {
 id_columns!(
     AppId,
     BuildId,
+    FavoriteId,
     FormationId,
     InstallationId,
     OrganizationId,
+    PluginId,
     ReleaseId,
     ReleaseStatusId,
     SpaceId,
@@ -82,6 +85,7 @@ name_columns!(
     ConfigVarName,
     DynoName,
     OrganizationName,
+    PluginName,
     ProcessType,
     SizeName,
     SpaceName,
