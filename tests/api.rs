@@ -2,14 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod apps;
+mod audits;
 mod auth;
 mod authorization;
 mod builds;
 mod builds_run;
 mod cli;
+mod config_var_notes;
 mod config_vars;
 mod dynos;
 mod edge;
+mod favorites;
 mod features;
 mod formations;
 mod house_rules;
@@ -17,7 +20,9 @@ mod openapi;
 mod organizations;
 mod pipeline_promotions;
 mod pipelines;
+mod plugins;
 mod regions;
+mod release_statuses;
 mod releases;
 mod sizes;
 mod spaces;

@@ -259,3 +259,51 @@ async fn create_release_of_a_slug_is_refused_behind_an_earlier_stage() {
     client.delete(&format!("{COUPLINGS}/{}", text(&upstream, "id"))).await.json(200);
     client.post("/apps/qa/releases", json!({ "slug": slug })).await.json(201);
 }
+
+#[tokio::test]
+async fn create_pipeline_promotion_wants_the_required_checks_of_the_target() {
+    let (daemon, client) = with_stages(&[("dev", "development")]).await;
+    add_app(&client, "qa").await;
+    let checks = json!({ "contexts": ["tests/unit", "tests/load"] });
+    let coupling = json!({
+        "app": "qa", "pipeline": "pipe", "stage": "staging", "required_status_checks": checks
+    });
+    assert_eq!(client.post(COUPLINGS, coupling).await.json(201)["required_status_checks"], checks);
+    let release = released(&daemon, &client, "dev-space").await;
+    let statuses = format!("/apps/dev/releases/{}/statuses", text(&release, "id"));
+    let status =
+        |context: &str, state: &str| json!({ "context": context, "state": state, "name": "A check" });
+    client.post(&statuses, status("tests/unit", "success")).await.json(201);
+    let load = client.post(&statuses, status("tests/load", "failure")).await.json(201);
+    let alice = daemon.personal("alice").await;
+    let mut unsafe_one = promotion("dev", &["qa"]);
+    unsafe_one["safe"] = json!(false);
+    for (who, body) in [(&client, promotion("dev", &["qa"])), (&alice, unsafe_one.clone())] {
+        let refused = who.post(PROMOTIONS, body).await.error(409);
+        assert!(refused.ends_with("that qa-space requires: tests/load."), "{refused}");
+    }
+    assert_eq!(releases(&client, "qa").await.len(), 0);
+    client.post(PROMOTIONS, unsafe_one).await.json(200);
+    let path = format!("{statuses}/{}", text(&load, "id"));
+    client.patch(&path, json!({ "state": "success" })).await.json(200);
+    alice.post(PROMOTIONS, promotion("dev", &["qa"])).await.json(200);
+    assert_eq!(releases(&client, "qa").await.len(), 2);
+}
+
+#[tokio::test]
+async fn create_pipeline_promotion_keeps_the_slug_for_its_targets() {
+    let (daemon, client) = with_stages(&[("dev", "development"), ("qa", "staging")]).await;
+    let old = released(&daemon, &client, "dev-space").await;
+    client.post(PROMOTIONS, promotion("dev", &["qa"])).await.json(200);
+    client.post("/apps/dev/releases", json!({ "release": old["id"] })).await.json(201);
+    let new = released(&daemon, &client, "dev-space").await;
+    let dev = id_of(&client, "dev").await;
+    let is_needed = async |release: &Value| {
+        let slug = text(&release["slug"], "id").parse().unwrap();
+        daemon.state.store.read(move |c| store::releases::is_slug_needed(c, dev, slug)).await.unwrap()
+    };
+    assert!(is_needed(&new).await);
+    assert!(is_needed(&old).await, "it is history for dev, but qa has it");
+    client.delete("/apps/qa").await.json(200);
+    assert!(!is_needed(&old).await);
+}

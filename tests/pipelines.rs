@@ -321,3 +321,23 @@ async fn update_pipeline_coupling_replaces_the_required_checks() {
     client.patch(&review, checks(&["tests/unit"])).await.error(422);
     client.patch(&format!("{COUPLINGS}/{}", uuid::Uuid::nil()), checks(&[])).await.error(404);
 }
+
+#[tokio::test]
+async fn list_pipeline_statuses_shows_each_check_once() {
+    let (daemon, client) = with_stages(&[("dev", "development")]).await;
+    assert_eq!(client.get("/pipelines/pipe/statuses").await.json(200), json!([]));
+    for name in ["Older name", "Newer name"] {
+        let release = release(&daemon, &client, "dev-space").await;
+        let path = format!("/apps/dev/releases/{}/statuses", text(&release, "id"));
+        for context in ["tests/unit", "tests/load"] {
+            let status = json!({ "context": context, "state": "pending", "name": name });
+            client.post(&path, status).await.json(201);
+        }
+    }
+    let expected = json!([
+        { "context": "tests/load", "name": "Newer name" },
+        { "context": "tests/unit", "name": "Newer name" }
+    ]);
+    assert_eq!(client.get("/pipelines/pipe/statuses").await.json(200), expected);
+    client.get("/pipelines/nobody/statuses").await.error(404);
+}

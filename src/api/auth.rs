@@ -17,6 +17,9 @@ use crate::model::token::{Token, TokenHash, TokenKind};
 use crate::service;
 use crate::store;
 
+/// Names the user for whom a service token acts.
+const USERNAME: &str = "x-username";
+
 /// Who may call an operation. What depends on the object (a space's compliance) is the service's to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
@@ -24,6 +27,8 @@ pub(super) enum Policy {
     Public,
     /// Anyone with a valid token.
     User,
+    /// The same, but a service token only for the user whom it names (`behaviour.md` §34).
+    Person,
 }
 
 impl Policy {
@@ -32,6 +37,7 @@ impl Policy {
         match self {
             Self::Public => "public",
             Self::User => "user",
+            Self::Person => "person",
         }
     }
 }
@@ -45,8 +51,12 @@ pub(super) async fn enforce(
 ) -> Result<Response, Error> {
     match policy {
         Policy::Public => {}
-        Policy::User => {
-            let principal = authenticate(&state, request.headers()).await?;
+        Policy::User | Policy::Person => {
+            let token = authenticate(&state, request.headers()).await?;
+            if policy == Policy::Person {
+                check_person(&token, request.headers())?;
+            }
+            let principal = principal_of(token, request.headers())?;
             request.extensions_mut().insert(principal);
         }
     }
@@ -61,12 +71,20 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Principal, Error> {
+async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Token, Error> {
     let secret = secret_of(headers).ok_or(Error::Unauthenticated)?;
     let hash = TokenHash::of(&secret);
     let token = state.store.read(move |connection| store::tokens::find_by_hash(connection, &hash)).await;
     let token = token.map_err(|error| Error::Verb(service::Error::from(error)))?;
-    principal_of(token.ok_or(Error::Unauthenticated)?, headers)
+    token.ok_or(Error::Unauthenticated)
+}
+
+fn check_person(token: &Token, headers: &HeaderMap) -> Result<(), Error> {
+    if token.kind == TokenKind::Service && !headers.contains_key(USERNAME) {
+        let message = "A service token has nothing of its own here: name a user in the header x-username.";
+        return Err(service::Error::Forbidden(message.to_owned()).into());
+    }
+    Ok(())
 }
 
 fn principal_of(token: Token, headers: &HeaderMap) -> Result<Principal, Error> {
@@ -74,11 +92,11 @@ fn principal_of(token: Token, headers: &HeaderMap) -> Result<Principal, Error> {
         TokenKind::Personal => Ok(Principal { user: token.user, access: Access::Ordinary }),
         TokenKind::Admin => Ok(Principal { user: token.user, access: Access::Elevated }),
         TokenKind::Service => {
-            let Some(user) = headers.get("x-username") else {
+            let Some(user) = headers.get(USERNAME) else {
                 return Ok(Principal { user: token.user, access: Access::Ordinary });
             };
             let user = UserName::parse(&String::from_utf8_lossy(user.as_bytes()))
-                .map_err(|error| service::Error::BadRequest(format!("x-username: {error}")))?;
+                .map_err(|error| service::Error::BadRequest(format!("{USERNAME}: {error}")))?;
             let elevated = headers.get("x-elevated-access").is_some_and(|value| value == "true");
             Ok(Principal { user, access: if elevated { Access::Elevated } else { Access::Ordinary } })
         }

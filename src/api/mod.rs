@@ -4,14 +4,17 @@
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
 mod apps;
+mod audits;
 mod auth;
 mod builds;
+mod config_var_notes;
 mod config_vars;
 mod dialect;
 mod dynos;
 mod envelope;
 mod error;
 mod extract;
+mod favorites;
 mod features;
 mod formations;
 mod openapi;
@@ -20,7 +23,9 @@ mod pipeline_couplings;
 mod pipeline_promotions;
 mod pipelines;
 mod place;
+mod plugins;
 mod regions;
+mod release_statuses;
 mod releases;
 mod respond;
 mod router;

@@ -55,7 +55,9 @@ pub(super) fn complete(item: &mut PathItem, path: &str, tag: &str, policy: Polic
         operation.tags = Some(vec![tag.to_owned()]);
         operation.security = match policy {
             Policy::Public => None,
-            Policy::User => Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]),
+            Policy::User | Policy::Person => {
+                Some(vec![SecurityRequirement::new("token", Vec::<String>::new())])
+            }
         };
         let extension = ExtensionsBuilder::new().add("x-akkeris-policy", policy.as_str()).build();
         operation.extensions.get_or_insert_default().merge(extension);

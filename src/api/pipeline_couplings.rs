@@ -231,7 +231,7 @@ impl CouplingView {
             pipeline: coupling.pipeline.into(),
             stage: coupling.stage.as_str(),
             required_status_checks: RequiredStatusChecks {
-                contexts: coupling.required_checks.contexts().to_vec(),
+                contexts: coupling.required_checks.contexts().iter().map(ToString::to_string).collect(),
             },
             release: coupling.release.map(CouplingReleaseView::from),
             created_at: coupling.created_at,

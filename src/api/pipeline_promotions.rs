@@ -12,7 +12,7 @@ use super::pipelines::PipelineReferenceView;
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::config::Dialect;
-use crate::model::pipeline::{Promotion, PromotionTarget, TargetState};
+use crate::model::pipeline::{Promotion, PromotionTarget, Safety, TargetState};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
 use crate::service::pipeline_promotions::{self, NewPromotion};
@@ -33,8 +33,8 @@ struct CreatePromotion {
     source: PromotionSource,
     /// At least one app of the stage after the source's.
     targets: Vec<PromotionTargetApp>,
-    /// Refuse when the config vars of source and target have different names.
-    #[serde(default)]
+    /// `true` refuses when the config vars of source and target have different names; `false` lets an
+    /// administrator pass over required status checks.
     safe: Option<bool>,
 }
 
@@ -156,7 +156,11 @@ async fn create(
         source: body.source.app.id,
         release,
         targets: body.targets.into_iter().map(|target| target.app.id).collect(),
-        safe: body.safe.unwrap_or_default(),
+        safety: match body.safe {
+            Some(true) => Safety::Safe,
+            None => Safety::Unstated,
+            Some(false) => Safety::Unsafe,
+        },
     };
     let maker = Maker {
         sealer: state.sealer.clone(),

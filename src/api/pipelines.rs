@@ -13,7 +13,7 @@ use super::extract::{Json, Path};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
-use crate::model::pipeline::{Pipeline, PipelineReference, Stage};
+use crate::model::pipeline::{KnownCheck, Pipeline, PipelineReference, Stage};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
 use crate::service;
@@ -25,6 +25,7 @@ pub(super) fn router() -> Routes {
         .route(Policy::User, routes!(create, list))
         .route(Policy::User, routes!(view, delete))
         .route(Policy::User, routes!(list_stages))
+        .route(Policy::User, routes!(list_statuses))
 }
 
 /// `{id, name}` of a pipeline, as it stands inside couplings and promotions.
@@ -61,6 +62,13 @@ struct PipelineView {
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A check that has been run on releases of the pipeline's apps.
+#[derive(Serialize, ToSchema)]
+struct PipelineStatusView {
+    context: String,
+    name: String,
 }
 
 /// Create a pipeline.
@@ -113,6 +121,24 @@ async fn delete(
     responses((status = 200, description = "All; the last has none after it", body = BTreeMap<String, Option<String>>)))]
 async fn list_stages() -> Json<BTreeMap<Stage, Option<Stage>>> {
     Json(Stage::ALL.iter().map(|stage| (*stage, stage.next())).collect())
+}
+
+/// List the checks that have been run on releases of a pipeline's apps.
+#[utoipa::path(get, path = "/pipelines/{pipeline}/statuses", operation_id = "list_pipeline_statuses",
+    params(("pipeline" = String, Path, description = "Name or id")),
+    responses((status = 200, description = "Each once, by context", body = Vec<PipelineStatusView>)))]
+async fn list_statuses(
+    State(state): State<ApiState>,
+    Path(path): Path<PipelinePath>,
+) -> Result<Json<Vec<PipelineStatusView>>, Error> {
+    let query = move |connection: &store::Connection| {
+        let pipeline = pipelines::resolve(connection, &path.pipeline)?;
+        Ok::<_, service::Error>(store::release_statuses::list_known(connection, pipeline.id)?)
+    };
+    let checks = state.store.read(query).await?;
+    let view =
+        |check: KnownCheck| PipelineStatusView { context: check.context.to_string(), name: check.name };
+    Ok(Json(checks.into_iter().map(view).collect()))
 }
 
 async fn find(state: &ApiState, text: String) -> Result<Pipeline, service::Error> {

@@ -14,6 +14,10 @@ pub(super) struct Created<T>(pub(super) T);
 #[derive(Debug)]
 pub(super) struct Accepted<T>(pub(super) T);
 
+/// 204: done, and there is nothing to show.
+#[derive(Debug)]
+pub(super) struct NoContent;
+
 /// 205 without a body (reading 10).
 #[derive(Debug)]
 pub(super) struct ResetContent;
@@ -27,6 +31,12 @@ impl<T: Serialize> IntoResponse for Created<T> {
 impl<T: Serialize> IntoResponse for Accepted<T> {
     fn into_response(self) -> Response {
         (StatusCode::ACCEPTED, Json(self.0)).into_response()
+    }
+}
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
     }
 }
 

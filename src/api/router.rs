@@ -10,8 +10,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, builds, config_vars, dynos, envelope, features, formations, openapi,
-    organizations, pipeline_couplings, pipeline_promotions, pipelines, regions, releases, spaces, stacks,
+    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
+    features, formations, openapi, organizations, pipeline_couplings, pipeline_promotions, pipelines,
+    plugins, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -34,9 +35,12 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(audits::router())
         .merge(builds::router())
+        .merge(config_var_notes::router())
         .merge(config_vars::router())
         .merge(dynos::router())
+        .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
         .merge(openapi::router())
@@ -45,6 +49,8 @@ pub(super) fn nouns() -> Routes {
         .merge(pipeline_couplings::router())
         .merge(pipeline_promotions::router())
         .merge(regions::router())
+        .merge(release_statuses::router())
+        .merge(plugins::router())
         .merge(releases::router())
         .merge(spaces::router())
         .merge(stacks::router())

@@ -6,10 +6,11 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PromotionId, ReleaseId, SpaceId,
-    StackId, TokenId,
+    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PluginId, PromotionId, ReleaseId,
+    ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
+use super::release_status::CheckState;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -24,9 +25,12 @@ pub enum Event {
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
+    FavoriteCreated { app: AppId },
+    FavoriteDeleted { app: AppId },
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
@@ -36,11 +40,16 @@ pub enum Event {
     OrganizationCreated { organization: OrganizationId },
     PipelineCreated { pipeline: PipelineId },
     PipelineDeleted { pipeline: PipelineId },
+    PluginCreated { plugin: PluginId },
+    PluginUpdated { plugin: PluginId },
+    PluginDeleted { plugin: PluginId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
     ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
+    ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -80,9 +89,12 @@ impl Event {
             | Self::BuildFailed { app, .. }
             | Self::BuildStopped { app, .. }
             | Self::ConfigVarsChanged { app, .. }
+            | Self::ConfigVarNotesChanged { app, .. }
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
+            | Self::FavoriteCreated { app }
+            | Self::FavoriteDeleted { app }
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
@@ -93,10 +105,15 @@ impl Event {
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
             | Self::ReleaseFailed { app, .. }
-            | Self::ReleasePromoted { app, .. } => Some(*app),
+            | Self::ReleasePromoted { app, .. }
+            | Self::ReleaseStatusCreated { app, .. }
+            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
             | Self::PipelineCreated { .. }
             | Self::PipelineDeleted { .. }
+            | Self::PluginCreated { .. }
+            | Self::PluginUpdated { .. }
+            | Self::PluginDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -119,9 +136,12 @@ impl Event {
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
+            Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",
+            Self::FavoriteCreated { .. } => "favorite_created",
+            Self::FavoriteDeleted { .. } => "favorite_deleted",
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
@@ -131,11 +151,16 @@ impl Event {
             Self::OrganizationCreated { .. } => "organization_created",
             Self::PipelineCreated { .. } => "pipeline_created",
             Self::PipelineDeleted { .. } => "pipeline_deleted",
+            Self::PluginCreated { .. } => "plugin_created",
+            Self::PluginUpdated { .. } => "plugin_updated",
+            Self::PluginDeleted { .. } => "plugin_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
             Self::ReleasePromoted { .. } => "release_promoted",
+            Self::ReleaseStatusCreated { .. } => "release_status_created",
+            Self::ReleaseStatusUpdated { .. } => "release_status_updated",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

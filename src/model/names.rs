@@ -39,6 +39,8 @@ name_type!(
     PipelineName,
     /// `<app>-<space>`, under 25 characters; the app's name has no dash, so the first dash splits it.
     AppKey,
+    /// The name of a plugin of the registry: letters and digits.
+    PluginName,
     /// A process type of an app: `web`, `worker`, … letters and digits.
     ProcessType,
     /// The name of one dyno: `<deployment, 10 digits>-<5 characters>`, lower case.
@@ -59,6 +61,7 @@ const PIPELINE_NAME_LIMIT: usize = 24;
 const APP_KEY_LIMIT: usize = 25;
 /// The label of the control API's host below the apps domain.
 pub const API_HOST_LABEL: &str = "api";
+const PLUGIN_NAME_LIMIT: usize = 64;
 const PROCESS_TYPE_LIMIT: usize = 32;
 const CONFIG_VAR_NAME_LIMIT: usize = 256;
 
@@ -220,6 +223,21 @@ impl ConfigVarName {
             )));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl PluginName {
+    /// Up to 64 letters and digits; trimmed and lower-cased (`behaviour.md` §21).
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let name = text.trim().to_ascii_lowercase();
+        let charset = name.bytes().all(|b| b.is_ascii_alphanumeric());
+        if name.is_empty() || name.len() > PLUGIN_NAME_LIMIT || !charset {
+            return Err(RuleError::new(format!(
+                "The plugin name \"{}\" is not usable: use up to {PLUGIN_NAME_LIMIT} letters and digits.",
+                shown(text)
+            )));
+        }
+        Ok(Self(name))
     }
 }
 

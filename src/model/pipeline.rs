@@ -3,7 +3,8 @@
 use super::ids::{AppId, BuildId, CouplingId, PipelineId, PromotionId, PromotionTargetId, ReleaseId};
 use super::names::{AppName, PipelineName, SpaceName};
 use super::release::ReleaseState;
-use super::rule::{RuleError, shown};
+use super::release_status::{CheckState, ReleaseStatus, StatusContext};
+use super::rule::RuleError;
 use super::time::Timestamp;
 
 /// A pipeline.
@@ -80,7 +81,7 @@ pub struct CoupledBuild {
 /// The contexts of the status checks that a release must have passed before it is promoted to this coupling's
 /// app, in the order given, without repetition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RequiredChecks(Vec<String>);
+pub struct RequiredChecks(Vec<StatusContext>);
 
 /// The promotion of one release to the apps of the next stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,25 @@ pub struct PromotionTarget {
     pub updated_at: Timestamp,
 }
 
+/// A check that has been run on releases of a pipeline's apps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCheck {
+    pub context: StatusContext,
+    /// As its newest status calls it.
+    pub name: String,
+}
+
+/// What a client says of a promotion's safety.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// Source and target must have config vars of the same names.
+    Safe,
+    /// The configuration is not compared; the required status checks must have passed.
+    Unstated,
+    /// An elevated principal passes over the required status checks too.
+    Unsafe,
+}
+
 /// How far a promotion is on one app: the state of the release that it made there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetState {
@@ -124,8 +144,6 @@ crate::text_enum! {
     }
 }
 
-/// A context of a release status has 6 to 31 letters, digits and `. / \ + -` (`behaviour.md` §9).
-const CONTEXT_LENGTH: std::ops::RangeInclusive<usize> = 6..=31;
 const CHECKS_LIMIT: usize = 32;
 
 impl Stage {
@@ -144,19 +162,11 @@ impl RequiredChecks {
     /// Takes contexts that a release status can have, on a stage that has checks: nothing is promoted to
     /// `review`.
     pub fn parse(stage: Stage, contexts: &[String]) -> Result<Self, RuleError> {
-        let mut kept: Vec<String> = Vec::new();
+        let mut kept: Vec<StatusContext> = Vec::new();
         for context in contexts {
-            let charset = context.bytes().all(|b| b.is_ascii_alphanumeric() || b"./\\+-".contains(&b));
-            if !charset || !CONTEXT_LENGTH.contains(&context.len()) {
-                return Err(RuleError::new(format!(
-                    "The context \"{}\" is not usable: use {} to {} letters, digits and . / \\ + -.",
-                    shown(context),
-                    CONTEXT_LENGTH.start(),
-                    CONTEXT_LENGTH.end()
-                )));
-            }
-            if !kept.contains(context) {
-                kept.push(context.clone());
+            let context = StatusContext::parse(context)?;
+            if !kept.contains(&context) {
+                kept.push(context);
             }
         }
         if kept.len() > CHECKS_LIMIT {
@@ -174,17 +184,27 @@ impl RequiredChecks {
 
     /// From the stored form, contexts joined by commas.
     pub fn from_stored(text: &str) -> Self {
-        Self(text.split(',').filter(|context| !context.is_empty()).map(str::to_owned).collect())
+        let contexts = text.split(',').filter(|context| !context.is_empty());
+        Self(contexts.map(|context| StatusContext::from_stored(context.to_owned())).collect())
     }
 
     /// The stored form, contexts joined by commas.
     pub fn to_stored(&self) -> String {
-        self.0.join(",")
+        self.0.iter().map(StatusContext::as_str).collect::<Vec<_>>().join(",")
     }
 
     /// The contexts, in order.
-    pub fn contexts(&self) -> &[String] {
+    pub fn contexts(&self) -> &[StatusContext] {
         &self.0
+    }
+
+    /// The contexts of which these statuses do not say success, in order.
+    pub fn unmet(&self, statuses: &[ReleaseStatus]) -> Vec<&StatusContext> {
+        let is_met = |context: &StatusContext| {
+            let mut of_context = statuses.iter().filter(|status| status.context == *context);
+            of_context.any(|status| status.state == CheckState::Success)
+        };
+        self.0.iter().filter(|context| !is_met(context)).collect()
     }
 
     /// Whether every one of these is among the others.
@@ -310,7 +330,7 @@ mod tests {
             RequiredChecks::parse(Stage::Staging, &contexts)
         };
         let checks = parse(&["tests/unit", "a.b\\c+d-1", "tests/unit"]).unwrap();
-        assert_eq!(checks.contexts(), ["tests/unit", "a.b\\c+d-1"]);
+        assert_eq!(checks.to_stored(), "tests/unit,a.b\\c+d-1");
         assert_eq!(RequiredChecks::from_stored(&checks.to_stored()), checks);
         assert!(parse(&["tests/unit"]).unwrap().are_within(&checks));
         assert!(!checks.are_within(&parse(&["tests/unit"]).unwrap()));

@@ -3,17 +3,22 @@
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
 pub mod apps;
+pub mod audits;
 pub mod bootstrap;
 pub mod builds;
+pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;
 mod error;
+pub mod favorites;
 pub mod features;
 pub mod formations;
 pub mod organizations;
 pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipelines;
+pub mod plugins;
+pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
 pub mod stacks;

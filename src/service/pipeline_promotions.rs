@@ -10,7 +10,8 @@ use crate::model::event::Event;
 use crate::model::ids::{AppId, PromotionId, PromotionTargetId, ReleaseId};
 use crate::model::names::ConfigVarName;
 use crate::model::pipeline::{
-    AppReference, Pipeline, PipelineReference, Promotion, PromotionTarget, Stage, TargetState,
+    AppReference, Coupling, Pipeline, PipelineReference, Promotion, PromotionTarget, Safety, Stage,
+    TargetState,
 };
 use crate::model::principal::Principal;
 use crate::model::release::{Release, ReleaseKind, ReleaseState};
@@ -28,8 +29,7 @@ pub struct NewPromotion {
     pub release: Option<ReleaseId>,
     /// Ids, keys or names of the apps to promote to.
     pub targets: Vec<String>,
-    /// Refuse when the config vars of source and target have different names.
-    pub safe: bool,
+    pub safety: Safety,
 }
 
 /// The promotion of that id.
@@ -48,17 +48,22 @@ pub async fn create(
     new: NewPromotion,
 ) -> Result<Promotion, Error> {
     let maker = maker.clone();
+    let passes_checks = author.is_elevated() && new.safety == Safety::Unsafe;
     store
         .write(author, move |tx| {
             let pipeline = pipelines::resolve(tx, &new.pipeline)?;
             let source = apps::resolve(tx, &new.source)?;
             let stage = next_stage(tx, &pipeline, &source)?;
             let targets = targets(tx, &new.targets)?;
-            for target in &targets {
-                check_target(tx, &pipeline, &source, stage, target)?;
-            }
+            let couplings = targets
+                .iter()
+                .map(|target| check_target(tx, &pipeline, &source, stage, target))
+                .collect::<Result<Vec<_>, _>>()?;
             let release = source_release(tx, &source, new.release)?;
-            if new.safe {
+            if !passes_checks {
+                check_statuses(tx, &release, &couplings)?;
+            }
+            if new.safety == Safety::Safe {
                 check_config_vars(tx, &source, &targets)?;
             }
             promote(tx, &maker, &pipeline, (&source, &release), &targets)
@@ -104,7 +109,7 @@ fn check_target(
     source: &App,
     stage: Stage,
     target: &App,
-) -> Result<(), Error> {
+) -> Result<Coupling, Error> {
     if target.id == source.id {
         return Err(RuleError::new(format!("The app {} cannot be promoted to itself.", source.key())).into());
     }
@@ -120,7 +125,7 @@ fn check_target(
         ))
         .into());
     }
-    Ok(())
+    Ok(coupling)
 }
 
 /// The release to promote: one that succeeded on the source.
@@ -157,6 +162,24 @@ fn source_release(
         .into());
     }
     Ok(release)
+}
+
+/// Every check that a target requires must have passed on the release.
+fn check_statuses(connection: &Connection, release: &Release, targets: &[Coupling]) -> Result<(), Error> {
+    let statuses = store::release_statuses::list(connection, release.id)?;
+    for target in targets {
+        let unmet = target.required_checks.unmet(&statuses);
+        if !unmet.is_empty() {
+            return Err(Error::Conflict(format!(
+                "The release {} has not passed the status checks that {}-{} requires: {}.",
+                release.id,
+                target.app.name,
+                target.app.space,
+                unmet.iter().map(|context| context.as_str()).collect::<Vec<_>>().join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A safe promotion wants the same names of config vars on both sides.

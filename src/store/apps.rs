@@ -12,7 +12,7 @@ use crate::model::ids::AppId;
 use crate::model::names::{AppName, SpaceName};
 use crate::model::time::Timestamp;
 
-const SELECT: &str = "SELECT apps.*, spaces.name AS space_name, spaces.compliance AS space_compliance,
+pub(super) const SELECT: &str = "SELECT apps.*, spaces.name AS space_name, spaces.compliance AS space_compliance,
         spaces.stack AS space_stack, organizations.name AS organization_name
     FROM apps JOIN spaces ON spaces.id = apps.space_id JOIN organizations ON organizations.id = apps.organization_id";
 
@@ -135,15 +135,16 @@ pub fn list_unpurged(connection: &Connection) -> Result<Vec<AppId>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars and dynos.
+/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars, dynos and favorites.
 pub fn mark_purged(tx: &Tx<'_>, id: AppId) -> Result<(), StoreError> {
     tx.execute("UPDATE apps SET purged_at = ?2 WHERE id = ?1", (id, tx.now()))?;
     tx.execute("DELETE FROM config_vars WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM dynos WHERE app_id = ?1", [id])?;
+    tx.execute("DELETE FROM favorites WHERE app_id = ?1", [id])?;
     Ok(())
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<App> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<App> {
     Ok(App {
         id: row.get("id")?,
         name: row.get("name")?,

@@ -8,14 +8,15 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, CouplingId, FormationId, InstallationId, OrganizationId, PipelineId, PromotionId,
-    PromotionTargetId, ReleaseId, SpaceId, StackId, TokenId,
+    AppId, BuildId, CouplingId, FavoriteId, FormationId, InstallationId, OrganizationId, PipelineId,
+    PluginId, PromotionId, PromotionTargetId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
-    AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, ProcessType, SizeName, SpaceName,
-    UserName,
+    AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
+    SpaceName, UserName,
 };
 use crate::model::pipeline::Stage;
+use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
@@ -69,14 +70,17 @@ macro_rules! enum_columns {
 id_columns!(
     AppId,
     BuildId,
+    FavoriteId,
     FormationId,
     InstallationId,
     OrganizationId,
+    PluginId,
     ReleaseId,
     PipelineId,
     PromotionId,
     PromotionTargetId,
     CouplingId,
+    ReleaseStatusId,
     SpaceId,
     StackId,
     TokenId
@@ -87,13 +91,14 @@ name_columns!(
     DynoName,
     OrganizationName,
     PipelineName,
+    PluginName,
     ProcessType,
     SizeName,
     SpaceName,
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, DynoState, Feature, Origin, Stage, StackState, TokenKind);
+enum_columns!(BuildStep, CheckState, DynoState, Feature, Origin, Stage, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

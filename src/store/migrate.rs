@@ -10,7 +10,12 @@ use super::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_stacks.sql"),
+    include_str!("migrations/0003_release_statuses.sql"),
+    include_str!("migrations/0004_audits.sql"),
+    include_str!("migrations/0005_config_var_notes.sql"),
     include_str!("migrations/0010_pipelines.sql"),
+    include_str!("migrations/0020_plugins.sql"),
+    include_str!("migrations/0021_favorites.sql"),
 ];
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it

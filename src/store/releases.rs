@@ -51,11 +51,15 @@ pub fn list_unfinished(connection: &Connection, app: AppId) -> Result<Vec<Releas
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The newest release of a slug, on any app.
-pub fn find_by_slug(connection: &Connection, slug: BuildId) -> Result<Option<Release>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT * FROM releases WHERE slug = ?1 ORDER BY created_at DESC LIMIT 1")?;
-    Ok(statement.query_row([slug], from_row).optional()?)
+/// Whether a slug of an app may still be wanted: by the app's current release or a newer one, or by any release
+/// of another live app, which got it by a promotion.
+pub fn is_slug_needed(connection: &Connection, app: AppId, slug: BuildId) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM releases JOIN apps ON apps.id = releases.app_id
+         WHERE releases.slug = ?2 AND apps.deleted_at IS NULL AND (releases.app_id <> ?1 OR releases.version >=
+            (SELECT coalesce(max(version), 0) FROM releases WHERE app_id = ?1 AND status = 'succeeded')))",
+    )?;
+    Ok(statement.query_row((app, slug), |row| row.get(0))?)
 }
 
 /// The slugs that releases of live apps refer to.
@@ -72,6 +76,12 @@ pub fn next_version(connection: &Connection, app: AppId) -> Result<u32, StoreErr
     let mut statement =
         connection.prepare_cached("SELECT coalesce(max(version), 0) + 1 FROM releases WHERE app_id = ?1")?;
     Ok(statement.query_row([app], |row| row.get(0))?)
+}
+
+/// Notes that something about a release changed now.
+pub fn touch(tx: &Tx<'_>, id: ReleaseId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE releases SET updated_at = ?2 WHERE id = ?1")?.execute((id, tx.now()))?;
+    Ok(())
 }
 
 /// Adds a release.

@@ -1,0 +1,121 @@
+//! Favorites, which no document describes: `behaviour.md` §34.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::auth::Policy;
+use super::extract::{AppPath, Json};
+use super::respond::{Created, NoContent};
+use super::router::Routes;
+use super::{ApiSettings, ApiState, Error};
+use crate::config::Dialect;
+use crate::model::favorite::Favorite;
+use crate::model::principal::Principal;
+use crate::model::time::Timestamp;
+use crate::service::favorites;
+use crate::store;
+
+pub(super) fn router() -> Routes {
+    Routes::new("favorites")
+        .route(Policy::Person, routes!(create, list))
+        .route(Policy::Person, routes!(delete))
+}
+
+/// An app to be marked.
+#[derive(Deserialize, ToSchema)]
+struct CreateFavorite {
+    /// Id, key (`events-perf`), or a short name that only one app has.
+    #[serde(default)]
+    #[schema(required)]
+    app: String,
+}
+
+/// A marked app.
+#[derive(Serialize, ToSchema)]
+struct FavoriteView {
+    id: Uuid,
+    /// The app's id.
+    app: Uuid,
+    /// The app's short name, or its key in the dialect `reference`.
+    name: String,
+    simple_name: String,
+    web_url: String,
+    git_url: &'static str,
+    organization: FavoriteOrganizationView,
+    /// Always `null`: no app of this machine is a preview of another.
+    preview: Option<Uuid>,
+    /// Always false: the favorite of a deleted app is not shown.
+    deleted: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+/// The organization of a marked app.
+#[derive(Serialize, ToSchema)]
+struct FavoriteOrganizationView {
+    name: String,
+}
+
+/// Mark an app.
+///
+/// Marking it again answers the favorite that is there.
+#[utoipa::path(post, path = "/favorites", operation_id = "create_favorite",
+    request_body = CreateFavorite, responses((status = 201, description = "The favorite", body = FavoriteView)))]
+async fn create(
+    State(state): State<ApiState>,
+    author: Principal,
+    dialect: Dialect,
+    Json(body): Json<CreateFavorite>,
+) -> Result<Created<FavoriteView>, Error> {
+    let favorite = favorites::create(&state.store, &state.ids, &author, body.app).await?;
+    Ok(Created(FavoriteView::new(favorite, dialect, &state.settings)))
+}
+
+/// List the favorites of the one who asks.
+#[utoipa::path(get, path = "/favorites", operation_id = "list_favorites",
+    responses((status = 200, description = "All, oldest first", body = Vec<FavoriteView>)))]
+async fn list(
+    State(state): State<ApiState>,
+    author: Principal,
+    dialect: Dialect,
+) -> Result<Json<Vec<FavoriteView>>, Error> {
+    let all = state.store.read(move |c| store::favorites::list(c, &author.user)).await?;
+    let view = |favorite| FavoriteView::new(favorite, dialect, &state.settings);
+    Ok(Json(all.into_iter().map(view).collect()))
+}
+
+/// Unmark an app.
+#[utoipa::path(delete, path = "/favorites/{app}", operation_id = "delete_favorite",
+    responses((status = 204, description = "It is no favorite any more")))]
+async fn delete(
+    State(state): State<ApiState>,
+    author: Principal,
+    AppPath(app): AppPath,
+) -> Result<NoContent, Error> {
+    favorites::delete(&state.store, &author, app).await?;
+    Ok(NoContent)
+}
+
+impl FavoriteView {
+    fn new(favorite: Favorite, dialect: Dialect, settings: &ApiSettings) -> Self {
+        let app = favorite.app;
+        Self {
+            id: favorite.id.uuid(),
+            app: app.id.uuid(),
+            name: dialect.app_name(&app),
+            simple_name: app.name.to_string(),
+            web_url: settings.web_url(&app),
+            git_url: "",
+            organization: FavoriteOrganizationView { name: app.organization.name.to_string() },
+            preview: None,
+            deleted: false,
+            created_at: favorite.created_at,
+            updated_at: favorite.created_at,
+        }
+    }
+}
