@@ -75,6 +75,8 @@ async fn create_pipeline_promotion_as_documented() {
             .await
             .ends_with(&["release_created".to_owned(), "release_promoted".to_owned()])
     );
+    let audits = client.get("/audits?app=qa&space=space").await.json(200);
+    assert_eq!(text(&audits[0], "action"), "pipeline_promotion");
     assert_eq!(client.get(PROMOTIONS).await.json(200), json!([made]));
 }
 
