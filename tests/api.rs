@@ -16,6 +16,7 @@ mod favorites;
 mod features;
 mod formations;
 mod house_rules;
+mod invoices;
 mod openapi;
 mod organizations;
 mod plugins;

@@ -17,6 +17,7 @@ mod extract;
 mod favorites;
 mod features;
 mod formations;
+mod invoices;
 mod openapi;
 mod organizations;
 mod place;

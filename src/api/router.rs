@@ -11,8 +11,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, openapi, organizations, plugins, regions, release_statuses, releases, spaces,
-    stacks,
+    features, formations, invoices, openapi, organizations, plugins, regions, release_statuses, releases,
+    spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -43,6 +43,7 @@ pub(super) fn nouns() -> Routes {
         .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
+        .merge(invoices::router())
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(regions::router())

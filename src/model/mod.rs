@@ -17,6 +17,7 @@ pub mod favorite;
 pub mod feature;
 pub mod formation;
 pub mod ids;
+pub mod invoice;
 pub mod journal;
 pub mod names;
 pub mod organization;

@@ -13,6 +13,7 @@ mod error;
 pub mod favorites;
 pub mod features;
 pub mod formations;
+pub mod invoices;
 pub mod organizations;
 pub mod plugins;
 pub mod release_statuses;

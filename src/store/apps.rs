@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, formation_periods};
 use crate::model::app::{App, AppOrganization, AppSpace};
 use crate::model::build::ImageId;
 use crate::model::compliance::Compliance;
@@ -123,7 +123,7 @@ pub fn mark_deleted(tx: &Tx<'_>, id: AppId) -> Result<(), StoreError> {
         "UPDATE apps SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1 AND deleted_at IS NULL",
     )?
     .execute((id, tx.now()))?;
-    Ok(())
+    formation_periods::end_of_app(tx, id)
 }
 
 /// The deleted apps whose containers and images are not known to be gone.

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_release_statuses.sql"),
     include_str!("migrations/0004_audits.sql"),
     include_str!("migrations/0005_config_var_notes.sql"),
+    include_str!("migrations/0006_formation_periods.sql"),
     include_str!("migrations/0020_plugins.sql"),
     include_str!("migrations/0021_favorites.sql"),
 ];

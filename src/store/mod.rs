@@ -13,6 +13,7 @@ mod error;
 pub mod events;
 pub mod favorites;
 pub mod features;
+pub mod formation_periods;
 pub mod formations;
 pub mod installation;
 mod migrate;
