@@ -17,6 +17,7 @@ mod house_rules;
 mod openapi;
 mod organizations;
 mod plugins;
+mod recommendations;
 mod releases;
 mod sizes;
 mod spaces;

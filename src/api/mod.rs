@@ -19,6 +19,7 @@ mod openapi;
 mod organizations;
 mod place;
 mod plugins;
+mod recommendations;
 mod releases;
 mod respond;
 mod router;

@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, builds, config_vars, dynos, envelope, favorites, features, formations, openapi,
-    organizations, plugins, releases, spaces,
+    organizations, plugins, recommendations, releases, spaces,
 };
 
 /// The API, ready to be served.
@@ -43,6 +43,7 @@ pub(super) fn nouns() -> Routes {
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(plugins::router())
+        .merge(recommendations::router())
         .merge(releases::router())
         .merge(spaces::router())
 }

@@ -21,6 +21,7 @@ pub mod names;
 pub mod organization;
 pub mod plugin;
 pub mod principal;
+pub mod recommendation;
 pub mod release;
 pub mod rule;
 pub mod space;

@@ -13,6 +13,7 @@ pub mod features;
 pub mod formations;
 pub mod organizations;
 pub mod plugins;
+pub mod recommendations;
 pub mod releases;
 pub mod spaces;
 pub mod tokens;

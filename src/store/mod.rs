@@ -18,6 +18,7 @@ mod migrate;
 pub mod organizations;
 pub mod plugins;
 mod readers;
+pub mod recommendations;
 pub mod releases;
 pub mod spaces;
 pub mod tokens;
