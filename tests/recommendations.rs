@@ -21,12 +21,12 @@ fn expected() -> Value {
     })
 }
 
-fn scale(quantity: Value) -> Value {
+fn scale(quantity: impl Into<Value>) -> Value {
     json!({
         "service": "turbonomic",
         "resource_type": "formation",
         "action": "scale",
-        "details": { "resource": "web", "quantity": quantity, "description": "Scale web" }
+        "details": { "resource": "web", "quantity": quantity.into(), "description": "Scale web" }
     })
 }
 
@@ -67,7 +67,7 @@ fn by_topic(resource_type: &str, action: &str) -> String {
 async fn create_recommendation_names_its_type_and_list_recommendations_shows_it_in_full() {
     let (_daemon, client) = with_apps().await;
     let mut wanted = expected();
-    let made = recommend(&client, scale(json!(0))).await;
+    let made = recommend(&client, scale(0)).await;
     let all = client.get(PATH).await.json(200);
     assert_shape(&json!([wanted]), &all, &[]);
     assert_eq!(all[0]["resource_type"], json!({ "id": FORMATION, "name": "formation" }));
@@ -75,7 +75,7 @@ async fn create_recommendation_names_its_type_and_list_recommendations_shows_it_
     assert_shape(&wanted, &made, &[]);
     assert_eq!(made["resource_type"], "formation");
     assert_eq!((&made["service"], &made["action"]), (&json!("turbonomic"), &json!("scale")));
-    assert_eq!(made["details"], scale(json!(0))["details"]);
+    assert_eq!(made["details"], scale(0)["details"]);
     assert_eq!((&all[0]["id"], &all[0]["details"]), (&made["id"], &made["details"]));
     assert_eq!((&made["app"]["name"], &made["app"]["key"]), (&json!("api"), &json!("api-docs")));
 }
@@ -84,12 +84,12 @@ async fn create_recommendation_names_its_type_and_list_recommendations_shows_it_
 async fn details_are_texts_for_aka_and_as_written_for_others() {
     let (_daemon, client) = with_apps().await;
     let aka = client.header("user-agent", "akkeris-cli");
-    recommend(&client, scale(json!(2))).await;
+    recommend(&client, scale(2)).await;
     assert_eq!(client.get(PATH).await.json(200)[0]["details"]["quantity"], 2);
     let listed = aka.get(PATH).await.json(200);
     assert_eq!(listed[0]["details"]["quantity"], "2");
     assert_eq!(listed[0]["app"]["name"], "api-docs");
-    recommend(&client, scale(json!("3"))).await;
+    recommend(&client, scale("3")).await;
     assert_eq!(client.get(PATH).await.json(200)[0]["details"]["quantity"], "3");
 }
 
@@ -97,8 +97,8 @@ async fn details_are_texts_for_aka_and_as_written_for_others() {
 async fn create_recommendation_again_replaces_the_details() {
     let (daemon, client) = with_apps().await;
     let mut events = daemon.state.store.subscribe();
-    let first = recommend(&client, scale(json!(1))).await;
-    let again = recommend(&client, scale(json!(2))).await;
+    let first = recommend(&client, scale(1)).await;
+    let again = recommend(&client, scale(2)).await;
     assert_eq!((&again["id"], &again["created"]), (&first["id"], &first["created"]));
     assert_eq!(again["details"]["quantity"], 2);
     recommend(&client, resize("gp2")).await;
@@ -113,7 +113,7 @@ async fn create_recommendation_again_replaces_the_details() {
 #[tokio::test]
 async fn creations_at_once_make_one_recommendation() {
     let (_daemon, client) = with_apps().await;
-    let at_once = (0..8).map(|_| client.post(PATH, scale(json!(1))));
+    let at_once = (0..8).map(|_| client.post(PATH, scale(1)));
     let answers = futures_util::future::join_all(at_once).await;
     let first = answers[0].json(201)["id"].clone();
     assert!(answers.iter().all(|answer| answer.json(201)["id"] == first));
@@ -124,7 +124,7 @@ async fn creations_at_once_make_one_recommendation() {
 async fn create_recommendation_refuses_what_is_missing_unknown_or_unusable() {
     let (_daemon, client) = with_apps().await;
     let with = |field: &str, value: Value| {
-        let mut body = scale(json!(1));
+        let mut body = scale(1);
         body[field] = value;
         body
     };
@@ -139,18 +139,18 @@ async fn create_recommendation_refuses_what_is_missing_unknown_or_unusable() {
             let message = client.post(PATH, with(field, value)).await.error(422);
             assert!(message.contains(field), "{message}");
         }
-        let mut body = scale(json!(1));
+        let mut body = scale(1);
         body.as_object_mut().unwrap().remove(field);
         client.post(PATH, body).await.error(422);
     }
     for quantity in [json!(33), json!(-1), json!("many"), json!(null)] {
         client.post(PATH, scale(quantity)).await.error(422);
     }
-    let mut more = scale(json!(1));
+    let mut more = scale(1);
     more["details"]["plan"] = json!("gp2");
     let message = client.post(PATH, more).await.error(422);
     assert!(message.contains("\"plan\""), "{message}");
-    client.post("/apps/none/recommendations", scale(json!(1))).await.error(404);
+    client.post("/apps/none/recommendations", scale(1)).await.error(404);
     client.send(http::Method::POST, PATH).await.error(400);
     assert_eq!(client.get(PATH).await.json(200), json!([]));
 }
@@ -158,7 +158,7 @@ async fn create_recommendation_refuses_what_is_missing_unknown_or_unusable() {
 #[tokio::test]
 async fn view_recommendation_by_id_or_by_topic() {
     let (_daemon, client) = with_apps().await;
-    let made = recommend(&client, scale(json!(1))).await;
+    let made = recommend(&client, scale(1)).await;
     recommend(&client, resize("gp2")).await;
     let one = client.get(&by_id(&made)).await.json(200);
     assert_shape(&expected(), &one, &[]);
@@ -172,7 +172,7 @@ async fn view_recommendation_by_id_or_by_topic() {
 #[tokio::test]
 async fn delete_recommendation_by_id_or_by_topic() {
     let (daemon, client) = with_apps().await;
-    let made = recommend(&client, scale(json!(1))).await;
+    let made = recommend(&client, scale(1)).await;
     recommend(&client, resize("gp2")).await;
     let mut events = daemon.state.store.subscribe();
     let one = client.get(&by_id(&made)).await.json(200);
@@ -189,7 +189,7 @@ async fn delete_recommendation_by_id_or_by_topic() {
 #[tokio::test]
 async fn selectors_that_name_nothing_are_refused() {
     let (_daemon, client) = with_apps().await;
-    let made = recommend(&client, scale(json!(1))).await;
+    let made = recommend(&client, scale(1)).await;
     let unselected = client.delete(PATH).await.error(400);
     assert!(unselected.contains("recommendation=<id>"), "{unselected}");
     client.delete(&format!("{PATH}?unknown=1")).await.error(400);
@@ -232,7 +232,7 @@ async fn list_recommendation_resource_types_shows_the_fields_of_each_action() {
 #[tokio::test]
 async fn recommendations_go_with_their_app() {
     let (_daemon, client) = with_apps().await;
-    let made = recommend(&client, scale(json!(1))).await;
+    let made = recommend(&client, scale(1)).await;
     client.delete("/apps/api-docs").await.json(200);
     client.get(PATH).await.error(404);
     client.post("/apps", json!({ "name": "api", "space": "docs", "org": "akkeris" })).await.json(201);
