@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod apps;
+mod audits;
 mod auth;
 mod authorization;
 mod builds;
 mod builds_run;
 mod cli;
+mod config_var_notes;
 mod config_vars;
 mod dynos;
 mod edge;
@@ -18,8 +20,11 @@ mod openapi;
 mod organizations;
 mod plugins;
 mod recommendations;
+mod regions;
+mod release_statuses;
 mod releases;
 mod sizes;
 mod spaces;
+mod stacks;
 mod store;
 mod support;

@@ -4,8 +4,10 @@
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
 mod apps;
+mod audits;
 mod auth;
 mod builds;
+mod config_var_notes;
 mod config_vars;
 mod dialect;
 mod dynos;
@@ -20,10 +22,13 @@ mod organizations;
 mod place;
 mod plugins;
 mod recommendations;
+mod regions;
+mod release_statuses;
 mod releases;
 mod respond;
 mod router;
 mod spaces;
+mod stacks;
 
 use std::sync::Arc;
 

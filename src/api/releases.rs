@@ -16,10 +16,11 @@ use crate::model::RuleError;
 use crate::model::app::App;
 use crate::model::ids::{ReleaseId, deterministic};
 use crate::model::principal::Principal;
-use crate::model::release::{Release, ReleaseState};
+use crate::model::release::ReleaseState;
+use crate::model::release_status::CheckState;
 use crate::model::time::Timestamp;
-use crate::service::releases::{self, Maker, Wanted};
-use crate::{service, store};
+use crate::service;
+use crate::service::releases::{self, Maker, Seen, Wanted};
 
 pub(super) fn router() -> Routes {
     Routes::new("releases").route(Policy::User, routes!(create, list)).route(Policy::User, routes!(view))
@@ -37,7 +38,7 @@ struct CreateRelease {
 
 /// A release.
 #[derive(Serialize, ToSchema)]
-struct ReleaseView {
+pub(super) struct ReleaseView {
     id: Uuid,
     app: ReleaseAppView,
     #[schema(value_type = String, format = DateTime)]
@@ -100,7 +101,8 @@ async fn create(
     let request = releases::CreateRelease { wanted, description: body.description };
     let release = releases::create(&state.store, &maker, &author, app.id, request).await?;
     // The new release is the one to watch (`behaviour.md` §9).
-    Ok(Created(ReleaseView::new(&app, dialect, release, true)))
+    let seen = Seen { release, current: true, checks: CheckState::Success };
+    Ok(Created(ReleaseView::new(&app, dialect, seen)))
 }
 
 /// List an app's releases.
@@ -112,13 +114,8 @@ async fn list(
     AppPath(app): AppPath,
 ) -> Result<Json<Vec<ReleaseView>>, Error> {
     let id = app.id;
-    let all = state.store.read(move |c| store::releases::list(c, id)).await?;
-    let current = current(&all);
-    let view = |release: Release| {
-        let is_current = current == Some(release.id);
-        ReleaseView::new(&app, dialect, release, is_current)
-    };
-    Ok(Json(all.into_iter().map(view).collect()))
+    let all = state.store.read(move |c| releases::list(c, id)).await?;
+    Ok(Json(all.into_iter().map(|seen| ReleaseView::new(&app, dialect, seen)).collect()))
 }
 
 /// View a release.
@@ -132,13 +129,8 @@ async fn view(
 ) -> Result<Json<ReleaseView>, Error> {
     let id: ReleaseId = parse_id("release", &path.release).map_err(service::Error::from)?;
     let app_id = app.id;
-    let query = move |c: &store::Connection| {
-        let release = releases::find(c, app_id, id)?;
-        let current = store::releases::current(c, app_id)?;
-        Ok::<_, service::Error>((release, current.is_some_and(|current| current.id == id)))
-    };
-    let (release, is_current) = state.store.read(query).await?;
-    Ok(Json(ReleaseView::new(&app, dialect, release, is_current)))
+    let seen = state.store.read(move |c| releases::view(c, app_id, id)).await?;
+    Ok(Json(ReleaseView::new(&app, dialect, seen)))
 }
 
 /// Exactly one of the two must be given (`behaviour.md` §9).
@@ -154,14 +146,9 @@ fn wanted(slug: Option<&str>, release: Option<&str>) -> Result<Wanted, RuleError
     }
 }
 
-/// The newest release that succeeded.
-fn current(releases: &[Release]) -> Option<ReleaseId> {
-    let succeeded = |release: &&Release| matches!(release.state, ReleaseState::Succeeded { .. });
-    releases.iter().rev().find(succeeded).map(|release| release.id)
-}
-
 impl ReleaseView {
-    fn new(app: &App, dialect: Dialect, release: Release, current: bool) -> Self {
+    pub(super) fn new(app: &App, dialect: Dialect, seen: Seen) -> Self {
+        let Seen { release, current, checks } = seen;
         Self {
             id: release.id.uuid(),
             app: ReleaseAppView { id: app.id.uuid(), name: dialect.app_name(app) },
@@ -170,7 +157,7 @@ impl ReleaseView {
             description: release.description,
             slug: ReleaseSlugView { id: release.slug.uuid() },
             status: release.state.status().as_str(),
-            state: "success",
+            state: checks.as_str(),
             failure_message: match release.state {
                 ReleaseState::Failed { reason, .. } => reason,
                 ReleaseState::Queued | ReleaseState::Pending { .. } | ReleaseState::Succeeded { .. } => {

@@ -10,8 +10,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, builds, config_vars, dynos, envelope, favorites, features, formations, openapi,
-    organizations, plugins, recommendations, releases, spaces,
+    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
+    features, formations, openapi, organizations, plugins, recommendations, regions, release_statuses,
+    releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -34,7 +35,9 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(apps::router())
+        .merge(audits::router())
         .merge(builds::router())
+        .merge(config_var_notes::router())
         .merge(config_vars::router())
         .merge(dynos::router())
         .merge(favorites::router())
@@ -42,10 +45,13 @@ pub(super) fn nouns() -> Routes {
         .merge(formations::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(regions::router())
+        .merge(release_statuses::router())
         .merge(plugins::router())
         .merge(recommendations::router())
         .merge(releases::router())
         .merge(spaces::router())
+        .merge(stacks::router())
 }
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.

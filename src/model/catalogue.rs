@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     pub region: Region,
-    pub stack: Stack,
+    pub stack: DefaultStack,
     /// Never empty; in the order of the file.
     pub sizes: Vec<Size>,
     /// The size of a formation that names none; one of `sizes`.
@@ -23,16 +23,22 @@ pub struct Catalogue {
     pub first_organizations: Vec<OrganizationName>,
 }
 
-/// The one region of this machine.
+/// The one region of this machine (`behaviour.md` §17).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Region {
     pub id: Uuid,
     pub name: String,
+    pub description: String,
+    pub country: String,
+    /// Never empty: `aka` reads its first character.
+    pub locale: String,
+    /// Whose machine it is.
+    pub provider: String,
 }
 
-/// The one stack of this machine.
+/// The stack of a space that names none; it is made on the first start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stack {
+pub struct DefaultStack {
     pub id: Uuid,
     pub name: String,
 }
@@ -62,7 +68,7 @@ pub struct Size {
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CatalogueFile {
-    region: PlaceFile,
+    region: RegionFile,
     stack: PlaceFile,
     default_size: String,
     size: Vec<SizeFile>,
@@ -72,6 +78,19 @@ struct CatalogueFile {
     space: Vec<PlaceFile>,
     #[serde(default)]
     organization: Vec<OrganizationFile>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegionFile {
+    name: String,
+    id: Option<Uuid>,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    country: String,
+    locale: Option<String>,
+    provider: Option<String>,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -124,8 +143,8 @@ impl Catalogue {
         let first_organizations =
             file.organization.iter().map(|o| OrganizationName::parse(&o.name)).collect::<Result<_, _>>()?;
         Ok(Self {
-            region: Region { id: file.region.id(), name: file.region.name },
-            stack: Stack { id: file.stack.id(), name: file.stack.name },
+            region: Region::from_file(file.region)?,
+            stack: DefaultStack { id: file.stack.id(), name: file.stack.name },
             sizes,
             default_size,
             features: OfferedFeature::from_files(file.feature)?,
@@ -143,6 +162,23 @@ impl Catalogue {
 impl PlaceFile {
     fn id(&self) -> Uuid {
         self.id.unwrap_or_else(|| deterministic(&self.name))
+    }
+}
+
+impl Region {
+    fn from_file(file: RegionFile) -> Result<Self, RuleError> {
+        let locale = file.locale.unwrap_or_else(|| file.name.clone());
+        if file.name.is_empty() || locale.is_empty() {
+            return Err(RuleError::new("The region needs a name, and its locale must not be empty."));
+        }
+        Ok(Self {
+            id: file.id.unwrap_or_else(|| deterministic(&file.name)),
+            name: file.name,
+            description: file.description,
+            country: file.country,
+            locale,
+            provider: file.provider.unwrap_or_else(|| "akkerisd".to_owned()),
+        })
     }
 }
 

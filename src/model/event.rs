@@ -6,9 +6,11 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, FormationId, OrganizationId, PluginId, RecommendationId, ReleaseId, SpaceId, TokenId,
+    AppId, BuildId, FormationId, OrganizationId, PluginId, RecommendationId, ReleaseId, ReleaseStatusId,
+    SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
+use super::release_status::CheckState;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -23,6 +25,7 @@ pub enum Event {
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
@@ -42,8 +45,13 @@ pub enum Event {
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
+    StackCreated { stack: StackId },
+    StackUpdated { stack: StackId },
+    StackDeleted { stack: StackId },
     TokenCreated { token: TokenId },
     TokenRevoked { token: TokenId },
 }
@@ -78,6 +86,7 @@ impl Event {
             | Self::BuildFailed { app, .. }
             | Self::BuildStopped { app, .. }
             | Self::ConfigVarsChanged { app, .. }
+            | Self::ConfigVarNotesChanged { app, .. }
             | Self::DynoCrashed { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
@@ -92,13 +101,18 @@ impl Event {
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
-            | Self::ReleaseFailed { app, .. } => Some(*app),
+            | Self::ReleaseFailed { app, .. }
+            | Self::ReleaseStatusCreated { app, .. }
+            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
+            | Self::StackCreated { .. }
+            | Self::StackUpdated { .. }
+            | Self::StackDeleted { .. }
             | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. } => None,
         }
@@ -116,6 +130,7 @@ impl Event {
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
+            Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",
@@ -135,8 +150,13 @@ impl Event {
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
+            Self::ReleaseStatusCreated { .. } => "release_status_created",
+            Self::ReleaseStatusUpdated { .. } => "release_status_updated",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
+            Self::StackCreated { .. } => "stack_created",
+            Self::StackUpdated { .. } => "stack_updated",
+            Self::StackDeleted { .. } => "stack_deleted",
             Self::TokenCreated { .. } => "token_created",
             Self::TokenRevoked { .. } => "token_revoked",
         }

@@ -45,6 +45,7 @@ typed_id!(
     RecommendationId,
     RegionId,
     ReleaseId,
+    ReleaseStatusId,
     SpaceId,
     StackId,
     TokenId,

@@ -7,11 +7,12 @@ use crate::ids::{self, Ids};
 use crate::model::catalogue::Catalogue;
 use crate::model::compliance::Compliance;
 use crate::model::event::Event;
-use crate::model::ids::{InstallationId, OrganizationId, SpaceId, deterministic};
+use crate::model::ids::{InstallationId, OrganizationId, SpaceId, StackId, deterministic};
 use crate::model::names::UserName;
 use crate::model::organization::Organization;
 use crate::model::principal::Principal;
 use crate::model::space::Space;
+use crate::model::stack::{Stack, StackState};
 use crate::model::token::{TokenHash, TokenKind, TokenName};
 use crate::store::{self, Store, Tx};
 
@@ -49,6 +50,7 @@ pub async fn run(
                 Some(id) => id,
                 None => furnish(tx, &ids, &catalogue)?,
             };
+            make_default_stack(tx, &catalogue)?;
             let made_token = match (given, known) {
                 (Some(secret), _) => {
                     set_admin_secret(tx, &ids, &secret)?;
@@ -94,6 +96,24 @@ fn furnish(tx: &mut Tx<'_>, ids: &Ids, catalogue: &Catalogue) -> Result<Installa
         tx.record(Event::OrganizationCreated { organization: organization.id })?;
     }
     Ok(installation)
+}
+
+/// The operator may have named another one since the last start.
+fn make_default_stack(tx: &mut Tx<'_>, catalogue: &Catalogue) -> Result<(), Error> {
+    let name = &catalogue.stack.name;
+    if store::stacks::find_by_name(tx, name)?.is_some() {
+        return Ok(());
+    }
+    let stack = Stack {
+        id: StackId::new(catalogue.stack.id),
+        name: name.clone(),
+        state: StackState::Public,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::stacks::insert(tx, &stack)?;
+    tx.record(Event::StackCreated { stack: stack.id })?;
+    Ok(())
 }
 
 fn set_admin_secret(tx: &mut Tx<'_>, ids: &Ids, secret: &str) -> Result<(), Error> {

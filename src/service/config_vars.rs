@@ -121,9 +121,11 @@ fn write(
     vars: &ConfigVars,
     name: &ConfigVarName,
 ) -> Result<(), Error> {
-    match vars.get(name) {
-        Some(value) => store::config_vars::set(tx, sealer, app, name, value)?,
-        None => store::config_vars::remove(tx, app, name)?,
+    if let Some(value) = vars.get(name) {
+        store::config_vars::set(tx, sealer, app, name, value)?;
+    } else {
+        store::config_vars::remove(tx, app, name)?;
+        store::config_var_notes::remove(tx, app, name)?;
     }
     Ok(())
 }

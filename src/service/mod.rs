@@ -3,8 +3,10 @@
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
 pub mod apps;
+pub mod audits;
 pub mod bootstrap;
 pub mod builds;
+pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;
 mod error;
@@ -14,8 +16,10 @@ pub mod formations;
 pub mod organizations;
 pub mod plugins;
 pub mod recommendations;
+pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
+pub mod stacks;
 pub mod tokens;
 
 pub use error::Error;

@@ -10,6 +10,7 @@ use crate::model::ids::{AppId, BuildId, FormationId, ReleaseId};
 use crate::model::names::{ProcessType, SizeName};
 use crate::model::principal::Principal;
 use crate::model::release::{Release, ReleaseKind, ReleaseState, check_description};
+use crate::model::release_status::CheckState;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
@@ -85,6 +86,37 @@ pub async fn create(
 pub fn find(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Release, Error> {
     store::releases::find(connection, app, id)?
         .ok_or_else(|| Error::NotFound(format!("The release {id} does not exist.")))
+}
+
+/// A release with what is shown beside it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub release: Release,
+    /// Whether it is the newest one that succeeded.
+    pub current: bool,
+    /// Its statuses together.
+    pub checks: CheckState,
+}
+
+/// A release of this app, as it is shown.
+pub fn view(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Seen, Error> {
+    let release = find(connection, app, id)?;
+    let current = store::releases::current(connection, app)?.is_some_and(|current| current.id == id);
+    Ok(Seen { release, current, checks: store::release_statuses::combined(connection, id)? })
+}
+
+/// Every release of an app as it is shown, oldest first.
+pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Seen>, Error> {
+    let all = store::releases::list(connection, app)?;
+    let checks = store::release_statuses::combined_of_app(connection, app)?;
+    let succeeded = |release: &&Release| matches!(release.state, ReleaseState::Succeeded { .. });
+    let current = all.iter().rev().find(succeeded).map(|release| release.id);
+    let seen = |release: Release| Seen {
+        current: current == Some(release.id),
+        checks: checks.get(&release.id).copied().unwrap_or(CheckState::Success),
+        release,
+    };
+    Ok(all.into_iter().map(seen).collect())
 }
 
 /// The slug that may be released on the app: its own, and built.

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Error;
+use super::{Error, stacks};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::check_description;
@@ -14,6 +14,7 @@ use crate::model::names::{RESERVED_SPACES, SpaceName};
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::model::space::Space;
+use crate::model::stack::{Stack, StackState};
 use crate::store::{self, Connection, Store};
 
 /// Compliance tags as a client wrote them.
@@ -51,8 +52,8 @@ pub fn resolve(connection: &Connection, text: &str) -> Result<Space, Error> {
     found.ok_or_else(|| Error::NotFound(format!("The space {} does not exist.", shown(text))))
 }
 
-/// Makes a space. The order of the checks is that of `behaviour.md` §15: name, reserved name, stack, an
-/// existing one, compliance.
+/// Makes a space. The order of the checks is that of `behaviour.md` §15: name, reserved name, stack, a
+/// deprecated stack, an existing space, compliance, a beta stack.
 pub async fn create(
     store: &Store,
     ids: &Ids,
@@ -61,22 +62,30 @@ pub async fn create(
     new: NewSpace,
 ) -> Result<Space, Error> {
     let name = space_name(&new.name)?;
-    check_stack(catalogue, new.stack.as_deref())?;
-    let (id, stack) = (SpaceId::new(ids.next()), catalogue.stack.name.clone());
+    let wanted = new.stack.unwrap_or_else(|| catalogue.stack.name.clone());
+    let id = SpaceId::new(ids.next());
     store
         .write(author, move |tx| {
+            let stack = stacks::resolve(tx, &wanted)?;
+            if stack.state == StackState::Deprecated {
+                return Err(Error::Conflict(format!(
+                    "The stack {} is deprecated; put the space on another one.",
+                    stack.name
+                )));
+            }
             let exists = || format!("The space {name} exists already.");
             if store::spaces::find_by_name(tx, &name)?.is_some() {
                 return Err(Error::Conflict(exists()));
             }
             let compliance = parse_compliance(&new.compliance)?;
             check_description(&new.description)?;
+            check_stack(&stack, &compliance)?;
             let space = Space {
                 id,
                 name: name.clone(),
                 description: new.description,
                 compliance,
-                stack,
+                stack: stack.name,
                 created_at: tx.now(),
                 updated_at: tx.now(),
             };
@@ -112,6 +121,11 @@ pub async fn update(
                     space.name
                 )));
             }
+            if !old.compliance.is_prod()
+                && let Some(stack) = store::stacks::find_by_name(tx, &space.stack)?
+            {
+                check_stack(&stack, &space.compliance)?;
+            }
             if space != old {
                 space.updated_at = tx.now();
                 store::spaces::update(tx, &space)?;
@@ -133,14 +147,15 @@ fn space_name(text: &str) -> Result<SpaceName, Error> {
     Ok(SpaceName::parse(text)?)
 }
 
-fn check_stack(catalogue: &Catalogue, wanted: Option<&str>) -> Result<(), Error> {
-    let stack = &catalogue.stack;
-    match wanted {
-        Some(text) if !stack.name.eq_ignore_ascii_case(text.trim()) && text != stack.id.to_string() => Err(
-            Error::NotFound(format!("The stack {} does not exist; there is {}.", shown(text), stack.name)),
-        ),
-        _ => Ok(()),
+/// Spaces with the compliance `prod` keep off what is not finished.
+fn check_stack(stack: &Stack, compliance: &Compliance) -> Result<(), Error> {
+    if stack.state == StackState::Beta && compliance.is_prod() {
+        return Err(Error::Conflict(format!(
+            "The stack {} is in beta; a space with the compliance prod cannot be on it.",
+            stack.name
+        )));
     }
+    Ok(())
 }
 
 fn parse_compliance(tags: &ComplianceTags) -> Result<Compliance, Error> {

@@ -10,13 +10,15 @@ use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
     AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, RecommendationId,
-    ReleaseId, SpaceId, TokenId,
+    ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
     UserName,
 };
 use crate::model::recommendation::{Action, Details, ResourceType};
+use crate::model::release_status::CheckState;
+use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::TokenKind;
 use crate::seal::Sealed;
@@ -76,7 +78,9 @@ id_columns!(
     PluginId,
     RecommendationId,
     ReleaseId,
+    ReleaseStatusId,
     SpaceId,
+    StackId,
     TokenId
 );
 name_columns!(
@@ -91,7 +95,7 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(Action, BuildStep, DynoState, Feature, Origin, ResourceType, TokenKind);
+enum_columns!(Action, BuildStep, CheckState, DynoState, Feature, Origin, ResourceType, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

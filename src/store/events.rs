@@ -1,10 +1,11 @@
 //! The events, in the order of their commits.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::StoreError;
 use crate::model::event::Event;
-use crate::model::names::UserName;
+use crate::model::ids::AppId;
+use crate::model::names::{AppName, SpaceName, UserName};
 use crate::model::time::Timestamp;
 
 pub(super) fn insert(
@@ -28,12 +29,82 @@ pub fn last_author(connection: &Connection) -> Result<Option<UserName>, StoreErr
     Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// The kinds of the events of an app, oldest first.
-pub fn kinds_of_app(
+/// Which events are asked for; a `None` asks for all.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// The name of an app, in whatever space.
+    pub app: Option<String>,
+    /// The name of an app's space.
+    pub space: Option<String>,
+    pub user: Option<String>,
+}
+
+/// An event as it was recorded.
+#[derive(Debug, Clone)]
+pub struct RecordedEvent {
+    pub kind: String,
+    /// The fields of the event, as JSON.
+    pub payload: String,
+    pub author: UserName,
+    pub at: Timestamp,
+    /// The app that it is about, also a deleted one.
+    pub app: Option<EventApp>,
+}
+
+/// The app of an event.
+#[derive(Debug, Clone)]
+pub struct EventApp {
+    pub id: AppId,
+    pub name: AppName,
+    pub space: SpaceName,
+}
+
+/// The newest events that the filter lets through, newest first, at most `limit`.
+pub fn list_newest(
     connection: &Connection,
-    app: crate::model::ids::AppId,
-) -> Result<Vec<String>, StoreError> {
+    filter: &EventFilter,
+    limit: u32,
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT events.kind, events.payload, events.username, events.created_at,
+                apps.id AS app_id, apps.name AS app_name, spaces.name AS space_name
+         FROM events LEFT JOIN apps ON apps.id = events.app_id LEFT JOIN spaces ON spaces.id = apps.space_id
+         WHERE (:app IS NULL OR events.app_id IN (SELECT id FROM apps WHERE name = :app))
+           AND (:space IS NULL OR events.app_id IN
+                (SELECT apps.id FROM apps JOIN spaces ON spaces.id = apps.space_id WHERE spaces.name = :space))
+           AND (:user IS NULL OR events.username = :user)
+         ORDER BY events.id DESC LIMIT :limit",
+    )?;
+    let asked = named_params! {
+        ":app": filter.app, ":space": filter.space, ":user": filter.user, ":limit": limit,
+    };
+    let rows = statement.query_map(asked, recorded)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The kinds of the events of an app, oldest first.
+pub fn kinds_of_app(connection: &Connection, app: AppId) -> Result<Vec<String>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT kind FROM events WHERE app_id = ?1 ORDER BY id")?;
     let rows = statement.query_map([app], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
+    let app: Option<AppId> = row.get("app_id")?;
+    let app = app
+        .map(|id| {
+            Ok::<_, rusqlite::Error>(EventApp {
+                id,
+                name: row.get("app_name")?,
+                space: row.get("space_name")?,
+            })
+        })
+        .transpose()?;
+    Ok(RecordedEvent {
+        kind: row.get("kind")?,
+        payload: row.get("payload")?,
+        author: row.get("username")?,
+        at: row.get("created_at")?,
+        app,
+    })
 }

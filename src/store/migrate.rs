@@ -9,6 +9,10 @@ use super::StoreError;
 /// Every migration, in order; the n-th brings `user_version` to n.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_stacks.sql"),
+    include_str!("migrations/0003_release_statuses.sql"),
+    include_str!("migrations/0004_audits.sql"),
+    include_str!("migrations/0005_config_var_notes.sql"),
     include_str!("migrations/0020_plugins.sql"),
     include_str!("migrations/0021_favorites.sql"),
     include_str!("migrations/0022_recommendations.sql"),

@@ -6,6 +6,7 @@
 pub mod apps;
 pub mod builds;
 mod column;
+pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;
 mod error;
@@ -19,8 +20,10 @@ pub mod organizations;
 pub mod plugins;
 mod readers;
 pub mod recommendations;
+pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
+pub mod stacks;
 pub mod tokens;
 mod writer;
 

@@ -68,6 +68,12 @@ pub fn next_version(connection: &Connection, app: AppId) -> Result<u32, StoreErr
     Ok(statement.query_row([app], |row| row.get(0))?)
 }
 
+/// Notes that something about a release changed now.
+pub fn touch(tx: &Tx<'_>, id: ReleaseId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE releases SET updated_at = ?2 WHERE id = ?1")?.execute((id, tx.now()))?;
+    Ok(())
+}
+
 /// Adds a release.
 pub fn insert(tx: &Tx<'_>, release: &Release) -> Result<(), StoreError> {
     let (kind, rollback_of) = match release.kind {

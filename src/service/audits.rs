@@ -1,0 +1,102 @@
+//! Audits: who changed what, and when, read back from the recorded events (`behaviour.md` §33).
+
+use serde_json::{Map, Value, json};
+
+use super::Error;
+use crate::model::catalogue::Catalogue;
+use crate::model::names::UserName;
+use crate::model::time::Timestamp;
+use crate::store::events::{EventApp, EventFilter, RecordedEvent};
+use crate::store::{self, Connection};
+
+/// Audits that are answered when nobody asks for a number.
+pub const DEFAULT_SIZE: u32 = 10;
+/// Audits that are answered at most.
+pub const LARGEST_SIZE: u32 = 1000;
+
+/// One change.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    /// The documented name of the event, such as `config_change`.
+    pub action: String,
+    pub app: Option<EventApp>,
+    pub author: UserName,
+    pub at: Timestamp,
+    /// What changed: `type`, `name` and, where it is no secret, `value` of each.
+    pub changes: Vec<Value>,
+    /// The switched feature as the catalogue presents it, for `feature_change`.
+    pub feature: Option<Value>,
+    /// The other fields of the event.
+    pub details: Map<String, Value>,
+}
+
+/// The newest changes that the filter lets through, newest first.
+pub fn list(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    filter: &EventFilter,
+    size: u32,
+) -> Result<Vec<Audit>, Error> {
+    let events = store::events::list_newest(connection, filter, size.min(LARGEST_SIZE))?;
+    events.into_iter().map(|event| audit(event, catalogue)).collect()
+}
+
+fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
+    let mut details: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::internal)?;
+    details.remove("event");
+    details.remove("app");
+    let mut feature = None;
+    let changes = match details.remove("changes") {
+        Some(Value::Array(changes)) => changes,
+        Some(_) | None => match (details.remove("feature"), details.remove("enabled")) {
+            (Some(Value::String(name)), Some(enabled)) => {
+                feature = presented(catalogue, &name, &enabled);
+                vec![json!({ "type": "update", "name": name, "value": enabled })]
+            }
+            _ => formation_changes(&event.kind, &details),
+        },
+    };
+    let action = action(&event.kind).to_owned();
+    Ok(Audit { action, app: event.app, author: event.author, at: event.at, changes, feature, details })
+}
+
+/// The name by which the document knows an event; one that it does not know keeps its own. The kinds come
+/// from the disk, where those of another version may lie.
+fn action(kind: &str) -> &str {
+    match kind {
+        "app_created" => "created",
+        "app_deleted" => "destroy",
+        "build_created" | "build_started" | "build_succeeded" | "build_failed" | "build_stopped" => "build",
+        "config_vars_changed" => "config_change",
+        "dyno_crashed" => "crashed",
+        "feature_changed" => "feature_change",
+        "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
+        "release_created" => "release",
+        "release_succeeded" => "released",
+        other => other,
+    }
+}
+
+fn formation_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
+    let change = match kind {
+        "formation_created" => "create",
+        "formation_updated" => "update",
+        "formation_deleted" => "delete",
+        _ => return Vec::new(),
+    };
+    vec![json!({ "type": change, "name": details.get("process_type") })]
+}
+
+fn presented(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Value> {
+    let offered = catalogue.features.iter().find(|offered| offered.feature.as_str() == name)?;
+    Some(json!({
+        "id": offered.id,
+        "name": name,
+        "display_name": offered.display_name,
+        "description": offered.description,
+        "state": offered.state,
+        "doc_url": format!("/features/{name}"),
+        "feedback_email": offered.feedback_email,
+        "enabled": enabled,
+    }))
+}
