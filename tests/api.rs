@@ -20,6 +20,7 @@ mod invoices;
 mod openapi;
 mod organizations;
 mod plugins;
+mod recommendations;
 mod regions;
 mod release_statuses;
 mod releases;

@@ -22,6 +22,7 @@ mod openapi;
 mod organizations;
 mod place;
 mod plugins;
+mod recommendations;
 mod regions;
 mod release_statuses;
 mod releases;

@@ -6,8 +6,8 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, FormationId, OrganizationId, PluginId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
-    TokenId,
+    AppId, BuildId, FormationId, OrganizationId, PluginId, RecommendationId, ReleaseId, ReleaseStatusId,
+    SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -38,6 +38,9 @@ pub enum Event {
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
+    RecommendationCreated { app: AppId, recommendation: RecommendationId },
+    RecommendationUpdated { app: AppId, recommendation: RecommendationId },
+    RecommendationDeleted { app: AppId, recommendation: RecommendationId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
@@ -92,6 +95,9 @@ impl Event {
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
+            | Self::RecommendationCreated { app, .. }
+            | Self::RecommendationUpdated { app, .. }
+            | Self::RecommendationDeleted { app, .. }
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
@@ -137,6 +143,9 @@ impl Event {
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
+            Self::RecommendationCreated { .. } => "recommendation_created",
+            Self::RecommendationUpdated { .. } => "recommendation_updated",
+            Self::RecommendationDeleted { .. } => "recommendation_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",

@@ -42,6 +42,7 @@ typed_id!(
     FormationId,
     OrganizationId,
     PluginId,
+    RecommendationId,
     RegionId,
     ReleaseId,
     ReleaseStatusId,

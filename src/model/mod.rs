@@ -23,6 +23,7 @@ pub mod names;
 pub mod organization;
 pub mod plugin;
 pub mod principal;
+pub mod recommendation;
 pub mod release;
 pub mod release_status;
 pub mod rule;

@@ -16,6 +16,7 @@ pub mod formations;
 pub mod invoices;
 pub mod organizations;
 pub mod plugins;
+pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;
 pub mod spaces;

@@ -1,4 +1,5 @@
-//! How the model's types lie in columns: ids as 16 bytes, times as milliseconds, enums and names as text.
+//! How the model's types lie in columns: ids as 16 bytes, times as milliseconds, enums and names as text,
+//! details as JSON.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
@@ -8,13 +9,14 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, ReleaseId,
-    ReleaseStatusId, SpaceId, StackId, TokenId,
+    AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, RecommendationId,
+    ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
     UserName,
 };
+use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
@@ -74,6 +76,7 @@ id_columns!(
     InstallationId,
     OrganizationId,
     PluginId,
+    RecommendationId,
     ReleaseId,
     ReleaseStatusId,
     SpaceId,
@@ -92,7 +95,7 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, CheckState, DynoState, Feature, Origin, StackState, TokenKind);
+enum_columns!(Action, BuildStep, CheckState, DynoState, Feature, Origin, ResourceType, StackState, TokenKind);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -139,6 +142,19 @@ impl ToSql for ImageId {
 impl FromSql for ImageId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::new)
+    }
+}
+
+impl ToSql for Details {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(self);
+        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for Details {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_formation_periods.sql"),
     include_str!("migrations/0020_plugins.sql"),
     include_str!("migrations/0021_favorites.sql"),
+    include_str!("migrations/0022_recommendations.sql"),
 ];
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it

@@ -20,6 +20,7 @@ mod migrate;
 pub mod organizations;
 pub mod plugins;
 mod readers;
+pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;
 pub mod spaces;
