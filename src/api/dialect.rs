@@ -7,12 +7,14 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
+use serde_json::Value;
 
 use super::ApiState;
 use crate::config::Dialect;
 use crate::model::app::App;
 use crate::model::names::{AppKey, AppName, SpaceName};
 use crate::model::pipeline::PromotionStatus;
+use crate::model::recommendation::DetailValue;
 
 /// How the client `aka` names itself.
 const REFERENCE_CLIENT: &str = "akkeris-cli";
@@ -36,6 +38,15 @@ impl Dialect {
         match (self, status) {
             (Self::Reference, PromotionStatus::Pending) => PromotionStatus::Successful,
             (Self::Document | Self::Reference, status) => status,
+        }
+    }
+
+    /// A detail of a recommendation: `aka` prints texts only.
+    pub(super) fn detail(self, value: &DetailValue) -> Value {
+        match (self, value) {
+            (Self::Document, DetailValue::Number(number)) => Value::from(*number),
+            (Self::Reference, DetailValue::Number(number)) => Value::from(number.to_string()),
+            (_, DetailValue::Text(text)) => Value::from(text.as_str()),
         }
     }
 }

@@ -11,8 +11,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, openapi, organizations, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, regions, release_statuses, releases, spaces, stacks,
+    features, formations, invoices, openapi, organizations, pipeline_couplings, pipeline_promotions,
+    pipelines, plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -43,6 +43,7 @@ pub(super) fn nouns() -> Routes {
         .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
+        .merge(invoices::router())
         .merge(openapi::router())
         .merge(organizations::router())
         .merge(pipelines::router())
@@ -51,6 +52,7 @@ pub(super) fn nouns() -> Routes {
         .merge(regions::router())
         .merge(release_statuses::router())
         .merge(plugins::router())
+        .merge(recommendations::router())
         .merge(releases::router())
         .merge(spaces::router())
         .merge(stacks::router())

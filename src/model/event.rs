@@ -6,8 +6,8 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PluginId, PromotionId, ReleaseId,
-    ReleaseStatusId, SpaceId, StackId, TokenId,
+    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PluginId, PromotionId,
+    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -43,6 +43,9 @@ pub enum Event {
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
+    RecommendationCreated { app: AppId, recommendation: RecommendationId },
+    RecommendationUpdated { app: AppId, recommendation: RecommendationId },
+    RecommendationDeleted { app: AppId, recommendation: RecommendationId },
     ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
@@ -101,6 +104,9 @@ impl Event {
             | Self::CouplingCreated { app, .. }
             | Self::CouplingUpdated { app, .. }
             | Self::CouplingDeleted { app, .. }
+            | Self::RecommendationCreated { app, .. }
+            | Self::RecommendationUpdated { app, .. }
+            | Self::RecommendationDeleted { app, .. }
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
@@ -154,6 +160,9 @@ impl Event {
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
+            Self::RecommendationCreated { .. } => "recommendation_created",
+            Self::RecommendationUpdated { .. } => "recommendation_updated",
+            Self::RecommendationDeleted { .. } => "recommendation_deleted",
             Self::ReleaseCreated { .. } => "release_created",
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",

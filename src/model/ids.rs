@@ -46,6 +46,7 @@ typed_id!(
     PromotionId,
     PromotionTargetId,
     PluginId,
+    RecommendationId,
     RegionId,
     ReleaseId,
     ReleaseStatusId,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, formation_periods};
 use crate::model::app::{App, AppOrganization, AppSpace};
 use crate::model::build::ImageId;
 use crate::model::compliance::Compliance;
@@ -123,7 +123,7 @@ pub fn mark_deleted(tx: &Tx<'_>, id: AppId) -> Result<(), StoreError> {
         "UPDATE apps SET deleted_at = ?2, updated_at = ?2 WHERE id = ?1 AND deleted_at IS NULL",
     )?
     .execute((id, tx.now()))?;
-    Ok(())
+    formation_periods::end_of_app(tx, id)
 }
 
 /// The deleted apps whose containers and images are not known to be gone.
@@ -135,12 +135,14 @@ pub fn list_unpurged(connection: &Connection) -> Result<Vec<AppId>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars, dynos and favorites.
+/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars, dynos, favorites and
+/// recommendations.
 pub fn mark_purged(tx: &Tx<'_>, id: AppId) -> Result<(), StoreError> {
     tx.execute("UPDATE apps SET purged_at = ?2 WHERE id = ?1", (id, tx.now()))?;
     tx.execute("DELETE FROM config_vars WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM dynos WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM favorites WHERE app_id = ?1", [id])?;
+    tx.execute("DELETE FROM recommendations WHERE app_id = ?1", [id])?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! How the model's types lie in columns: ids as 16 bytes, times as milliseconds, enums and names as text.
+//! How the model's types lie in columns: ids as 16 bytes, times as milliseconds, enums and names as text,
+//! details as JSON.
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
@@ -9,13 +10,15 @@ use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
     AppId, BuildId, CouplingId, FavoriteId, FormationId, InstallationId, OrganizationId, PipelineId,
-    PluginId, PromotionId, PromotionTargetId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
 };
 use crate::model::pipeline::Stage;
+use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
@@ -75,6 +78,7 @@ id_columns!(
     InstallationId,
     OrganizationId,
     PluginId,
+    RecommendationId,
     ReleaseId,
     PipelineId,
     PromotionId,
@@ -98,7 +102,18 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(BuildStep, CheckState, DynoState, Feature, Origin, Stage, StackState, TokenKind);
+enum_columns!(
+    Action,
+    BuildStep,
+    CheckState,
+    DynoState,
+    Feature,
+    Origin,
+    ResourceType,
+    Stage,
+    StackState,
+    TokenKind
+);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -145,6 +160,19 @@ impl ToSql for ImageId {
 impl FromSql for ImageId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::new)
+    }
+}
+
+impl ToSql for Details {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(self);
+        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for Details {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, formation_periods};
 use crate::model::command::Command;
 use crate::model::formation::{Formation, FormationCommand, Origin};
 use crate::model::ids::{AppId, FormationId};
@@ -64,7 +64,7 @@ pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
         ":created_at": formation.created_at,
         ":updated_at": formation.updated_at,
     })?;
-    Ok(())
+    formation_periods::note(tx, formation)
 }
 
 /// Stores everything of a formation that can change.
@@ -88,14 +88,14 @@ pub fn update(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
         ":restarts": formation.restarts,
         ":updated_at": formation.updated_at,
     })?;
-    Ok(())
+    formation_periods::note(tx, formation)
 }
 
 /// Takes a formation out of the app.
 pub fn delete(tx: &Tx<'_>, id: FormationId) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE formations SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL")?
         .execute((id, tx.now()))?;
-    Ok(())
+    formation_periods::end(tx, id)
 }
 
 fn command_columns(command: &FormationCommand) -> (Option<&str>, Option<Origin>) {

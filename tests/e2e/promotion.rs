@@ -39,7 +39,7 @@ async fn a_promoted_release_answers_on_its_target_also_after_its_source_is_gone(
         1 => Ok(()),
         many => Err(format!("{many} containers")),
     };
-    wait_until("the source's dyno is gone", Duration::from_secs(60), alone).await;
+    wait_until("the source's dyno is gone", Duration::from_mins(1), alone).await;
     client.scale(served, "web", 2).await;
     client.wait_for_dynos(served, "a second dyno has the image", all_ready(2)).await;
     assert_eq!(daemon.fetch(served, "/").await.unwrap(), (200, "one".to_owned()));

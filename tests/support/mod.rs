@@ -58,8 +58,16 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        Self::made(Clock::system(), change).await
+    }
+
+    /// The same on another clock.
+    pub(crate) async fn at(clock: Clock) -> Self {
+        Self::made(clock, |_| {}).await
+    }
+
+    async fn made(clock: Clock, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::system();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
         let catalogue = Catalogue::parse(include_str!("../../assets/catalogue.toml")).unwrap();
