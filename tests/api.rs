@@ -19,6 +19,8 @@ mod house_rules;
 mod invoices;
 mod openapi;
 mod organizations;
+mod pipeline_promotions;
+mod pipelines;
 mod plugins;
 mod recommendations;
 mod regions;

@@ -316,8 +316,7 @@ async fn only_the_newest_sources_and_images_stay_and_no_work_is_left() {
     for _ in 0..13 {
         ids.push(bench.queue(app, &app_source(), "").await);
         bench.ended(*ids.last().unwrap()).await;
-        let id = *ids.last().unwrap();
-        let release = bench.store.read(move |c| store::releases::find_by_slug(c, id)).await.unwrap();
+        let release = bench.store.read(move |c| store::releases::newest_live(c, app)).await.unwrap();
         let mut release = release.unwrap();
         release.state = ReleaseState::Succeeded { at: Clock::system().now() };
         let set = move |tx: &mut store::Tx<'_>| store::releases::set_state(tx, &release);

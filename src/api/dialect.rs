@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::ApiState;
 use crate::config::Dialect;
 use crate::model::app::App;
+use crate::model::names::{AppKey, AppName, SpaceName};
+use crate::model::pipeline::PromotionStatus;
 use crate::model::recommendation::DetailValue;
 
 /// How the client `aka` names itself.
@@ -20,9 +22,22 @@ const REFERENCE_CLIENT: &str = "akkeris-cli";
 impl Dialect {
     /// The `name` of an app inside an object: its short name, or its key.
     pub(super) fn app_name(self, app: &App) -> String {
+        self.app_name_in(&app.name, &app.space.name)
+    }
+
+    /// The same of an app of which only the names are known.
+    pub(super) fn app_name_in(self, name: &AppName, space: &SpaceName) -> String {
         match self {
-            Self::Document => app.name.to_string(),
-            Self::Reference => app.key().to_string(),
+            Self::Document => name.to_string(),
+            Self::Reference => AppKey::of(name, space).to_string(),
+        }
+    }
+
+    /// A promotion's `status`: in the reference dialect it is done once every target has its release.
+    pub(super) fn promotion_status(self, status: PromotionStatus) -> PromotionStatus {
+        match (self, status) {
+            (Self::Reference, PromotionStatus::Pending) => PromotionStatus::Successful,
+            (Self::Document | Self::Reference, status) => status,
         }
     }
 

@@ -11,8 +11,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, invoices, openapi, organizations, plugins, recommendations, regions,
-    release_statuses, releases, spaces, stacks,
+    features, formations, invoices, openapi, organizations, pipeline_couplings, pipeline_promotions,
+    pipelines, plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -46,6 +46,9 @@ pub(super) fn nouns() -> Routes {
         .merge(invoices::router())
         .merge(openapi::router())
         .merge(organizations::router())
+        .merge(pipelines::router())
+        .merge(pipeline_couplings::router())
+        .merge(pipeline_promotions::router())
         .merge(regions::router())
         .merge(release_statuses::router())
         .merge(plugins::router())

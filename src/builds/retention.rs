@@ -86,14 +86,9 @@ async fn trim_or_fail(
     let present = parts.engine.list_images().await?;
     old.retain(|id| present.iter().any(|image| image.app == app && image.build == *id));
     let unneeded = parts.store.read(move |c| {
-        let current = store::releases::current(c, app)?;
         let mut needed = HashSet::new();
         for id in &old {
-            // A release of another app got here by a promotion; one older than the current one is history.
-            if let Some(release) = store::releases::find_by_slug(c, *id)?
-                && (release.app_id != app
-                    || current.as_ref().is_none_or(|current| release.version >= current.version))
-            {
+            if store::releases::is_slug_needed(c, app, *id)? {
                 needed.insert(*id);
             }
         }

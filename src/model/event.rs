@@ -6,8 +6,8 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, FormationId, OrganizationId, PluginId, RecommendationId, ReleaseId, ReleaseStatusId,
-    SpaceId, StackId, TokenId,
+    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PluginId, PromotionId,
+    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -34,7 +34,12 @@ pub enum Event {
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
+    CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     OrganizationCreated { organization: OrganizationId },
+    PipelineCreated { pipeline: PipelineId },
+    PipelineDeleted { pipeline: PipelineId },
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
@@ -45,6 +50,7 @@ pub enum Event {
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     SpaceCreated { space: SpaceId },
@@ -98,13 +104,19 @@ impl Event {
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
+            | Self::CouplingCreated { app, .. }
+            | Self::CouplingUpdated { app, .. }
+            | Self::CouplingDeleted { app, .. }
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
             | Self::ReleaseFailed { app, .. }
+            | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
             | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
             Self::OrganizationCreated { .. }
+            | Self::PipelineCreated { .. }
+            | Self::PipelineDeleted { .. }
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
@@ -139,7 +151,12 @@ impl Event {
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
+            Self::CouplingCreated { .. } => "coupling_created",
+            Self::CouplingUpdated { .. } => "coupling_updated",
+            Self::CouplingDeleted { .. } => "coupling_deleted",
             Self::OrganizationCreated { .. } => "organization_created",
+            Self::PipelineCreated { .. } => "pipeline_created",
+            Self::PipelineDeleted { .. } => "pipeline_deleted",
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
@@ -150,6 +167,7 @@ impl Event {
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
+            Self::ReleasePromoted { .. } => "release_promoted",
             Self::ReleaseStatusCreated { .. } => "release_status_created",
             Self::ReleaseStatusUpdated { .. } => "release_status_updated",
             Self::SpaceCreated { .. } => "space_created",

@@ -21,6 +21,7 @@ pub mod invoice;
 pub mod journal;
 pub mod names;
 pub mod organization;
+pub mod pipeline;
 pub mod plugin;
 pub mod principal;
 pub mod recommendation;

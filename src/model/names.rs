@@ -35,6 +35,8 @@ name_type!(
     SpaceName,
     /// The name of an organization: letters and digits, under 12 characters.
     OrganizationName,
+    /// The name of a pipeline: a letter, then letters, digits and dashes, under 24 characters.
+    PipelineName,
     /// `<app>-<space>`, under 25 characters; the app's name has no dash, so the first dash splits it.
     AppKey,
     /// The name of a plugin of the registry: letters and digits.
@@ -53,6 +55,8 @@ name_type!(
 
 /// Names under this length only: the "less than 12 characters" of the specification (Spaces, Organizations).
 const SHORT_NAME_LIMIT: usize = 12;
+/// The "less than 24 characters" of the specification (Pipelines).
+const PIPELINE_NAME_LIMIT: usize = 24;
 /// `len(name + "-" + space) < 25` (`behaviour.md` §3).
 const APP_KEY_LIMIT: usize = 25;
 /// The label of the control API's host below the apps domain.
@@ -119,6 +123,29 @@ impl OrganizationName {
             return Err(RuleError::new(format!(
                 "The organization name \"{}\" is too long: use fewer than {SHORT_NAME_LIMIT} characters.",
                 shown(text)
+            )));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl PipelineName {
+    /// A letter, then letters, digits and dashes; at least 3 and under 24 characters (`behaviour.md` §19);
+    /// trimmed and lower-cased.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let name = text.trim().to_ascii_lowercase();
+        let charset = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if !charset || !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(RuleError::new(format!(
+                "The pipeline name \"{}\" is not usable: begin with a letter and go on with letters, digits and dashes.",
+                shown(text)
+            )));
+        }
+        if name.len() < 3 || name.len() >= PIPELINE_NAME_LIMIT {
+            return Err(RuleError::new(format!(
+                "The pipeline name \"{}\" has {} characters: use at least 3 and fewer than {PIPELINE_NAME_LIMIT}.",
+                shown(text),
+                name.len()
             )));
         }
         Ok(Self(name))
@@ -244,6 +271,15 @@ mod tests {
         assert_eq!(AppName::parse(" Events1 ").unwrap().as_str(), "events1");
         for bad in ["", "a-b", "a b", "ä", "a_b", "a.b"] {
             assert!(AppName::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn pipeline_names_begin_with_a_letter_and_are_bounded() {
+        assert_eq!(PipelineName::parse(" My-Pipeline1 ").unwrap().as_str(), "my-pipeline1");
+        assert!(PipelineName::parse(&"a".repeat(23)).is_ok());
+        for bad in ["", "ab", "1ab", "-ab", "a b", "a_b", "äbc", &"a".repeat(24)] {
+            assert!(PipelineName::parse(bad).is_err(), "{bad:?} was accepted");
         }
     }
 

@@ -31,6 +31,8 @@ pub enum ReleaseKind {
     Auto,
     /// An older release's slug again; config vars stay as they are (reading 18).
     Rollback { of: ReleaseId },
+    /// The slug of an earlier stage's release; config vars stay as they are (`behaviour.md` §19).
+    Promotion { of: ReleaseId },
 }
 
 /// The lifecycle of a release (reading 7).

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, organizations};
+use super::{Error, organizations, pipeline_couplings};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::{App, AppOrganization, AppSpace, check_description, check_labels};
@@ -146,6 +146,7 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                 store::builds::set_state(tx, build, &state)?;
                 tx.record(Event::BuildStopped { app: id, build })?;
             }
+            pipeline_couplings::remove_of_app(tx, id)?;
             store::apps::mark_deleted(tx, id)?;
             tx.record(Event::AppDeleted { app: id })?;
             Ok(app)

@@ -72,6 +72,7 @@ fn action(kind: &str) -> &str {
         "feature_changed" => "feature_change",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
         "release_created" => "release",
+        "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",
         other => other,
     }

@@ -1,6 +1,6 @@
 //! Releases: asked for by a client, or made by a build, within its transaction.
 
-use super::{Error, apps};
+use super::{Error, apps, pipeline_couplings};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::build::BuildState;
@@ -71,6 +71,7 @@ pub async fn create(
                     (old.slug, ReleaseKind::Rollback { of }, format!("Rollback to {of}"))
                 }
                 Wanted::Slug(_) | Wanted::LatestSlug => {
+                    pipeline_couplings::check_not_downstream(tx, app)?;
                     let slug = releasable(tx, &maker.sealer, app, &request.wanted)?;
                     (slug, ReleaseKind::Slug, format!("Deploy of {slug}"))
                 }

@@ -9,13 +9,15 @@ use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, FavoriteId, FormationId, InstallationId, OrganizationId, PluginId, RecommendationId,
-    ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AppId, BuildId, CouplingId, FavoriteId, FormationId, InstallationId, OrganizationId, PipelineId,
+    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::names::{
-    AppName, ConfigVarName, DynoName, OrganizationName, PluginName, ProcessType, SizeName, SpaceName,
-    UserName,
+    AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
+    SpaceName, UserName,
 };
+use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
@@ -71,11 +73,15 @@ macro_rules! enum_columns {
 id_columns!(
     AppId,
     BuildId,
+    CouplingId,
     FavoriteId,
     FormationId,
     InstallationId,
     OrganizationId,
+    PipelineId,
     PluginId,
+    PromotionId,
+    PromotionTargetId,
     RecommendationId,
     ReleaseId,
     ReleaseStatusId,
@@ -88,6 +94,7 @@ name_columns!(
     ConfigVarName,
     DynoName,
     OrganizationName,
+    PipelineName,
     PluginName,
     ProcessType,
     SizeName,
@@ -95,7 +102,18 @@ name_columns!(
     UserName,
     HealthCheck
 );
-enum_columns!(Action, BuildStep, CheckState, DynoState, Feature, Origin, ResourceType, StackState, TokenKind);
+enum_columns!(
+    Action,
+    BuildStep,
+    CheckState,
+    DynoState,
+    Feature,
+    Origin,
+    ResourceType,
+    Stage,
+    StackState,
+    TokenKind
+);
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

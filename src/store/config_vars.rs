@@ -1,5 +1,7 @@
 //! Config vars. Their values are sealed; only who holds the [`Sealer`] can read them.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use super::{StoreError, Tx};
@@ -19,6 +21,13 @@ pub fn list(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<Conf
         vars.insert(name, ConfigValue::from_stored(value));
     }
     Ok(vars)
+}
+
+/// The names of an app's config vars, which need no opening.
+pub fn names(connection: &Connection, app: AppId) -> Result<BTreeSet<ConfigVarName>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM config_vars WHERE app_id = ?1")?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Sets a config var.

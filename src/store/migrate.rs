@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_audits.sql"),
     include_str!("migrations/0005_config_var_notes.sql"),
     include_str!("migrations/0006_formation_periods.sql"),
+    include_str!("migrations/0010_pipelines.sql"),
     include_str!("migrations/0020_plugins.sql"),
     include_str!("migrations/0021_favorites.sql"),
     include_str!("migrations/0022_recommendations.sql"),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
-use crate::model::ids::{AppId, ReleaseId, ReleaseStatusId};
+use crate::model::ids::{AppId, PipelineId, ReleaseId, ReleaseStatusId};
+use crate::model::pipeline::KnownCheck;
 use crate::model::release_status::{CheckState, ReleaseStatus, StatusContext, StatusText};
 
 /// A status of a release.
@@ -52,6 +53,21 @@ pub fn combined_of_app(
         *known = CheckState::combined([*known, state]);
     }
     Ok(states)
+}
+
+/// The checks that have been run on releases of a pipeline's apps, by context.
+pub fn list_known(connection: &Connection, pipeline: PipelineId) -> Result<Vec<KnownCheck>, StoreError> {
+    // With max(), SQLite takes the bare columns from the row that has the maximum; later ids are greater.
+    let mut statement = connection.prepare_cached(
+        "SELECT context, name, max(release_statuses.id) FROM release_statuses
+         JOIN releases ON releases.id = release_id
+         JOIN pipeline_couplings ON pipeline_couplings.app_id = releases.app_id
+         WHERE pipeline_couplings.pipeline_id = ?1 GROUP BY context ORDER BY context",
+    )?;
+    let rows = statement.query_map([pipeline], |row| {
+        Ok(KnownCheck { context: StatusContext::from_stored(row.get("context")?), name: row.get("name")? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Adds a status; [`StoreError::Exists`] when the release has one of that context.

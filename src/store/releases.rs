@@ -12,6 +12,12 @@ pub fn find(connection: &Connection, app: AppId, id: ReleaseId) -> Result<Option
     Ok(statement.query_row((id, app), from_row).optional()?)
 }
 
+/// A release of any app.
+pub fn find_any(connection: &Connection, id: ReleaseId) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM releases WHERE id = ?1")?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
+
 /// The releases of an app, by version: oldest first.
 pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Release>, StoreError> {
     let mut statement =
@@ -45,11 +51,15 @@ pub fn list_unfinished(connection: &Connection, app: AppId) -> Result<Vec<Releas
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The newest release of a slug, on any app.
-pub fn find_by_slug(connection: &Connection, slug: BuildId) -> Result<Option<Release>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT * FROM releases WHERE slug = ?1 ORDER BY created_at DESC LIMIT 1")?;
-    Ok(statement.query_row([slug], from_row).optional()?)
+/// Whether a slug of an app may still be wanted: by the app's current release or a newer one, or by any release
+/// of another live app, which got it by a promotion.
+pub fn is_slug_needed(connection: &Connection, app: AppId, slug: BuildId) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM releases JOIN apps ON apps.id = releases.app_id
+         WHERE releases.slug = ?2 AND apps.deleted_at IS NULL AND (releases.app_id <> ?1 OR releases.version >=
+            (SELECT coalesce(max(version), 0) FROM releases WHERE app_id = ?1 AND status = 'succeeded')))",
+    )?;
+    Ok(statement.query_row((app, slug), |row| row.get(0))?)
 }
 
 /// The slugs that releases of live apps refer to.
@@ -76,16 +86,17 @@ pub fn touch(tx: &Tx<'_>, id: ReleaseId) -> Result<(), StoreError> {
 
 /// Adds a release.
 pub fn insert(tx: &Tx<'_>, release: &Release) -> Result<(), StoreError> {
-    let (kind, rollback_of) = match release.kind {
-        ReleaseKind::Slug => ("slug", None),
-        ReleaseKind::Auto => ("auto", None),
-        ReleaseKind::Rollback { of } => ("rollback", Some(of)),
+    let (kind, rollback_of, promotion_of) = match release.kind {
+        ReleaseKind::Slug => ("slug", None, None),
+        ReleaseKind::Auto => ("auto", None, None),
+        ReleaseKind::Rollback { of } => ("rollback", Some(of), None),
+        ReleaseKind::Promotion { of } => ("slug", None, Some(of)),
     };
     let (reason, status_at) = state_columns(release);
     tx.prepare_cached(
-        "INSERT INTO releases (id, app_id, slug, version, description, kind, rollback_of, status, reason, status_at,
+        "INSERT INTO releases (id, app_id, slug, version, description, kind, rollback_of, promotion_of, status, reason, status_at,
             created_by, created_at, updated_at)
-         VALUES (:id, :app_id, :slug, :version, :description, :kind, :rollback_of, :status, :reason, :status_at,
+         VALUES (:id, :app_id, :slug, :version, :description, :kind, :rollback_of, :promotion_of, :status, :reason, :status_at,
             :created_by, :created_at, :updated_at)",
     )?
     .execute(named_params! {
@@ -96,6 +107,7 @@ pub fn insert(tx: &Tx<'_>, release: &Release) -> Result<(), StoreError> {
         ":description": release.description,
         ":kind": kind,
         ":rollback_of": rollback_of,
+        ":promotion_of": promotion_of,
         ":status": release.state.status().as_str(),
         ":reason": reason,
         ":status_at": status_at,
@@ -125,18 +137,22 @@ fn state_columns(release: &Release) -> (Option<&str>, crate::model::time::Timest
     }
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Release> {
-    let (kind, status): (String, String) = (row.get("kind")?, row.get("status")?);
-    let kind = match kind.as_str() {
-        "rollback" => ReleaseKind::Rollback { of: row.get("rollback_of")? },
-        "auto" => ReleaseKind::Auto,
-        _ => ReleaseKind::Slug,
-    };
-    let state = match status.as_str() {
+/// The state in the columns `status`, `status_at` and `reason`.
+pub(super) fn state_from_row(row: &Row<'_>) -> rusqlite::Result<ReleaseState> {
+    Ok(match row.get::<_, String>("status")?.as_str() {
         "pending" => ReleaseState::Pending { since: row.get("status_at")? },
         "succeeded" => ReleaseState::Succeeded { at: row.get("status_at")? },
         "failed" => ReleaseState::Failed { reason: row.get("reason")?, at: row.get("status_at")? },
         _ => ReleaseState::Queued,
+    })
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Release> {
+    let kind = match (row.get::<_, String>("kind")?.as_str(), row.get("promotion_of")?) {
+        ("rollback", _) => ReleaseKind::Rollback { of: row.get("rollback_of")? },
+        ("auto", _) => ReleaseKind::Auto,
+        (_, Some(of)) => ReleaseKind::Promotion { of },
+        (_, None) => ReleaseKind::Slug,
     };
     Ok(Release {
         id: row.get("id")?,
@@ -145,7 +161,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Release> {
         version: row.get("version")?,
         description: row.get("description")?,
         kind,
-        state,
+        state: state_from_row(row)?,
         created_by: row.get("created_by")?,
         created_at: row.get("created_at")?,
         updated_at: row.get("updated_at")?,
