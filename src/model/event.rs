@@ -101,12 +101,12 @@ impl Event {
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
-            | Self::CouplingCreated { app, .. }
-            | Self::CouplingUpdated { app, .. }
-            | Self::CouplingDeleted { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
+            | Self::CouplingCreated { app, .. }
+            | Self::CouplingUpdated { app, .. }
+            | Self::CouplingDeleted { app, .. }
             | Self::ReleaseCreated { app, .. }
             | Self::ReleaseStarted { app, .. }
             | Self::ReleaseSucceeded { app, .. }
