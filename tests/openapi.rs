@@ -104,3 +104,15 @@ async fn read_openapi_shows_the_document_without_a_token() {
     assert_eq!(answer.json(200), document());
     assert_eq!(answer.headers["content-type"], "application/json");
 }
+
+#[tokio::test]
+async fn read_docs_is_a_page_that_needs_nothing_from_elsewhere() {
+    let daemon = TestDaemon::start().await;
+    let answer = daemon.anonymous().get("/docs").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+    assert!(answer.headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    let page = answer.text();
+    assert!(page.contains("/openapi.json"));
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page names another server");
+}

@@ -17,6 +17,8 @@ mod extract;
 mod favorites;
 mod features;
 mod formations;
+mod health;
+mod hooks;
 mod invoices;
 mod openapi;
 mod organizations;

@@ -17,13 +17,16 @@ use super::auth::Policy;
 use super::router::{self, Routes};
 use crate::service;
 
+/// The page asks nobody but this server, and nobody may frame it.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// The document of every route: what `GET /openapi.json` and `akkerisd openapi` show.
 pub fn openapi() -> OpenApi {
     router::nouns().into_document()
 }
 
 pub(super) fn router() -> Routes {
-    Routes::new("openapi").route(Policy::Public, routes!(read))
+    Routes::new("openapi").route(Policy::Public, routes!(read)).route(Policy::Public, routes!(read_page))
 }
 
 /// The document before any route is in it.
@@ -79,6 +82,18 @@ async fn read() -> Result<Response, Error> {
         Ok(json) => Ok(([(header::CONTENT_TYPE, "application/json")], json.as_str()).into_response()),
         Err(error) => Err(service::Error::internal(error.to_string()).into()),
     }
+}
+
+/// The document as a page for people; it needs nothing from elsewhere.
+#[utoipa::path(get, path = "/docs", operation_id = "read_docs",
+    responses((status = 200, description = "A page", body = String, content_type = "text/html")))]
+async fn read_page() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, include_str!("../../assets/docs.html")).into_response()
 }
 
 fn add_path_parameters(operation: &mut Operation, path: &str) {

@@ -11,8 +11,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, invoices, openapi, organizations, pipeline_couplings, pipeline_promotions,
-    pipelines, plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
+    features, formations, health, hooks, invoices, openapi, organizations, pipeline_couplings,
+    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, spaces,
+    stacks,
 };
 
 /// The API, ready to be served.
@@ -43,6 +44,8 @@ pub(super) fn nouns() -> Routes {
         .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
+        .merge(health::router())
+        .merge(hooks::router())
         .merge(invoices::router())
         .merge(openapi::router())
         .merge(organizations::router())

@@ -16,6 +16,7 @@ pub mod event;
 pub mod favorite;
 pub mod feature;
 pub mod formation;
+pub mod hook;
 pub mod ids;
 pub mod invoice;
 pub mod journal;

@@ -1,0 +1,115 @@
+//! Every row of the specification's index of endpoints (`endpoints.tsv`): served, or listed here.
+
+use http::Method;
+
+use crate::support::{Client, TestDaemon};
+
+const ROWS: &str = include_str!("endpoints.tsv");
+
+/// The rows that are not served yet. The test fails when one of them is.
+const NOT_YET: &[&str] = &[
+    "GET /apps/{app}/previews",
+    "POST /app-setups",
+    "GET /app-setups/{id}",
+    "GET /apps/{app}/app-setups",
+    "POST /apps/{app}/log-sessions",
+    "GET (logplex_url)",
+    "GET /apps/{app}/metrics",
+    "POST /apps/{app}/builds/auto/github",
+    "GET /apps/{app}/builds/auto",
+    "POST /apps/{app}/builds/auto",
+    "DELETE /apps/{app}/builds/auto/github",
+    "GET /addon-services",
+    "GET /addon-services/{service}",
+    "GET /addon-services/{service}/plans",
+    "GET /addon-services/{service}/plans/{plan}",
+    "POST /apps/{app}/addons",
+    "GET /apps/{app}/addons",
+    "GET /apps/{app}/addons/{addon}",
+    "DELETE /apps/{app}/addons/{addon}",
+    "GET /apps/{app}/addon-attachments",
+    "GET /apps/{app}/addon-attachments/{attachment}",
+    "POST /apps/{app}/addon-attachments",
+    "DELETE /apps/{app}/addon-attachments/{attachment}",
+    "POST /apps/{app}/log-drains",
+    "GET /apps/{app}/log-drains",
+    "GET /apps/{app}/log-drains/{drain}",
+    "DELETE /apps/{app}/log-drains/{drain}",
+    "POST /apps/{app}/hooks",
+    "PATCH /apps/{app}/hooks/{hook}",
+    "DELETE /apps/{app}/hooks/{hook}",
+    "GET /apps/{app}/hooks",
+    "GET /apps/{app}/hooks/{hook}/results",
+    "GET /apps/{app}/hooks/{hook}/results/{result}",
+    "POST /ssl-orders",
+    "PUT /ssl-orders/{cert}",
+    "GET /ssl-orders",
+    "GET /ssl-orders/{cert}",
+    "GET /ssl-endpoints",
+    "GET /ssl-endpoints/{cert}",
+    "GET /sites",
+    "POST /sites",
+    "DELETE /sites/{site}",
+    "GET /sites/{site}/routes",
+    "POST /routes",
+    "DELETE /routes/{route}",
+    "POST /api/releases/{project}/releases/{rc}",
+    "POST /api/releases/{project}/environments/{env}/deployments",
+    "PATCH /api/releases/{project}/environments/{env}/deployments",
+    "GET /api/releases/{project}/environments/{env}/deployments",
+    "POST /api/releases/{project}/environments/{env}/rollback",
+];
+
+struct Row {
+    method: Method,
+    path: String,
+}
+
+/// The rows of one path each; what is true of every path has a test of its own (`auth`).
+fn rows() -> Vec<Row> {
+    let row = |line: &str| {
+        let mut fields = line.split('\t').skip(1);
+        let (method, path) = (fields.next().unwrap(), fields.next().unwrap());
+        (method != "*").then(|| Row { method: method.parse().unwrap(), path: path.to_owned() })
+    };
+    ROWS.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect()
+}
+
+/// Whether something answers there: anything but "there is nothing" and "not with this method".
+async fn is_served(client: &Client, row: &Row) -> bool {
+    if !row.path.starts_with('/') {
+        return false;
+    }
+    let fill = |segment: &str| match segment {
+        "{type}" => "web".to_owned(),
+        "{feature}" => "preview".to_owned(),
+        // The app must outlive the row that deletes one.
+        "{app}" if row.method != Method::DELETE => "app-default".to_owned(),
+        segment if segment.starts_with('{') => uuid::Uuid::nil().to_string(),
+        segment => segment.to_owned(),
+    };
+    let path: Vec<String> = row.path.split('/').map(fill).collect();
+    let answer = client.send_body(row.method.clone(), &path.join("/"), "").await;
+    assert!(!answer.status.is_server_error(), "{} {}: {}", row.method, row.path, answer.text());
+    // A word of the path that was taken for an id: another row answered.
+    let mistaken =
+        path.iter().any(|segment| answer.text().contains(&format!("\\\"{segment}\\\" is not a UUID")));
+    answer.status.as_u16() != 405 && !mistaken && !answer.text().contains("There is nothing at this path")
+}
+
+#[tokio::test]
+async fn every_documented_endpoint_is_served_or_listed_as_missing() {
+    let daemon = TestDaemon::start().await;
+    let client = daemon.admin();
+    let body = serde_json::json!({ "name": "app", "space": "default", "org": "akkeris" });
+    client.post("/apps", body).await.json(201);
+    let rows = rows();
+    assert!(rows.len() > 100, "{} rows", rows.len());
+    let mut missing = Vec::new();
+    for row in &rows {
+        if !is_served(&client, row).await {
+            missing.push(format!("{} {}", row.method, row.path));
+        }
+    }
+    assert_eq!(missing, NOT_YET);
+}
