@@ -8,6 +8,8 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{ArrayBuilder, Ref, RefOr, Schema};
 use utoipa_axum::routes;
 
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
@@ -71,7 +73,7 @@ struct ListApps {
 }
 
 /// Apps in full or with names and links only.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 enum AppList {
     Full(Vec<AppView>),
@@ -218,4 +220,26 @@ fn check_unchanged(body: &UpdateApp, app: &App, catalogue: &Catalogue) -> Result
         app.key(),
         app.space.stack
     )))
+}
+
+/// By hand, because an app in full also fits the short form: the derived `oneOf` would refuse it.
+impl utoipa::PartialSchema for AppList {
+    fn schema() -> RefOr<Schema> {
+        let of = |name: String| ArrayBuilder::new().items(Ref::from_schema_name(name)).build();
+        AnyOfBuilder::new()
+            .item(of(AppView::name().into_owned()))
+            .item(of(SimpleAppView::name().into_owned()))
+            .description(Some("Apps in full or with names and links only."))
+            .into()
+    }
+}
+
+impl ToSchema for AppList {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((AppView::name().into_owned(), <AppView as utoipa::PartialSchema>::schema()));
+        schemas
+            .push((SimpleAppView::name().into_owned(), <SimpleAppView as utoipa::PartialSchema>::schema()));
+        AppView::schemas(schemas);
+        SimpleAppView::schemas(schemas);
+    }
 }
