@@ -74,14 +74,23 @@ async fn move_on(context: &Arc<Context>, release: &Release, state: ReleaseState)
         .await
 }
 
-/// Removes the images of a deleted app that no live app's release needs, and notes that nothing is left.
+/// Removes the images of deleted apps that no live app's release needs, and notes that nothing is left. Of all
+/// deleted apps, because this one may have been the last to need what was promoted to it.
 pub(super) async fn purge(context: &Arc<Context>, app: AppId) -> Result<(), PurgeError> {
     failpoint::reached(JournalStep::AppDynosRemoved);
-    let needed = context.store.read(store::releases::list_slugs_of_live_apps).await?;
-    for image in context.engine.list_images().await? {
-        if image.app == app && !needed.contains(&image.build) {
-            context.engine.remove_image(app, image.build).await?;
+    let images = context.engine.list_images().await?;
+    let unneeded = context.store.read(move |c| {
+        let needed = store::releases::list_slugs_of_live_apps(c)?;
+        let mut unneeded = Vec::new();
+        for image in images {
+            if !needed.contains(&image.build) && store::apps::is_deleted(c, image.app)? {
+                unneeded.push(image);
+            }
         }
+        Ok::<_, StoreError>(unneeded)
+    });
+    for image in unneeded.await? {
+        context.engine.remove_image(image.app, image.build).await?;
     }
     failpoint::reached(JournalStep::AppImagesRemoved);
     context.store.write(&Principal::daemon(), move |tx| store::apps::mark_purged(tx, app)).await?;

@@ -135,11 +135,19 @@ pub fn list_unpurged(connection: &Connection) -> Result<Vec<AppId>, StoreError> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars, dynos, favorites and
-/// recommendations.
+/// Whether the app was deleted.
+pub fn is_deleted(connection: &Connection, id: AppId) -> Result<bool, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM apps WHERE id = ?1 AND deleted_at IS NOT NULL)")?;
+    Ok(statement.query_row([id], |row| row.get(0))?)
+}
+
+/// Notes that nothing of a deleted app is left in the engine, and forgets its config vars and their notes, its
+/// dynos, favorites and recommendations.
 pub fn mark_purged(tx: &Tx<'_>, id: AppId) -> Result<(), StoreError> {
     tx.execute("UPDATE apps SET purged_at = ?2 WHERE id = ?1", (id, tx.now()))?;
     tx.execute("DELETE FROM config_vars WHERE app_id = ?1", [id])?;
+    tx.execute("DELETE FROM config_var_notes WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM dynos WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM favorites WHERE app_id = ?1", [id])?;
     tx.execute("DELETE FROM recommendations WHERE app_id = ?1", [id])?;

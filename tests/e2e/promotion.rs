@@ -10,7 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promoted_release_answers_on_its_target_also_after_its_source_is_gone() {
+async fn a_promoted_release_answers_on_its_target_and_outlives_its_source() {
     let daemon = Daemon::start().await;
     let client = daemon.client();
     client.send("POST", "/pipelines", Some(json!({"name": "story"})), 201).await;
@@ -43,4 +43,12 @@ async fn a_promoted_release_answers_on_its_target_also_after_its_source_is_gone(
     client.scale(served, "web", 2).await;
     client.wait_for_dynos(served, "a second dyno has the image", all_ready(2)).await;
     assert_eq!(daemon.fetch(served, "/").await.unwrap(), (200, "one".to_owned()));
+
+    assert_eq!(daemon.images().len(), 1);
+    client.send("DELETE", &format!("/apps/{served}"), None, 200).await;
+    let nothing = async || match daemon.images() {
+        images if images.is_empty() => Ok(()),
+        images => Err(format!("{images:?}")),
+    };
+    wait_until("the image went with the last app that needed it", Duration::from_mins(1), nothing).await;
 }
