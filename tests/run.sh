@@ -21,7 +21,7 @@ timed() {
 cargo() { as_builder cargo "$@"; }
 
 install_everything() {
-  need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2
+  need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv
   need_rust
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     as_builder rustup component add rustfmt clippy
@@ -59,6 +59,11 @@ with_docker() {
   command cargo test "${features[@]}" --test e2e -- --test-threads=2 </dev/null
 }
 
+# A bounded part of it: some 2,000 requests; without an argument there are more than 10,000.
+generated_requests() {
+  as_builder tests/schemathesis.sh 3
+}
+
 # The unit must stay hardened; the figure is systemd's own.
 unit_exposure() {
   local figure
@@ -81,6 +86,7 @@ timed "documentation" documentation
 timed "exposure of the systemd unit" unit_exposure
 timed "suite 1: no Docker" without_docker
 timed "suite 2: real Docker, real edge" with_docker
+timed "generated requests against the OpenAPI document" generated_requests
 timed "release build" release_build
 step "All passed"
 printf '%s\n' "${timings[@]}"
