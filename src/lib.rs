@@ -15,6 +15,7 @@ pub mod failpoint;
 pub mod ids;
 pub mod model;
 pub mod outbound;
+pub mod password;
 pub mod reconcile;
 pub mod seal;
 pub mod service;

@@ -1,10 +1,12 @@
 //! Suite 1: the whole daemon but Docker. Real SQLite, real HTTP stack, a scripted engine.
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
+mod account;
 mod apps;
 mod audits;
 mod auth;
 mod authorization;
+mod authorizations;
 mod builds;
 mod builds_run;
 mod cli;
@@ -20,6 +22,7 @@ mod health;
 mod hooks;
 mod house_rules;
 mod invoices;
+mod oauth;
 mod openapi;
 mod organizations;
 mod pipeline_promotions;

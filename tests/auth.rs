@@ -7,7 +7,7 @@ use akkerisd::clock::Clock;
 use akkerisd::ids::Ids;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
-use akkerisd::model::token::{TokenHash, TokenKind, TokenName};
+use akkerisd::model::token::{Scope, TokenHash, TokenKind, TokenName};
 use akkerisd::service::tokens::{self, NewToken};
 use akkerisd::service::{self, bootstrap};
 use akkerisd::store::{self, Store};
@@ -223,6 +223,7 @@ async fn a_token_s_name_is_taken_until_it_is_revoked_and_its_secret_is_stored_no
     let daemon = TestDaemon::start().await;
     let store = &daemon.state.store;
     let new = || NewToken {
+        scope: Scope::Global,
         name: TokenName::parse("ci").unwrap(),
         kind: TokenKind::Personal,
         user: UserName::parse("alice").unwrap(),

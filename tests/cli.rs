@@ -127,6 +127,34 @@ fn token_create_prints_the_secret_only_while_a_daemon_runs() {
 }
 
 #[test]
+fn user_create_prints_a_password_once_and_lists_the_account() {
+    let (dir, store) = data_dir_of_a_running_daemon();
+    let user = |arguments: &[&str]| {
+        akkerisd(&[&["user"], arguments, &["--data-dir", text(dir.path())]].concat(), &[])
+    };
+    let created = user(&["create", "--name", "alice", "--role", "owner", "--email", "a@b.example"]);
+    assert_eq!(created.code, Some(0), "{created:?}");
+    assert_eq!((created.output.trim_end().len(), created.errors.as_str()), (16, ""));
+    assert_eq!(user(&["create", "--name", "alice"]).code, Some(64));
+    assert_eq!(user(&["create", "--name", "bob", "--role", "king"]).code, Some(64));
+    assert_eq!(user(&["create", "--name", "bob", "--organization", "nowhere"]).code, Some(64));
+
+    let another = user(&["password", "alice"]);
+    assert_eq!(another.output.trim_end().len(), 16);
+    assert_ne!(another.output, created.output);
+    assert_eq!(user(&["password", "nobody"]).code, Some(64));
+
+    let list = || user(&["list"]).output;
+    assert!(list().contains("a@b.example") && !list().contains("bob"), "{}", list());
+    assert_eq!(user(&["suspend", "alice"]).code, Some(0));
+    assert!(list().contains("suspended"), "{}", list());
+    assert_eq!(user(&["resume", "alice"]).code, Some(0));
+    assert_eq!(user(&["drop-two-factor", "alice"]).code, Some(0));
+    assert!(!list().contains("suspended"), "{}", list());
+    drop(store);
+}
+
+#[test]
 fn tokens_need_a_database_and_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let answer = akkerisd(&["token", "list", "--data-dir", text(dir.path())], &[]);

@@ -7,8 +7,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rooms that every layer above `model` may use: they know nothing of apps.
-const CROSS_CUTS: &[&str] =
-    &["model", "clock", "ids", "seal", "tasks", "durable_file", "failpoint", "catalogue", "text_enum"];
+const CROSS_CUTS: &[&str] = &[
+    "model",
+    "clock",
+    "ids",
+    "seal",
+    "password",
+    "tasks",
+    "durable_file",
+    "failpoint",
+    "catalogue",
+    "text_enum",
+];
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -16,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &["model"]),
     ("ids", &["model"]),
     ("seal", &["ids", "durable_file"]),
+    ("password", &[]),
     ("tasks", &[]),
     ("durable_file", &[]),
     ("failpoint", &["model"]),

@@ -12,6 +12,7 @@ use super::extract::{Json, Query};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::RuleError;
+use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::model::time::Timestamp;
 use crate::service::audits::{self, Audit, DEFAULT_SIZE, LARGEST_SIZE};
@@ -76,10 +77,16 @@ struct AuditSpaceView {
     responses((status = 200, description = "Newest first", body = Vec<AuditView>)))]
 async fn list(
     State(state): State<ApiState>,
+    principal: Principal,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Vec<AuditView>>, Error> {
     let size = query.size.as_deref().map_or(Ok(DEFAULT_SIZE), parse_size)?;
-    let filter = EventFilter { app: lower(query.app), space: lower(query.space), user: query.user };
+    let filter = EventFilter {
+        app: lower(query.app),
+        space: lower(query.space),
+        user: query.user,
+        member: principal.reach.member(),
+    };
     let catalogue = state.catalogue.load_full();
     let found = state.store.read(move |c| audits::list(c, &catalogue, &filter, size)).await?;
     Ok(Json(found.into_iter().map(AuditView::from).collect()))

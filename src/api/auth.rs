@@ -8,27 +8,32 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 
 use super::{ApiState, Error};
 use crate::model::names::UserName;
 use crate::model::principal::{Access, Principal};
-use crate::model::token::{Token, TokenHash, TokenKind};
+use crate::model::token::{Scope, Token, TokenHash, TokenKind};
 use crate::service;
-use crate::store;
+use crate::service::principals::{self, Acting};
 
 /// Names the user for whom a service token acts.
 const USERNAME: &str = "x-username";
 
-/// Who may call an operation. What depends on the object (a space's compliance) is the service's to decide.
+/// Who may call an operation. What depends on the object (its organization, a space's compliance) is the
+/// service's to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Policy {
     /// Anyone.
     Public,
+    /// Anyone with a name and a password in `Authorization: Basic`, which the handler checks.
+    Password,
     /// Anyone with a valid token.
     User,
     /// The same, but a service token only for the user whom it names (`behaviour.md` §34).
     Person,
+    /// A person with a token of their own: no application that acts for one.
+    Holder,
 }
 
 impl Policy {
@@ -36,8 +41,19 @@ impl Policy {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
+            Self::Password => "password",
             Self::User => "user",
             Self::Person => "person",
+            Self::Holder => "holder",
+        }
+    }
+
+    /// The security scheme of the document that answers it.
+    pub(super) fn scheme(self) -> Option<&'static str> {
+        match self {
+            Self::Public => None,
+            Self::Password => Some("password"),
+            Self::User | Self::Person | Self::Holder => Some("token"),
         }
     }
 }
@@ -50,13 +66,16 @@ pub(super) async fn enforce(
     next: Next,
 ) -> Result<Response, Error> {
     match policy {
-        Policy::Public => {}
-        Policy::User | Policy::Person => {
-            let token = authenticate(&state, request.headers()).await?;
-            if policy == Policy::Person {
+        Policy::Public | Policy::Password => {}
+        Policy::User | Policy::Person | Policy::Holder => {
+            let (token, principal) = authenticate(&state, request.headers()).await?;
+            check_scope(&token, request.method())?;
+            if policy != Policy::User {
                 check_person(&token, request.headers())?;
             }
-            let principal = principal_of(token, request.headers())?;
+            if policy == Policy::Holder {
+                check_holder(&token)?;
+            }
             request.extensions_mut().insert(principal);
         }
     }
@@ -71,12 +90,60 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Token, Error> {
+/// The name and password of `Authorization: Basic`.
+pub(super) struct Basic {
+    pub(super) name: String,
+    pub(super) password: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Basic {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        let missing = || {
+            service::Error::Unauthenticated(
+                "No user name and password were sent: use the header \"Authorization: Basic\".".to_owned(),
+            )
+        };
+        Ok(basic(&parts.headers).ok_or_else(missing)?)
+    }
+}
+
+/// A name and a password in `Authorization: Basic`.
+pub(super) fn basic(headers: &HeaderMap) -> Option<Basic> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim();
+    let (scheme, rest) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some(Basic { name: name.to_owned(), password: password.to_owned() })
+}
+
+async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<(Token, Principal), Error> {
     let secret = secret_of(headers).ok_or(Error::Unauthenticated)?;
-    let hash = TokenHash::of(&secret);
-    let token = state.store.read(move |connection| store::tokens::find_by_hash(connection, &hash)).await;
-    let token = token.map_err(|error| Error::Verb(service::Error::from(error)))?;
-    token.ok_or(Error::Unauthenticated)
+    let (hash, acting, now) = (TokenHash::of(&secret), acting(headers), state.clock.now());
+    let found = state.store.read(move |c| principals::resolve(c, &hash, acting, now)).await?;
+    found.ok_or(Error::Unauthenticated)
+}
+
+/// For whom a service token is to act; an error counts only when it is one.
+fn acting(headers: &HeaderMap) -> Result<Option<Acting>, service::Error> {
+    let Some(user) = headers.get(USERNAME) else { return Ok(None) };
+    let user = UserName::parse(&String::from_utf8_lossy(user.as_bytes()))
+        .map_err(|error| service::Error::BadRequest(format!("{USERNAME}: {error}")))?;
+    let elevated = headers.get("x-elevated-access").is_some_and(|value| value == "true");
+    Ok(Some(Acting { user, access: if elevated { Access::Elevated } else { Access::Ordinary } }))
+}
+
+fn check_scope(token: &Token, method: &Method) -> Result<(), Error> {
+    if token.scope == Scope::Read && !method.is_safe() {
+        let message =
+            format!("This token may only read, and {method} changes something; use one of the scope global.");
+        return Err(service::Error::Forbidden(message).into());
+    }
+    Ok(())
 }
 
 fn check_person(token: &Token, headers: &HeaderMap) -> Result<(), Error> {
@@ -87,20 +154,12 @@ fn check_person(token: &Token, headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-fn principal_of(token: Token, headers: &HeaderMap) -> Result<Principal, Error> {
-    match token.kind {
-        TokenKind::Personal => Ok(Principal { user: token.user, access: Access::Ordinary }),
-        TokenKind::Admin => Ok(Principal { user: token.user, access: Access::Elevated }),
-        TokenKind::Service => {
-            let Some(user) = headers.get(USERNAME) else {
-                return Ok(Principal { user: token.user, access: Access::Ordinary });
-            };
-            let user = UserName::parse(&String::from_utf8_lossy(user.as_bytes()))
-                .map_err(|error| service::Error::BadRequest(format!("{USERNAME}: {error}")))?;
-            let elevated = headers.get("x-elevated-access").is_some_and(|value| value == "true");
-            Ok(Principal { user, access: if elevated { Access::Elevated } else { Access::Ordinary } })
-        }
+fn check_holder(token: &Token) -> Result<(), Error> {
+    if token.grant.is_some() {
+        let message = "An application may not do this for a person; use a token of your own.";
+        return Err(service::Error::Forbidden(message.to_owned()).into());
     }
+    Ok(())
 }
 
 /// The secret in `Authorization`: `Bearer <token>`, `Basic` with the token as password, or the bare token.
@@ -113,12 +172,7 @@ fn secret_of(headers: &HeaderMap) -> Option<String> {
     if scheme.eq_ignore_ascii_case("bearer") {
         return (!rest.is_empty()).then(|| rest.to_owned());
     }
-    if scheme.eq_ignore_ascii_case("basic") {
-        let text = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-        let (_, password) = text.split_once(':')?;
-        return (!password.is_empty()).then(|| password.to_owned());
-    }
-    None
+    basic(headers).map(|basic| basic.password).filter(|password| !password.is_empty())
 }
 
 #[cfg(test)]

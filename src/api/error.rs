@@ -5,11 +5,14 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::model::RuleError;
 use crate::service;
 use crate::store::StoreError;
+
+/// Asks for a one-time code in an answer, and holds it in a request.
+pub(super) const ONE_TIME_CODE: HeaderName = HeaderName::from_static("x-akkeris-otp");
 
 /// Why a request was not answered with success.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +54,10 @@ impl Failure {
         use service::Error as Verb;
         match &*self.0 {
             Error::Verb(Verb::BadRequest(_)) => (StatusCode::BAD_REQUEST, "bad_request"),
-            Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            Error::Unauthenticated | Error::Verb(Verb::Unauthenticated(_)) => {
+                (StatusCode::UNAUTHORIZED, "unauthorized")
+            }
+            Error::Verb(Verb::OneTimeCode(_)) => (StatusCode::UNAUTHORIZED, "two_factor"),
             Error::Verb(Verb::Forbidden(_)) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Verb(Verb::NotFound(_)) | Error::UnknownPath => (StatusCode::NOT_FOUND, "not_found"),
             Error::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -59,6 +65,7 @@ impl Failure {
             Error::Verb(Verb::Conflict(_)) => (StatusCode::CONFLICT, "conflict"),
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Error::Verb(Verb::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"),
+            Error::Verb(Verb::TooManyAttempts { .. }) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit"),
             Error::Verb(Verb::NotReady(_)) => (StatusCode::FAILED_DEPENDENCY, "not_ready"),
             Error::Verb(Verb::Unavailable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Error::Verb(Verb::Internal(_)) | Error::Panicked => {
@@ -97,6 +104,13 @@ impl IntoResponse for Error {
         let (status, _) = failure.kind();
         let mut response = status.into_response();
         let headers = response.headers_mut();
+        // What `aka` looks for before it asks its user for a code (`aka-client.md` §3).
+        if let Self::Verb(service::Error::OneTimeCode(_)) = &*failure.0 {
+            headers.insert(ONE_TIME_CODE, HeaderValue::from_static("required"));
+        }
+        if let Self::Verb(service::Error::TooManyAttempts { wait, .. }) = &*failure.0 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

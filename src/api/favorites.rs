@@ -84,7 +84,9 @@ async fn list(
     author: Principal,
     dialect: Dialect,
 ) -> Result<Json<Vec<FavoriteView>>, Error> {
-    let all = state.store.read(move |c| store::favorites::list(c, &author.user)).await?;
+    let reach = author.reach.clone();
+    let mut all = state.store.read(move |c| store::favorites::list(c, &author.user)).await?;
+    all.retain(|favorite| reach.includes(favorite.app.organization.id));
     let view = |favorite| FavoriteView::new(favorite, dialect, &state.settings);
     Ok(Json(all.into_iter().map(view).collect()))
 }

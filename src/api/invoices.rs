@@ -11,11 +11,12 @@ use super::extract::{Json, Path};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::invoice::{Cents, Month};
+use crate::model::principal::{Principal, Reach};
 use crate::model::time::Timestamp;
 use crate::service::invoices::{self, Invoice, Item};
 use crate::service::{self, organizations, spaces};
 use crate::store::Connection;
-use crate::store::formation_periods::BillingScope;
+use crate::store::formation_periods::{BillingArea, BillingScope};
 
 pub(super) fn router() -> Routes {
     Routes::new("invoices")
@@ -99,9 +100,13 @@ struct InvoicePath {
 /// List the invoices of everything.
 #[utoipa::path(get, path = "/account/invoices", operation_id = "list_invoices",
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<InvoiceReference>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    principal: Principal,
+) -> Result<Json<Vec<InvoiceReference>>, Error> {
     let now = state.clock.now();
-    let months = state.store.read(move |c| invoices::months(c, BillingScope::All, now)).await?;
+    let scope = BillingScope { area: BillingArea::All, member: principal.reach.member() };
+    let months = state.store.read(move |c| invoices::months(c, scope, now)).await?;
     Ok(Json(references("/account/invoices", &months)))
 }
 
@@ -111,9 +116,10 @@ async fn list(State(state): State<ApiState>) -> Result<Json<Vec<InvoiceReference
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
 async fn view(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<InvoicePath>,
 ) -> Result<Json<InvoiceView>, Error> {
-    found(&state, path, |_| Ok(BillingScope::All)).await
+    found(&state, path, principal.reach, |_, _| Ok(BillingArea::All)).await
 }
 
 /// List the invoices of an organization.
@@ -122,11 +128,12 @@ async fn view(
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
 async fn list_of_organization(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<InvoicePath>,
 ) -> Result<Json<Vec<InvoiceReference>>, Error> {
     let text = path.organization.unwrap_or_default();
     let base = format!("/organizations/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, move |c| Ok(BillingScope::Organization(organizations::resolve(c, &text)?.id))).await
+    listed(&state, base, principal.reach, move |c, reach| of_organization(c, reach, &text)).await
 }
 
 /// View an invoice of an organization.
@@ -135,10 +142,11 @@ async fn list_of_organization(
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
 async fn view_of_organization(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<InvoicePath>,
 ) -> Result<Json<InvoiceView>, Error> {
     let text = path.organization.clone().unwrap_or_default();
-    found(&state, path, move |c| Ok(BillingScope::Organization(organizations::resolve(c, &text)?.id))).await
+    found(&state, path, principal.reach, move |c, reach| of_organization(c, reach, &text)).await
 }
 
 /// List the invoices of a space.
@@ -147,11 +155,13 @@ async fn view_of_organization(
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
 async fn list_of_space(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<InvoicePath>,
 ) -> Result<Json<Vec<InvoiceReference>>, Error> {
     let text = path.space.unwrap_or_default();
     let base = format!("/spaces/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, move |c| Ok(BillingScope::Space(spaces::resolve(c, &text)?.id))).await
+    listed(&state, base, principal.reach, move |c, _| Ok(BillingArea::Space(spaces::resolve(c, &text)?.id)))
+        .await
 }
 
 /// View an invoice of a space.
@@ -160,20 +170,27 @@ async fn list_of_space(
     responses((status = 200, description = "The invoice", body = InvoiceView)))]
 async fn view_of_space(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<InvoicePath>,
 ) -> Result<Json<InvoiceView>, Error> {
     let text = path.space.clone().unwrap_or_default();
-    found(&state, path, move |c| Ok(BillingScope::Space(spaces::resolve(c, &text)?.id))).await
+    found(&state, path, principal.reach, move |c, _| Ok(BillingArea::Space(spaces::resolve(c, &text)?.id)))
+        .await
+}
+
+fn of_organization(c: &Connection, reach: &Reach, text: &str) -> Result<BillingArea, service::Error> {
+    Ok(BillingArea::Organization(organizations::resolve(c, reach, text)?.id))
 }
 
 async fn listed(
     state: &ApiState,
     base: String,
-    scope: impl FnOnce(&Connection) -> Result<BillingScope, service::Error> + Send + 'static,
+    reach: Reach,
+    area: impl FnOnce(&Connection, &Reach) -> Result<BillingArea, service::Error> + Send + 'static,
 ) -> Result<Json<Vec<InvoiceReference>>, Error> {
     let now = state.clock.now();
     let query = move |c: &Connection| {
-        let scope = scope(c)?;
+        let scope = BillingScope { area: area(c, &reach)?, member: reach.member() };
         invoices::months(c, scope, now)
     };
     let months = state.store.read(query).await?;
@@ -186,12 +203,13 @@ async fn listed(
 async fn found(
     state: &ApiState,
     path: InvoicePath,
-    scope: impl FnOnce(&Connection) -> Result<BillingScope, service::Error> + Send + 'static,
+    reach: Reach,
+    area: impl FnOnce(&Connection, &Reach) -> Result<BillingArea, service::Error> + Send + 'static,
 ) -> Result<Json<InvoiceView>, Error> {
     let (now, catalogue) = (state.clock.now(), state.catalogue.load_full());
     let id = path.invoice.unwrap_or_default();
     let query = move |c: &Connection| {
-        let scope = scope(c)?;
+        let scope = BillingScope { area: area(c, &reach)?, member: reach.member() };
         invoices::find(c, &catalogue, scope, &id, now)
     };
     Ok(Json(state.store.read(query).await?.into()))

@@ -3,9 +3,11 @@
 //! Invariant: a handler reads through the store, changes through a service's verb, and never waits for the
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
+mod account;
 mod apps;
 mod audits;
 mod auth;
+mod authorizations;
 mod builds;
 mod config_var_notes;
 mod config_vars;
@@ -20,8 +22,12 @@ mod formations;
 mod health;
 mod hooks;
 mod invoices;
+mod oauth;
+mod oauth_clients;
 mod openapi;
+mod organization_members;
 mod organizations;
+mod origin;
 mod pipeline_couplings;
 mod pipeline_promotions;
 mod pipelines;
@@ -36,6 +42,7 @@ mod router;
 mod spaces;
 mod stacks;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -52,6 +59,7 @@ use crate::ids::Ids;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
+use crate::service::logins::Logins;
 use crate::store::Store;
 
 /// Large bodies that are in memory at once; others wait for their turn.
@@ -62,6 +70,7 @@ const LARGE_BODIES: usize = 2;
 pub struct ApiState {
     parts: Arc<ApiParts>,
     large_bodies: Arc<Semaphore>,
+    logins: Logins,
 }
 
 /// What the API is built from.
@@ -100,14 +109,16 @@ pub async fn serve(
     state: ApiState,
     stop: tokio_util::sync::CancellationToken,
 ) -> std::io::Result<()> {
-    let served = axum::serve(listener, router(state));
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service);
     served.with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 impl ApiState {
     /// Takes the parts.
     pub fn new(parts: ApiParts) -> Self {
-        Self { parts: Arc::new(parts), large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)) }
+        let logins = Logins::new(parts.store.clone(), parts.sealer.clone(), parts.clock.clone());
+        Self { parts: Arc::new(parts), large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)), logins }
     }
 }
 

@@ -35,7 +35,12 @@ pub(super) fn base() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("A token as Bearer, as the password of Basic, or bare."))
         .build();
+    let password = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some("The name of an account and its password."))
+        .build();
     let components = ComponentsBuilder::new()
+        .security_scheme("password", SecurityScheme::Http(password))
         .security_scheme("token", SecurityScheme::Http(bearer))
         .schema_from::<super::error::ErrorView>()
         .build();
@@ -56,12 +61,8 @@ pub(super) fn complete(item: &mut PathItem, path: &str, tag: &str, policy: Polic
     let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
     for operation in operations.into_iter().flatten() {
         operation.tags = Some(vec![tag.to_owned()]);
-        operation.security = match policy {
-            Policy::Public => None,
-            Policy::User | Policy::Person => {
-                Some(vec![SecurityRequirement::new("token", Vec::<String>::new())])
-            }
-        };
+        operation.security =
+            policy.scheme().map(|scheme| vec![SecurityRequirement::new(scheme, Vec::<String>::new())]);
         let extension = ExtensionsBuilder::new().add("x-akkeris-policy", policy.as_str()).build();
         operation.extensions.get_or_insert_default().merge(extension);
         add_path_parameters(operation, path);

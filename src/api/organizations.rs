@@ -11,11 +11,14 @@ use super::extract::{Json, Path};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
+use crate::model::account::MemberRole;
 use crate::model::organization::Organization;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
+use crate::service;
+use crate::service::organization_members;
 use crate::service::organizations::{self, NewOrganization};
-use crate::store;
+use crate::store::Connection;
 
 pub(super) fn router() -> Routes {
     Routes::new("organizations").route(Policy::User, routes!(create, list)).route(Policy::User, routes!(view))
@@ -37,7 +40,7 @@ struct OrganizationView {
     id: Uuid,
     name: String,
     description: String,
-    /// The rights of the one who asks: everyone administers every organization here.
+    /// What the one who asks may do: an `admin` changes who its members are.
     role: &'static str,
     default: bool,
     #[schema(value_type = String, format = DateTime)]
@@ -47,8 +50,8 @@ struct OrganizationView {
 }
 
 #[derive(Deserialize)]
-struct OrganizationPath {
-    organization: String,
+pub(super) struct OrganizationPath {
+    pub(super) organization: String,
 }
 
 /// Create an organization.
@@ -61,15 +64,22 @@ async fn create(
 ) -> Result<Created<OrganizationView>, Error> {
     let new = NewOrganization { name: body.name, description: body.description.unwrap_or_default() };
     let organization = organizations::create(&state.store, &state.ids, &author, new).await?;
-    Ok(Created(organization.into()))
+    // Whoever makes an organization administers it.
+    Ok(Created(OrganizationView::new(organization, MemberRole::Admin)))
 }
 
-/// List all organizations.
+/// List the organizations that the one who asks is a member of; an owner sees all.
 #[utoipa::path(get, path = "/organizations", operation_id = "list_organizations",
     responses((status = 200, description = "All, oldest first", body = Vec<OrganizationView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<OrganizationView>>, Error> {
-    let all = state.store.read(store::organizations::list).await?;
-    Ok(Json(all.into_iter().map(OrganizationView::from).collect()))
+async fn list(
+    State(state): State<ApiState>,
+    principal: Principal,
+) -> Result<Json<Vec<OrganizationView>>, Error> {
+    let query = move |c: &Connection| {
+        let all = organizations::list(c, &principal.reach)?;
+        all.into_iter().map(|one| seen(c, &principal, one)).collect::<Result<_, _>>()
+    };
+    Ok(Json(state.store.read(query).await?))
 }
 
 /// View an organization.
@@ -77,19 +87,32 @@ async fn list(State(state): State<ApiState>) -> Result<Json<Vec<OrganizationView
     params(("organization" = String, Path, description = "Name or id")), responses((status = 200, description = "The organization", body = OrganizationView)))]
 async fn view(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<OrganizationPath>,
 ) -> Result<Json<OrganizationView>, Error> {
-    let found = state.store.read(move |c| organizations::resolve(c, &path.organization)).await?;
-    Ok(Json(found.into()))
+    let query = move |c: &Connection| {
+        let found = organizations::resolve(c, &principal.reach, &path.organization)?;
+        seen(c, &principal, found)
+    };
+    Ok(Json(state.store.read(query).await?))
 }
 
-impl From<Organization> for OrganizationView {
-    fn from(organization: Organization) -> Self {
+fn seen(
+    connection: &Connection,
+    principal: &Principal,
+    organization: Organization,
+) -> Result<OrganizationView, service::Error> {
+    let role = organization_members::role_of(connection, principal, organization.id)?;
+    Ok(OrganizationView::new(organization, role.unwrap_or(MemberRole::Member)))
+}
+
+impl OrganizationView {
+    fn new(organization: Organization, role: MemberRole) -> Self {
         Self {
             id: organization.id.uuid(),
             name: organization.name.to_string(),
             description: organization.description,
-            role: "admin",
+            role: role.as_str(),
             default: false,
             created_at: organization.created_at,
             updated_at: organization.updated_at,

@@ -14,7 +14,7 @@ use super::router::Routes;
 use super::{ApiState, Error};
 use crate::config::Dialect;
 use crate::model::pipeline::{CoupledRelease, Coupling};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::time::Timestamp;
 use crate::service::pipeline_couplings::{self, NewCoupling};
 use crate::{service, store};
@@ -135,12 +135,13 @@ async fn create(
     responses((status = 200, description = "All, oldest first", body = Vec<CouplingView>)))]
 async fn list_of_pipeline(
     State(state): State<ApiState>,
+    principal: Principal,
     dialect: Dialect,
     Path(path): Path<PipelinePath>,
 ) -> Result<Json<Vec<CouplingView>>, Error> {
     let query = move |connection: &store::Connection| {
         let pipeline = service::pipelines::resolve(connection, &path.pipeline)?;
-        Ok::<_, service::Error>(store::pipeline_couplings::list_by_pipeline(connection, pipeline.id)?)
+        pipeline_couplings::list_by_pipeline(connection, &principal.reach, pipeline.id)
     };
     Ok(Json(views(state.store.read(query).await?, dialect)))
 }
@@ -148,8 +149,13 @@ async fn list_of_pipeline(
 /// List all couplings.
 #[utoipa::path(get, path = "/pipeline-couplings", operation_id = "list_pipeline_couplings",
     responses((status = 200, description = "All, oldest first", body = Vec<CouplingView>)))]
-async fn list(State(state): State<ApiState>, dialect: Dialect) -> Result<Json<Vec<CouplingView>>, Error> {
-    Ok(Json(views(state.store.read(store::pipeline_couplings::list).await?, dialect)))
+async fn list(
+    State(state): State<ApiState>,
+    principal: Principal,
+    dialect: Dialect,
+) -> Result<Json<Vec<CouplingView>>, Error> {
+    let all = state.store.read(move |c| pipeline_couplings::list(c, &principal.reach)).await?;
+    Ok(Json(views(all, dialect)))
 }
 
 /// View the one coupling of an app.
@@ -170,10 +176,11 @@ async fn view_of_app(
     responses((status = 200, description = "The coupling", body = CouplingView)))]
 async fn view(
     State(state): State<ApiState>,
+    principal: Principal,
     dialect: Dialect,
     Path(path): Path<CouplingPath>,
 ) -> Result<Json<CouplingView>, Error> {
-    Ok(Json(CouplingView::new(find(&state, path.coupling).await?, dialect)))
+    Ok(Json(CouplingView::new(find(&state, principal.reach, path.coupling).await?, dialect)))
 }
 
 /// Change the status checks that a coupling requires.
@@ -187,7 +194,7 @@ async fn update(
     Path(path): Path<CouplingPath>,
     Json(body): Json<UpdateCoupling>,
 ) -> Result<Json<CouplingView>, Error> {
-    let coupling = find(&state, path.coupling).await?;
+    let coupling = find(&state, author.reach.clone(), path.coupling).await?;
     let checks = body.required_status_checks.ok_or_else(|| {
         let text =
             "The required_status_checks are missing; send {\"required_status_checks\": {\"contexts\": […]}}.";
@@ -207,13 +214,13 @@ async fn delete(
     author: Principal,
     Path(path): Path<CouplingPath>,
 ) -> Result<Json<CouplingView>, Error> {
-    let coupling = find(&state, path.coupling).await?;
+    let coupling = find(&state, author.reach.clone(), path.coupling).await?;
     let coupling = pipeline_couplings::delete(&state.store, &author, coupling.id).await?;
     Ok(Json(CouplingView::new(coupling, dialect)))
 }
 
-async fn find(state: &ApiState, text: String) -> Result<Coupling, service::Error> {
-    state.store.read(move |connection| pipeline_couplings::resolve(connection, &text)).await
+async fn find(state: &ApiState, reach: Reach, text: String) -> Result<Coupling, service::Error> {
+    state.store.read(move |connection| pipeline_couplings::resolve(connection, &reach, &text)).await
 }
 
 fn views(couplings: Vec<Coupling>, dialect: Dialect) -> Vec<CouplingView> {

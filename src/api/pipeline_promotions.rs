@@ -13,11 +13,11 @@ use super::router::Routes;
 use super::{ApiState, Error};
 use crate::config::Dialect;
 use crate::model::pipeline::{Promotion, PromotionTarget, Safety, TargetState};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::time::Timestamp;
+use crate::service;
 use crate::service::pipeline_promotions::{self, NewPromotion};
 use crate::service::releases::Maker;
-use crate::{service, store};
 
 pub(super) fn router() -> Routes {
     Routes::new("pipelines")
@@ -175,8 +175,12 @@ async fn create(
 /// List all promotions.
 #[utoipa::path(get, path = "/pipeline-promotions", operation_id = "list_pipeline_promotions",
     responses((status = 200, description = "All, oldest first", body = Vec<PromotionView>)))]
-async fn list(State(state): State<ApiState>, dialect: Dialect) -> Result<Json<Vec<PromotionView>>, Error> {
-    let all = state.store.read(store::pipeline_promotions::list).await?;
+async fn list(
+    State(state): State<ApiState>,
+    principal: Principal,
+    dialect: Dialect,
+) -> Result<Json<Vec<PromotionView>>, Error> {
+    let all = state.store.read(move |c| pipeline_promotions::list(c, &principal.reach)).await?;
     Ok(Json(all.into_iter().map(|promotion| PromotionView::new(promotion, dialect)).collect()))
 }
 
@@ -186,10 +190,11 @@ async fn list(State(state): State<ApiState>, dialect: Dialect) -> Result<Json<Ve
     responses((status = 200, description = "The promotion", body = PromotionView)))]
 async fn view(
     State(state): State<ApiState>,
+    principal: Principal,
     dialect: Dialect,
     Path(path): Path<PromotionPath>,
 ) -> Result<Json<PromotionView>, Error> {
-    Ok(Json(PromotionView::new(find(&state, path.promotion).await?, dialect)))
+    Ok(Json(PromotionView::new(find(&state, principal.reach, path.promotion).await?, dialect)))
 }
 
 /// List the targets of a promotion.
@@ -198,14 +203,15 @@ async fn view(
     responses((status = 200, description = "All, oldest first", body = Vec<PromotionTargetView>)))]
 async fn list_targets(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<PromotionPath>,
 ) -> Result<Json<Vec<PromotionTargetView>>, Error> {
-    let promotion = find(&state, path.promotion).await?;
+    let promotion = find(&state, principal.reach, path.promotion).await?;
     Ok(Json(promotion.targets.into_iter().map(PromotionTargetView::from).collect()))
 }
 
-async fn find(state: &ApiState, text: String) -> Result<Promotion, service::Error> {
-    state.store.read(move |connection| pipeline_promotions::resolve(connection, &text)).await
+async fn find(state: &ApiState, reach: Reach, text: String) -> Result<Promotion, service::Error> {
+    state.store.read(move |connection| pipeline_promotions::resolve(connection, &reach, &text)).await
 }
 
 impl PromotionView {

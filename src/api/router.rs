@@ -10,10 +10,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, health, hooks, invoices, openapi, organizations, pipeline_couplings,
-    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, spaces,
-    stacks,
+    ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
+    envelope, favorites, features, formations, health, hooks, invoices, oauth, oauth_clients, openapi,
+    organization_members, organizations, pipeline_couplings, pipeline_promotions, pipelines, plugins,
+    recommendations, regions, release_statuses, releases, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -35,8 +35,10 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 /// Every noun.
 pub(super) fn nouns() -> Routes {
     Routes::new("")
+        .merge(account::router())
         .merge(apps::router())
         .merge(audits::router())
+        .merge(authorizations::router())
         .merge(builds::router())
         .merge(config_var_notes::router())
         .merge(config_vars::router())
@@ -48,7 +50,10 @@ pub(super) fn nouns() -> Routes {
         .merge(hooks::router())
         .merge(invoices::router())
         .merge(openapi::router())
+        .merge(oauth::router())
+        .merge(oauth_clients::router())
         .merge(organizations::router())
+        .merge(organization_members::router())
         .merge(pipelines::router())
         .merge(pipeline_couplings::router())
         .merge(pipeline_promotions::router())

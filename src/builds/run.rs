@@ -18,7 +18,7 @@ use crate::model::event::Event;
 use crate::model::feature::Feature;
 use crate::model::ids::BuildId;
 use crate::model::journal::JournalStep;
-use crate::model::principal::{Access, Principal};
+use crate::model::principal::Principal;
 use crate::model::release::ReleaseKind;
 use crate::service;
 use crate::service::releases::{self, NewRelease};
@@ -241,7 +241,7 @@ fn is_unfinished(tx: &Tx<'_>, sealer: &crate::seal::Sealer, id: BuildId) -> Resu
 
 /// What a build leads to is done in the name of who asked for it.
 fn author(build: &Build) -> Principal {
-    Principal { user: build.created_by.clone(), access: Access::Ordinary }
+    Principal::ordinary(build.created_by.clone())
 }
 
 async fn pause(signals: &Signals) {

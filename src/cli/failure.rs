@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::catalogue::CatalogueError;
 use crate::config::{ConfigError, SocketsError};
 use crate::model::RuleError;
+use crate::password::PasswordError;
 use crate::service;
 use crate::store::StoreError;
 
@@ -102,6 +103,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<PasswordError> for Failure {
+    fn from(error: PasswordError) -> Self {
+        Self::Bug(error.into())
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Io(error.into())
@@ -116,6 +123,9 @@ impl From<service::Error> for Failure {
             | service::Error::Invalid(_)
             | service::Error::Conflict(_)
             | service::Error::Forbidden(_)
+            | service::Error::Unauthenticated(_)
+            | service::Error::OneTimeCode(_)
+            | service::Error::TooManyAttempts { .. }
             | service::Error::NotReady(_) => Self::Usage(error.into()),
             service::Error::Unavailable(_) => Self::Io(error.into()),
             service::Error::Internal(_) => Self::Bug(error.into()),

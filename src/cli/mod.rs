@@ -5,6 +5,7 @@
 
 mod ca;
 mod config;
+mod database;
 mod doctor;
 mod failure;
 mod flags;
@@ -13,6 +14,7 @@ mod openapi;
 mod progress;
 mod serve;
 mod token;
+mod user;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -43,6 +45,9 @@ enum Command {
     /// Make, list and revoke API tokens, also while the daemon runs
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Make, list and suspend accounts, also while the daemon runs
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// The local certificate authority
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -75,6 +80,7 @@ fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
         Command::Serve => serve::run(&flags.load()?),
         Command::Config(command) => config::run(&command, flags, output),
         Command::Token(command) => token::run(command, &flags.load()?, output),
+        Command::User(command) => user::run(command, &flags.load()?, output),
         Command::Ca(command) => ca::run(&command, &flags.load()?, output),
         Command::Doctor => doctor::run(&flags.load()?, output),
         Command::Openapi => openapi::run(output),

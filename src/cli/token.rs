@@ -1,21 +1,15 @@
 //! `akkerisd token create|list|revoke`: straight on the database, also while the daemon runs.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::anyhow;
-
+use super::database;
 use super::failure::Failure;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::Ids;
 use crate::model::names::UserName;
-use crate::model::token::{Token, TokenKind, TokenName};
+use crate::model::token::{Scope, Token, TokenKind, TokenName};
 use crate::service::tokens::{self, NewToken};
 use crate::store::Store;
-
-/// The store's writer has nothing left to do when a command ends.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum TokenCommand {
@@ -27,9 +21,12 @@ pub(super) enum TokenCommand {
         /// personal, service or admin
         #[arg(long, default_value = "personal")]
         kind: String,
-        /// The user it acts as [default: its name]
+        /// The user it acts as, who gets an account when there is none [default: its name]
         #[arg(long)]
         user: Option<String>,
+        /// Let it read only
+        #[arg(long)]
+        read_only: bool,
     },
     /// List all tokens, without their secrets
     List,
@@ -41,27 +38,16 @@ pub(super) enum TokenCommand {
 }
 
 pub(super) fn run(command: TokenCommand, config: &Config, output: &mut dyn Write) -> Result<(), Failure> {
-    let path = config.database_path();
-    if !path.exists() {
-        return Err(Failure::Io(anyhow!(
-            "there is no database {}: start the daemon once, or name its data dir with --data-dir",
-            path.display()
-        )));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let store = Store::open(&path, Clock::system())?;
-        let result = perform(command, &store, output).await;
-        store.close(CLOSE_LIMIT).await;
-        result
-    })
+    database::with_store(config, async |store| perform(command, store, output).await)
 }
 
 async fn perform(command: TokenCommand, store: &Store, output: &mut dyn Write) -> Result<(), Failure> {
     match command {
-        TokenCommand::Create { name, kind, user } => {
+        TokenCommand::Create { name, kind, user, read_only } => {
             let user = UserName::parse(user.as_ref().unwrap_or(&name))?;
-            let new = NewToken { name: TokenName::parse(&name)?, kind: kind.parse::<TokenKind>()?, user };
+            let scope = if read_only { Scope::Read } else { Scope::Global };
+            let (name, kind) = (TokenName::parse(&name)?, kind.parse::<TokenKind>()?);
+            let new = NewToken { name, kind, user, scope };
             let (_, secret) = tokens::create(store, &Ids::random(), new).await?;
             writeln!(output, "{secret}")?;
         }

@@ -6,8 +6,8 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AppId, BuildId, CouplingId, FormationId, OrganizationId, PipelineId, PluginId, PromotionId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, OauthClientId, OrganizationId, PipelineId,
+    PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -16,6 +16,9 @@ use super::release_status::CheckState;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    AccountCreated { account: AccountId },
+    AccountUpdated { account: AccountId },
+    AccountLoggedIn { account: AccountId },
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
@@ -37,7 +40,13 @@ pub enum Event {
     CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    GrantCreated { client: OauthClientId, grant: GrantId },
+    GrantRevoked { client: OauthClientId, grant: GrantId },
+    OauthClientCreated { client: OauthClientId },
+    OauthClientUpdated { client: OauthClientId },
+    OauthClientDeleted { client: OauthClientId },
     OrganizationCreated { organization: OrganizationId },
+    OrganizationMemberChanged { organization: OrganizationId, account: AccountId, change: ChangeKind },
     PipelineCreated { pipeline: PipelineId },
     PipelineDeleted { pipeline: PipelineId },
     PluginCreated { plugin: PluginId },
@@ -114,7 +123,16 @@ impl Event {
             | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
             | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
-            Self::OrganizationCreated { .. }
+            Self::AccountCreated { .. }
+            | Self::AccountUpdated { .. }
+            | Self::AccountLoggedIn { .. }
+            | Self::GrantCreated { .. }
+            | Self::GrantRevoked { .. }
+            | Self::OauthClientCreated { .. }
+            | Self::OauthClientUpdated { .. }
+            | Self::OauthClientDeleted { .. }
+            | Self::OrganizationCreated { .. }
+            | Self::OrganizationMemberChanged { .. }
             | Self::PipelineCreated { .. }
             | Self::PipelineDeleted { .. }
             | Self::PluginCreated { .. }
@@ -133,6 +151,9 @@ impl Event {
     /// The kind of the event, as stored beside its payload.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::AccountCreated { .. } => "account_created",
+            Self::AccountUpdated { .. } => "account_updated",
+            Self::AccountLoggedIn { .. } => "account_logged_in",
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",
@@ -154,7 +175,13 @@ impl Event {
             Self::CouplingCreated { .. } => "coupling_created",
             Self::CouplingUpdated { .. } => "coupling_updated",
             Self::CouplingDeleted { .. } => "coupling_deleted",
+            Self::GrantCreated { .. } => "grant_created",
+            Self::GrantRevoked { .. } => "grant_revoked",
+            Self::OauthClientCreated { .. } => "oauth_client_created",
+            Self::OauthClientUpdated { .. } => "oauth_client_updated",
+            Self::OauthClientDeleted { .. } => "oauth_client_deleted",
             Self::OrganizationCreated { .. } => "organization_created",
+            Self::OrganizationMemberChanged { .. } => "organization_member_changed",
             Self::PipelineCreated { .. } => "pipeline_created",
             Self::PipelineDeleted { .. } => "pipeline_deleted",
             Self::PluginCreated { .. } => "plugin_created",

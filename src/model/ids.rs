@@ -34,6 +34,7 @@ macro_rules! typed_id {
 }
 
 typed_id!(
+    AccountId,
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
@@ -41,6 +42,9 @@ typed_id!(
     FavoriteId,
     FormationId,
     CouplingId,
+    /// What a person allowed an application (RFC 6749).
+    GrantId,
+    OauthClientId,
     OrganizationId,
     PipelineId,
     PromotionId,

@@ -4,6 +4,7 @@
 //! cannot be built: names are parsed, states are enums, and a broken rule is a [`RuleError`] whose text
 //! is what the API's client reads.
 
+pub mod account;
 pub mod app;
 pub mod build;
 pub mod catalogue;
@@ -21,6 +22,7 @@ pub mod ids;
 pub mod invoice;
 pub mod journal;
 pub mod names;
+pub mod oauth;
 pub mod organization;
 pub mod pipeline;
 pub mod plugin;
@@ -34,5 +36,6 @@ pub mod stack;
 pub mod text_enum;
 pub mod time;
 pub mod token;
+pub mod two_factor;
 
 pub use rule::RuleError;

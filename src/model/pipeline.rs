@@ -1,6 +1,9 @@
 //! Pipelines: apps in stages, and the promotion of a release from one stage to the next.
 
-use super::ids::{AppId, BuildId, CouplingId, PipelineId, PromotionId, PromotionTargetId, ReleaseId};
+use super::app::App;
+use super::ids::{
+    AppId, BuildId, CouplingId, OrganizationId, PipelineId, PromotionId, PromotionTargetId, ReleaseId,
+};
 use super::names::{AppName, PipelineName, SpaceName};
 use super::release::ReleaseState;
 use super::release_status::{CheckState, ReleaseStatus, StatusContext};
@@ -55,6 +58,19 @@ pub struct AppReference {
     pub id: AppId,
     pub name: AppName,
     pub space: SpaceName,
+    pub organization: OrganizationId,
+}
+
+impl AppReference {
+    /// The reference to an app.
+    pub fn of(app: &App) -> Self {
+        Self {
+            id: app.id,
+            name: app.name.clone(),
+            space: app.space.name.clone(),
+            organization: app.organization.id,
+        }
+    }
 }
 
 /// What runs in a stage.
@@ -285,6 +301,7 @@ mod tests {
                 id: AppId::new(Uuid::nil()),
                 name: AppName::parse("app").unwrap(),
                 space: SpaceName::parse("space").unwrap(),
+                organization: OrganizationId::new(Uuid::nil()),
             },
             release: ReleaseId::new(Uuid::nil()),
             targets: (2..).zip(states).map(target).collect(),

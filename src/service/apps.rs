@@ -11,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::feature::Feature;
 use crate::model::ids::{AppId, SpaceId};
 use crate::model::names::{AppKey, AppName, OrganizationName, SpaceName};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::rule::shown;
 use crate::model::space::Space;
 use crate::store::{self, Connection, Store, Tx};
@@ -42,22 +42,27 @@ enum SpaceReference {
     Name(SpaceName),
 }
 
-/// The live app that a text names: its id, its key, or its short name when only one app has it (reading 3).
-pub fn resolve(connection: &Connection, text: &str) -> Result<App, Error> {
+/// The live app that a text names: its id, its key, or its short name when only one app within reach has it
+/// (reading 3). An app outside the reach is refused.
+pub fn resolve(connection: &Connection, reach: &Reach, text: &str) -> Result<App, Error> {
     let unknown = || Error::NotFound(format!("The app {} does not exist.", shown(text)));
     if let Ok(id) = Uuid::try_parse(text) {
-        return store::apps::find(connection, AppId::new(id))?.ok_or_else(unknown);
+        let app = store::apps::find(connection, AppId::new(id))?.ok_or_else(unknown)?;
+        return check_reach(reach, app);
     }
     if let Some((name, space)) = AppKey::split(text) {
         let (Ok(name), Ok(space)) = (AppName::parse(name), SpaceName::parse(space)) else {
             return Err(unknown());
         };
-        return store::apps::find_by_key(connection, &name, &space)?.ok_or_else(unknown);
+        let app = store::apps::find_by_key(connection, &name, &space)?.ok_or_else(unknown)?;
+        return check_reach(reach, app);
     }
     let Ok(name) = AppName::parse(text) else { return Err(unknown()) };
-    let mut apps = store::apps::list_by_name(connection, &name)?;
+    let (mut apps, mut others): (Vec<App>, Vec<App>) = store::apps::list_by_name(connection, &name)?
+        .into_iter()
+        .partition(|app| reach.includes(app.organization.id));
     match (apps.pop(), apps.is_empty()) {
-        (None, _) => Err(unknown()),
+        (None, _) => others.pop().map_or_else(|| Err(unknown()), |other| check_reach(reach, other)),
         (Some(only), true) => Ok(only),
         (Some(last), false) => {
             let keys: Vec<String> = apps.iter().chain([&last]).map(|app| app.key().to_string()).collect();
@@ -65,6 +70,25 @@ pub fn resolve(connection: &Connection, text: &str) -> Result<App, Error> {
                 .into())
         }
     }
+}
+
+/// The live apps within reach, oldest first.
+pub fn list(connection: &Connection, reach: &Reach) -> Result<Vec<App>, Error> {
+    let mut all = store::apps::list(connection)?;
+    all.retain(|app| reach.includes(app.organization.id));
+    Ok(all)
+}
+
+/// The app, when it belongs to an organization within reach.
+pub fn check_reach(reach: &Reach, app: App) -> Result<App, Error> {
+    if reach.includes(app.organization.id) {
+        return Ok(app);
+    }
+    Err(Error::Forbidden(format!(
+        "The app {} belongs to the organization {}, of which you are no member; one of its administrators can add you.",
+        app.key(),
+        app.organization.name
+    )))
 }
 
 /// Makes an app. The order of the checks is that of `behaviour.md` §3: the name, the space's, the
@@ -78,10 +102,10 @@ pub async fn create(store: &Store, ids: &Ids, author: &Principal, new: NewApp) -
     }
     check_description(&new.description)?;
     check_labels(&new.labels)?;
-    let id = AppId::new(ids.next());
+    let (id, reach) = (AppId::new(ids.next()), author.reach.clone());
     store
         .write(author, move |tx| {
-            let organization = organizations::resolve(tx, organization.as_str())?;
+            let organization = organizations::resolve(tx, &reach, organization.as_str())?;
             let space = space.find(tx)?;
             AppKey::new(&name, &space.name)?;
             let app = App {

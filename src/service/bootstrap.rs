@@ -13,7 +13,7 @@ use crate::model::organization::Organization;
 use crate::model::principal::Principal;
 use crate::model::space::Space;
 use crate::model::stack::{Stack, StackState};
-use crate::model::token::{TokenHash, TokenKind, TokenName};
+use crate::model::token::{Scope, TokenHash, TokenKind, TokenName};
 use crate::store::{self, Store, Tx};
 
 /// The name of the token that the operator gives or the first start makes, and of its user.
@@ -138,7 +138,12 @@ fn set_admin_secret(tx: &mut Tx<'_>, ids: &Ids, secret: &str) -> Result<(), Erro
     if let Some(old) = store::tokens::find_by_name(tx, &name)? {
         tokens::revoke_in(tx, old.id)?;
     }
-    let new = tokens::NewToken { name, kind: TokenKind::Admin, user: UserName::parse(ADMIN)? };
+    let new = tokens::NewToken {
+        name,
+        kind: TokenKind::Admin,
+        user: UserName::parse(ADMIN)?,
+        scope: Scope::Global,
+    };
     tokens::insert(tx, ids, new, &hash)?;
     Ok(())
 }

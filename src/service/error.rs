@@ -1,5 +1,7 @@
 //! What a verb can answer instead of its result, free of any transport.
 
+use std::time::Duration;
+
 use crate::model::RuleError;
 use crate::store::StoreError;
 
@@ -18,6 +20,15 @@ pub enum Error {
     /// The request is fine but the present state forbids it.
     #[error("{0}")]
     Conflict(String),
+    /// Nobody is known by what was sent.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Name and password are right, and the one-time code is missing or wrong.
+    #[error("{0}")]
+    OneTimeCode(String),
+    /// Too much failed; the next attempt may come after `wait`.
+    #[error("{message}")]
+    TooManyAttempts { message: String, wait: Duration },
     /// The principal may not do this.
     #[error("{0}")]
     Forbidden(String),

@@ -16,10 +16,10 @@ pub async fn create(store: &Store, ids: &Ids, author: &Principal, app: String) -
     if app.trim().is_empty() {
         return Err(RuleError::new("The field \"app\" is empty: give the id, key or name of an app.").into());
     }
-    let (id, user) = (FavoriteId::new(ids.next()), author.user.clone());
+    let (id, user, reach) = (FavoriteId::new(ids.next()), author.user.clone(), author.reach.clone());
     store
         .write(author, move |tx| {
-            let app = apps::resolve(tx, &app)?;
+            let app = apps::resolve(tx, &reach, &app)?;
             if let Some(favorite) = store::favorites::find(tx, &user, app.id)? {
                 return Ok(favorite);
             }

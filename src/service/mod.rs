@@ -2,8 +2,10 @@
 //!
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
+pub mod accounts;
 pub mod apps;
 pub mod audits;
+pub mod authorizations;
 pub mod bootstrap;
 pub mod builds;
 pub mod config_var_notes;
@@ -14,11 +16,17 @@ pub mod favorites;
 pub mod features;
 pub mod formations;
 pub mod invoices;
+mod login_attempts;
+pub mod logins;
+pub mod oauth;
+pub mod oauth_clients;
+pub mod organization_members;
 pub mod organizations;
 pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipelines;
 pub mod plugins;
+pub mod principals;
 pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;

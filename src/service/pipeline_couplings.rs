@@ -6,9 +6,9 @@ use super::{Error, apps, pipelines};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::event::Event;
-use crate::model::ids::{AppId, CouplingId};
+use crate::model::ids::{AppId, CouplingId, PipelineId};
 use crate::model::pipeline::{AppReference, Coupling, PipelineReference, RequiredChecks, Stage};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::rule::shown;
 use crate::store::{self, Connection, Store, Tx};
 
@@ -24,11 +24,37 @@ pub struct NewCoupling {
     pub required_checks: Vec<String>,
 }
 
-/// The coupling of that id.
-pub fn resolve(connection: &Connection, text: &str) -> Result<Coupling, Error> {
+/// The coupling of that id, refused when its app is not within reach.
+pub fn resolve(connection: &Connection, reach: &Reach, text: &str) -> Result<Coupling, Error> {
     let unknown = || Error::NotFound(format!("The pipeline coupling {} does not exist.", shown(text)));
     let id: CouplingId = text.parse().map_err(|_| unknown())?;
-    store::pipeline_couplings::find(connection, id)?.ok_or_else(unknown)
+    let coupling = store::pipeline_couplings::find(connection, id)?.ok_or_else(unknown)?;
+    if reach.includes(coupling.app.organization) {
+        return Ok(coupling);
+    }
+    Err(Error::Forbidden(format!(
+        "The app {}-{} belongs to an organization of which you are no member.",
+        coupling.app.name, coupling.app.space
+    )))
+}
+
+/// Every coupling of an app within reach, oldest first.
+pub fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Coupling>, Error> {
+    Ok(within(reach, store::pipeline_couplings::list(connection)?))
+}
+
+/// The couplings of a pipeline whose apps are within reach, oldest first.
+pub fn list_by_pipeline(
+    connection: &Connection,
+    reach: &Reach,
+    pipeline: PipelineId,
+) -> Result<Vec<Coupling>, Error> {
+    Ok(within(reach, store::pipeline_couplings::list_by_pipeline(connection, pipeline)?))
+}
+
+fn within(reach: &Reach, mut couplings: Vec<Coupling>) -> Vec<Coupling> {
+    couplings.retain(|coupling| reach.includes(coupling.app.organization));
+    couplings
 }
 
 /// The one coupling of an app.
@@ -46,10 +72,10 @@ pub async fn create(
 ) -> Result<Coupling, Error> {
     let stage = parse_stage(&new.stage)?;
     let required_checks = RequiredChecks::parse(stage, &new.required_checks)?;
-    let id = CouplingId::new(ids.next());
+    let (id, reach) = (CouplingId::new(ids.next()), author.reach.clone());
     store
         .write(author, move |tx| {
-            let app = apps::resolve(tx, &new.app)?;
+            let app = apps::resolve(tx, &reach, &new.app)?;
             let pipeline = pipelines::resolve(tx, &new.pipeline)?;
             if let Some(other) = store::pipeline_couplings::find_by_app(tx, app.id)? {
                 return Err(Error::Conflict(format!(
@@ -62,7 +88,7 @@ pub async fn create(
             let coupling = Coupling {
                 id,
                 pipeline: PipelineReference { id: pipeline.id, name: pipeline.name },
-                app: AppReference { id: app.id, name: app.name, space: app.space.name },
+                app: AppReference::of(&app),
                 stage,
                 required_checks,
                 release: None,

@@ -13,7 +13,7 @@ use crate::model::pipeline::{
     AppReference, Coupling, Pipeline, PipelineReference, Promotion, PromotionTarget, Safety, Stage,
     TargetState,
 };
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::release::{Release, ReleaseKind, ReleaseState};
 use crate::model::rule::shown;
 use crate::store::{self, Connection, Store, Tx};
@@ -32,11 +32,24 @@ pub struct NewPromotion {
     pub safety: Safety,
 }
 
-/// The promotion of that id.
-pub fn resolve(connection: &Connection, text: &str) -> Result<Promotion, Error> {
+/// The promotion of that id, refused when its source is not within reach.
+pub fn resolve(connection: &Connection, reach: &Reach, text: &str) -> Result<Promotion, Error> {
     let unknown = || Error::NotFound(format!("The pipeline promotion {} does not exist.", shown(text)));
     let id: PromotionId = text.parse().map_err(|_| unknown())?;
-    store::pipeline_promotions::find(connection, id)?.ok_or_else(unknown)
+    let promotion = store::pipeline_promotions::find(connection, id)?.ok_or_else(unknown)?;
+    if reach.includes(promotion.source.organization) {
+        return Ok(promotion);
+    }
+    Err(Error::Forbidden(format!(
+        "The promotion {id} is of an app of an organization of which you are no member."
+    )))
+}
+
+/// The promotions of apps within reach, oldest first.
+pub fn list(connection: &Connection, reach: &Reach) -> Result<Vec<Promotion>, Error> {
+    let mut all = store::pipeline_promotions::list(connection)?;
+    all.retain(|promotion| reach.includes(promotion.source.organization));
+    Ok(all)
 }
 
 /// Releases the slug of a source's release on every target, in one transaction (`behaviour.md` §19). Config
@@ -47,14 +60,14 @@ pub async fn create(
     author: &Principal,
     new: NewPromotion,
 ) -> Result<Promotion, Error> {
-    let maker = maker.clone();
+    let (maker, reach) = (maker.clone(), author.reach.clone());
     let passes_checks = author.is_elevated() && new.safety == Safety::Unsafe;
     store
         .write(author, move |tx| {
             let pipeline = pipelines::resolve(tx, &new.pipeline)?;
-            let source = apps::resolve(tx, &new.source)?;
+            let source = apps::resolve(tx, &reach, &new.source)?;
             let stage = next_stage(tx, &pipeline, &source)?;
-            let targets = targets(tx, &new.targets)?;
+            let targets = targets(tx, &reach, &new.targets)?;
             let couplings = targets
                 .iter()
                 .map(|target| check_target(tx, &pipeline, &source, stage, target))
@@ -87,13 +100,13 @@ fn next_stage(connection: &Connection, pipeline: &Pipeline, source: &App) -> Res
 }
 
 /// The apps that the client names, each once.
-fn targets(connection: &Connection, texts: &[String]) -> Result<Vec<App>, Error> {
+fn targets(connection: &Connection, reach: &Reach, texts: &[String]) -> Result<Vec<App>, Error> {
     if texts.is_empty() {
         return Err(RuleError::new("No target is given; name at least one app to promote to.").into());
     }
     let mut targets: Vec<App> = Vec::new();
     for text in texts {
-        let app = apps::resolve(connection, text)?;
+        let app = apps::resolve(connection, reach, text)?;
         if targets.iter().any(|other| other.id == app.id) {
             return Err(RuleError::new(format!("The target {} is named twice.", app.key())).into());
         }
@@ -210,7 +223,7 @@ fn promote(
     let mut promotion = Promotion {
         id: PromotionId::new(maker.ids.next()),
         pipeline: PipelineReference { id: pipeline.id, name: pipeline.name.clone() },
-        source: AppReference { id: source.id, name: source.name.clone(), space: source.space.name.clone() },
+        source: AppReference::of(source),
         release: release.id,
         targets: Vec::new(),
         created_at: tx.now(),

@@ -58,13 +58,21 @@ pub async fn create(
         .await
 }
 
-/// Deletes a pipeline and all of its couplings; the apps stay.
+/// Deletes a pipeline and all of its couplings; the apps stay. All of them must be within reach.
 pub async fn delete(store: &Store, author: &Principal, id: PipelineId) -> Result<Pipeline, Error> {
+    let reach = author.reach.clone();
     store
         .write(author, move |tx| {
             let gone = || Error::NotFound("The pipeline was deleted meanwhile.".to_owned());
             let pipeline = store::pipelines::find(tx, id)?.ok_or_else(gone)?;
-            for coupling in store::pipeline_couplings::list_by_pipeline(tx, id)? {
+            let couplings = store::pipeline_couplings::list_by_pipeline(tx, id)?;
+            if couplings.iter().any(|coupling| !reach.includes(coupling.app.organization)) {
+                return Err(Error::Forbidden(format!(
+                    "The pipeline {} holds apps of organizations of which you are no member.",
+                    pipeline.name
+                )));
+            }
+            for coupling in couplings {
                 pipeline_couplings::remove(tx, &coupling)?;
             }
             store::pipelines::mark_deleted(tx, id)?;

@@ -1,12 +1,13 @@
 //! API tokens: made, listed and revoked by the operator.
 
-use super::Error;
+use super::{Error, accounts};
 use crate::ids::{self, Ids};
+use crate::model::account::Role;
 use crate::model::event::Event;
 use crate::model::ids::TokenId;
 use crate::model::names::UserName;
 use crate::model::principal::Principal;
-use crate::model::token::{Token, TokenHash, TokenKind, TokenName};
+use crate::model::token::{Note, Scope, Token, TokenHash, TokenKind, TokenName};
 use crate::store::{self, Store, StoreError, Tx};
 
 /// A token to be made.
@@ -15,8 +16,10 @@ pub struct NewToken {
     /// Not in use by a token that was not revoked.
     pub name: TokenName,
     pub kind: TokenKind,
-    /// The user that the token acts as.
+    /// The user that the token acts as; gets an account when there is none of that name, an owner's for an
+    /// admin token.
     pub user: UserName,
+    pub scope: Scope,
 }
 
 /// Makes a token and returns its secret, which is stored nowhere and cannot be had again.
@@ -50,22 +53,37 @@ pub async fn revoke(store: &Store, name: TokenName) -> Result<Token, Error> {
 
 /// Adds a token with a given secret's hash, in the caller's transaction.
 pub(super) fn insert(tx: &mut Tx<'_>, ids: &Ids, new: NewToken, hash: &TokenHash) -> Result<Token, Error> {
+    match new.kind {
+        TokenKind::Personal => accounts::ensure(tx, ids, &new.user, Role::Member).map(drop)?,
+        TokenKind::Admin => accounts::ensure(tx, ids, &new.user, Role::Owner).map(drop)?,
+        // It stands for others; its own user is a name in the records.
+        TokenKind::Service => {}
+    }
     let token = Token {
         id: TokenId::new(ids.next()),
         name: new.name,
         kind: new.kind,
         user: new.user,
+        scope: new.scope,
+        note: Note::default(),
+        grant: None,
         created_at: tx.now(),
+        expires_at: None,
         revoked_at: None,
     };
-    store::tokens::insert(tx, &token, hash).map_err(|error| {
+    insert_token(tx, &token, hash)?;
+    Ok(token)
+}
+
+/// Adds a token of an account that exists, in the caller's transaction.
+pub(super) fn insert_token(tx: &mut Tx<'_>, token: &Token, hash: &TokenHash) -> Result<(), Error> {
+    store::tokens::insert(tx, token, hash).map_err(|error| {
         Error::exists(error, || {
             let name = token.name.as_str();
             format!("A token named {name} is in use; revoke it first or choose another name.")
         })
     })?;
-    tx.record(Event::TokenCreated { token: token.id })?;
-    Ok(token)
+    Ok(tx.record(Event::TokenCreated { token: token.id })?)
 }
 
 /// Revokes in the caller's transaction.

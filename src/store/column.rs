@@ -4,25 +4,27 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
+use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::ids::{
-    AppId, BuildId, CouplingId, FavoriteId, FormationId, InstallationId, OrganizationId, PipelineId,
-    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, BuildId, CouplingId, FavoriteId, FormationId, GrantId, InstallationId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
+    ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
 };
+use crate::model::oauth::ClientKind;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
-use crate::model::token::TokenKind;
+use crate::model::token::{Scope, TokenHash, TokenKind};
 use crate::seal::Sealed;
 
 macro_rules! id_columns {
@@ -71,12 +73,15 @@ macro_rules! enum_columns {
 }
 
 id_columns!(
+    AccountId,
     AppId,
     BuildId,
     CouplingId,
     FavoriteId,
     FormationId,
+    GrantId,
     InstallationId,
+    OauthClientId,
     OrganizationId,
     PipelineId,
     PluginId,
@@ -106,14 +111,30 @@ enum_columns!(
     Action,
     BuildStep,
     CheckState,
+    ClientKind,
     DynoState,
     Feature,
+    MemberRole,
     Origin,
     ResourceType,
+    Role,
+    Scope,
     Stage,
     StackState,
     TokenKind
 );
+
+impl ToSql for TokenHash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_bytes().as_slice()))
+    }
+}
+
+impl FromSql for TokenHash {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 32]>::column_result(value).map(Self::from_stored)
+    }
+}
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::StoreError;
 use crate::model::event::Event;
-use crate::model::ids::AppId;
+use crate::model::ids::{AccountId, AppId};
 use crate::model::names::{AppName, SpaceName, UserName};
 use crate::model::time::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct EventFilter {
     /// The name of an app's space.
     pub space: Option<String>,
     pub user: Option<String>,
+    /// Only what this account did itself, or what is about an app of an organization it is a member of.
+    pub member: Option<AccountId>,
 }
 
 /// An event as it was recorded.
@@ -73,10 +75,14 @@ pub fn list_newest(
            AND (:space IS NULL OR events.app_id IN
                 (SELECT apps.id FROM apps JOIN spaces ON spaces.id = apps.space_id WHERE spaces.name = :space))
            AND (:user IS NULL OR events.username = :user)
+           AND (:member IS NULL OR events.username = (SELECT name FROM accounts WHERE id = :member)
+                OR apps.organization_id IN
+                   (SELECT organization_id FROM organization_members WHERE account_id = :member))
          ORDER BY events.id DESC LIMIT :limit",
     )?;
     let asked = named_params! {
         ":app": filter.app, ":space": filter.space, ":user": filter.user, ":limit": limit,
+        ":member": filter.member,
     };
     let rows = statement.query_map(asked, recorded)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -4,13 +4,21 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::{StoreError, Tx};
 use crate::model::formation::Formation;
-use crate::model::ids::{AppId, FormationId, OrganizationId, SpaceId};
+use crate::model::ids::{AccountId, AppId, FormationId, OrganizationId, SpaceId};
 use crate::model::invoice::FormationPeriod;
 use crate::model::time::Timestamp;
 
 /// Whose apps are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BillingScope {
+pub struct BillingScope {
+    pub area: BillingArea,
+    /// Only those of the organizations that this account is a member of.
+    pub member: Option<AccountId>,
+}
+
+/// Where the apps are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BillingArea {
     All,
     Organization(OrganizationId),
     Space(SpaceId),
@@ -18,12 +26,14 @@ pub enum BillingScope {
 
 /// When the first app of the scope was made, deleted ones included; `None` when there was none.
 pub fn first_app_at(connection: &Connection, scope: BillingScope) -> Result<Option<Timestamp>, StoreError> {
-    let (organization, space) = scope.columns();
+    let (organization, space) = scope.area.columns();
     let mut statement = connection.prepare_cached(
         "SELECT min(created_at) FROM apps
-         WHERE (?1 IS NULL OR organization_id = ?1) AND (?2 IS NULL OR space_id = ?2)",
+         WHERE (?1 IS NULL OR organization_id = ?1) AND (?2 IS NULL OR space_id = ?2)
+           AND (?3 IS NULL OR organization_id IN
+                (SELECT organization_id FROM organization_members WHERE account_id = ?3))",
     )?;
-    Ok(statement.query_row((organization, space), |row| row.get(0))?)
+    Ok(statement.query_row((organization, space, scope.member), |row| row.get(0))?)
 }
 
 /// The periods of the scope that overlap the time from `from` to `to`, oldest first.
@@ -32,7 +42,7 @@ pub fn list(
     scope: BillingScope,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<FormationPeriod>, StoreError> {
-    let (organization, space) = scope.columns();
+    let (organization, space) = scope.area.columns();
     let mut statement = connection.prepare_cached(
         "SELECT apps.name AS app, spaces.name AS space, organizations.name AS organization,
                 formations.process_type, period.size, period.quantity, period.started_at, period.ended_at
@@ -44,9 +54,13 @@ pub fn list(
          WHERE period.started_at <= :to AND (period.ended_at IS NULL OR period.ended_at >= :from)
            AND (:organization IS NULL OR apps.organization_id = :organization)
            AND (:space IS NULL OR apps.space_id = :space)
+           AND (:member IS NULL OR apps.organization_id IN
+                (SELECT organization_id FROM organization_members WHERE account_id = :member))
          ORDER BY period.started_at, period.id",
     )?;
-    let asked = named_params! { ":from": from, ":to": to, ":organization": organization, ":space": space };
+    let asked = named_params! {
+        ":from": from, ":to": to, ":organization": organization, ":space": space, ":member": scope.member,
+    };
     let rows = statement.query_map(asked, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -104,7 +118,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<FormationPeriod> {
     })
 }
 
-impl BillingScope {
+impl BillingArea {
     fn columns(self) -> (Option<OrganizationId>, Option<SpaceId>) {
         match self {
             Self::All => (None, None),

@@ -3,6 +3,7 @@
 //! Invariants: one thread writes; what a write has answered is on disk; events are visible only after the
 //! commit of the change they tell of.
 
+pub mod accounts;
 pub mod apps;
 pub mod builds;
 mod column;
@@ -17,6 +18,9 @@ pub mod formation_periods;
 pub mod formations;
 pub mod installation;
 mod migrate;
+pub mod oauth_clients;
+pub mod oauth_grants;
+pub mod organization_members;
 pub mod organizations;
 pub mod pipeline_couplings;
 pub mod pipeline_promotions;

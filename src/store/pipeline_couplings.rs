@@ -9,7 +9,7 @@ use crate::model::pipeline::{
 };
 
 const SELECT: &str = "SELECT pipeline_couplings.*, pipelines.name AS pipeline_name,
-        apps.name AS app_name, spaces.name AS space_name,
+        apps.name AS app_name, apps.organization_id, spaces.name AS space_name,
         releases.id AS release_id, releases.version AS release_version, releases.updated_at AS release_updated_at,
         builds.id AS build_id, builds.updated_at AS build_updated_at, builds.repo, builds.branch, builds.sha,
         builds.message, builds.author
@@ -89,6 +89,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Coupling> {
             id: row.get("app_id")?,
             name: row.get("app_name")?,
             space: row.get("space_name")?,
+            organization: row.get("organization_id")?,
         },
         stage: row.get("stage")?,
         required_checks: RequiredChecks::from_stored(&row.get::<_, String>("required_checks")?),

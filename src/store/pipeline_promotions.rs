@@ -9,7 +9,7 @@ use crate::model::ids::PromotionId;
 use crate::model::pipeline::{AppReference, PipelineReference, Promotion, PromotionTarget, TargetState};
 
 const SELECT: &str = "SELECT pipeline_promotions.*, pipelines.name AS pipeline_name,
-        apps.name AS app_name, spaces.name AS space_name
+        apps.name AS app_name, apps.organization_id, spaces.name AS space_name
     FROM pipeline_promotions JOIN pipelines ON pipelines.id = pipeline_promotions.pipeline_id
     JOIN apps ON apps.id = pipeline_promotions.source_app_id JOIN spaces ON spaces.id = apps.space_id";
 
@@ -80,6 +80,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Promotion> {
             id: row.get("source_app_id")?,
             name: row.get("app_name")?,
             space: row.get("space_name")?,
+            organization: row.get("organization_id")?,
         },
         release: row.get("source_release_id")?,
         targets: Vec::new(),

@@ -3,14 +3,22 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
-use crate::model::ids::TokenId;
-use crate::model::token::{Token, TokenHash, TokenName};
+use crate::model::ids::{GrantId, TokenId};
+use crate::model::names::UserName;
+use crate::model::token::{Note, Token, TokenHash, TokenName};
 
-/// The token of that hash that was not revoked.
+/// The token of that hash that was not revoked; it may have expired.
 pub fn find_by_hash(connection: &Connection, hash: &TokenHash) -> Result<Option<Token>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT * FROM tokens WHERE hash = ?1 AND revoked_at IS NULL")?;
-    Ok(statement.query_row([hash.as_bytes().as_slice()], from_row).optional()?)
+    Ok(statement.query_row([hash], from_row).optional()?)
+}
+
+/// The token of that id that was not revoked.
+pub fn find(connection: &Connection, id: TokenId) -> Result<Option<Token>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT * FROM tokens WHERE id = ?1 AND revoked_at IS NULL")?;
+    Ok(statement.query_row([id], from_row).optional()?)
 }
 
 /// The token of that name that was not revoked.
@@ -27,19 +35,32 @@ pub fn list(connection: &Connection) -> Result<Vec<Token>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The tokens of a user that were not revoked, oldest first.
+pub fn list_of_user(connection: &Connection, user: &UserName) -> Result<Vec<Token>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM tokens WHERE user = ?1 AND revoked_at IS NULL ORDER BY created_at, id",
+    )?;
+    let rows = statement.query_map([user], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Adds a token; [`StoreError::Exists`] when one of the name is in use.
 pub fn insert(tx: &Tx<'_>, token: &Token, hash: &TokenHash) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO tokens (id, name, kind, user, hash, created_at)
-         VALUES (:id, :name, :kind, :user, :hash, :created_at)",
+        "INSERT INTO tokens (id, name, kind, user, scope, note, grant_id, hash, created_at, expires_at)
+         VALUES (:id, :name, :kind, :user, :scope, :note, :grant_id, :hash, :created_at, :expires_at)",
     )?
     .execute(named_params! {
         ":id": token.id,
         ":name": token.name.as_str(),
         ":kind": token.kind,
         ":user": token.user,
-        ":hash": hash.as_bytes().as_slice(),
+        ":scope": token.scope,
+        ":note": token.note.as_str(),
+        ":grant_id": token.grant,
+        ":hash": hash,
         ":created_at": token.created_at,
+        ":expires_at": token.expires_at,
     })?;
     Ok(())
 }
@@ -51,10 +72,16 @@ pub fn revoke(tx: &Tx<'_>, id: TokenId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes every token of a grant useless from now on.
+pub fn revoke_of_grant(tx: &Tx<'_>, grant: GrantId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE tokens SET revoked_at = ?2 WHERE grant_id = ?1 AND revoked_at IS NULL")?
+        .execute((grant, tx.now()))?;
+    Ok(())
+}
+
 /// Makes room for a secret that an operator gives again after it was revoked.
 pub fn forget_revoked(tx: &Tx<'_>, hash: &TokenHash) -> Result<(), StoreError> {
-    tx.prepare_cached("DELETE FROM tokens WHERE hash = ?1 AND revoked_at IS NOT NULL")?
-        .execute([hash.as_bytes().as_slice()])?;
+    tx.prepare_cached("DELETE FROM tokens WHERE hash = ?1 AND revoked_at IS NOT NULL")?.execute([hash])?;
     Ok(())
 }
 
@@ -64,7 +91,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Token> {
         name: TokenName::from_stored(row.get("name")?),
         kind: row.get("kind")?,
         user: row.get("user")?,
+        scope: row.get("scope")?,
+        note: Note::from_stored(row.get("note")?),
+        grant: row.get("grant_id")?,
         created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
         revoked_at: row.get("revoked_at")?,
     })
 }

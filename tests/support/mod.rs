@@ -11,14 +11,17 @@ use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::ids::Ids;
+use akkerisd::model::account::{Email, Role};
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
-use akkerisd::model::token::{TokenKind, TokenName};
+use akkerisd::model::token::{Scope, TokenKind, TokenName};
+use akkerisd::password::Passwords;
 use akkerisd::seal::Sealer;
 use akkerisd::service;
 use akkerisd::store::Store;
 use arc_swap::ArcSwap;
 use axum::body::Body;
+use base64::Engine as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -26,6 +29,9 @@ use tower::ServiceExt;
 
 /// The secret of the first token, which is an admin's.
 pub(crate) const ADMIN_TOKEN: &str = "admin-secret-of-the-tests";
+
+/// The password of every account of the tests.
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// What the first start of a daemon leaves behind, and its router.
 pub(crate) struct TestDaemon {
@@ -48,6 +54,13 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// The code that an authenticator with that secret shows.
+pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    let app = totp_rs::Builder::new().with_secret(secret).with_account_name("alice").build().unwrap();
+    app.generate(u64::try_from(clock.now().as_millis()).unwrap() / 1000).to_string()
 }
 
 impl TestDaemon {
@@ -116,8 +129,49 @@ impl TestDaemon {
     /// The secret of a new token, which is named `<user>-<kind>`.
     pub(crate) async fn token(&self, user: &str, kind: TokenKind) -> String {
         let name = TokenName::parse(&format!("{user}-{kind}")).unwrap();
-        let new = service::tokens::NewToken { name, kind, user: UserName::parse(user).unwrap() };
+        self.token_named(name, kind, user, Scope::Global).await
+    }
+
+    /// A client with a new personal token of that user, which only reads.
+    pub(crate) async fn reader(&self, user: &str) -> Client {
+        let name = TokenName::parse(&format!("{user}-reader")).unwrap();
+        self.with_secret(&self.token_named(name, TokenKind::Personal, user, Scope::Read).await)
+    }
+
+    async fn token_named(&self, name: TokenName, kind: TokenKind, user: &str, scope: Scope) -> String {
+        let new = service::tokens::NewToken { name, kind, user: UserName::parse(user).unwrap(), scope };
         service::tokens::create(&self.state.store, &self.state.ids, new).await.unwrap().1
+    }
+
+    /// Makes an account that logs in with [`PASSWORD`], in those organizations.
+    pub(crate) async fn account(&self, name: &str, role: Role, organizations: &[&str]) {
+        let new = service::accounts::NewAccount {
+            name: UserName::parse(name).unwrap(),
+            role,
+            email: Email::parse(&format!("{name}@example.com")).unwrap(),
+            organizations: organizations.iter().map(|&name| name.to_owned()).collect(),
+            password_hash: Some(Passwords::new().hash(PASSWORD.to_owned()).await.unwrap()),
+        };
+        service::accounts::create(&self.state.store, &self.state.ids, new).await.unwrap();
+    }
+
+    /// A client that sends a name and a password.
+    pub(crate) fn basic(&self, name: &str, password: &str) -> Client {
+        let value = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
+        self.anonymous().header("authorization", &format!("Basic {value}"))
+    }
+
+    /// All that the daemon has written, as text.
+    pub(crate) async fn disk(&self) -> String {
+        // The write-ahead log is a file of its own.
+        let mut text = String::new();
+        let mut entries = tokio::fs::read_dir(self.dir.path()).await.unwrap();
+        while let Some(entry) = entries.next_entry().await.unwrap() {
+            if entry.file_type().await.unwrap().is_file() {
+                text += &String::from_utf8_lossy(&tokio::fs::read(entry.path()).await.unwrap());
+            }
+        }
+        text
     }
 
     /// Changes the database behind the daemon's back.
@@ -125,6 +179,13 @@ impl TestDaemon {
         #[expect(clippy::disallowed_methods, reason = "a test spoils what the store wrote")]
         let connection = rusqlite::Connection::open(self.dir.path().join("akkerisd.db")).unwrap();
         connection.execute_batch(sql).unwrap();
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn count(&self, table: &str) -> u32 {
+        #[expect(clippy::disallowed_methods, reason = "a test looks at what no answer shows")]
+        let connection = rusqlite::Connection::open(self.dir.path().join("akkerisd.db")).unwrap();
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
     /// A client that sends `Authorization: Bearer <secret>`.

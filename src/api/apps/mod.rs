@@ -21,7 +21,7 @@ use super::{ApiState, Error};
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::ids::AppId;
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::service;
 use crate::service::apps::{AppChange, NewApp};
 use crate::store::{self, Connection, StoreError};
@@ -106,14 +106,15 @@ async fn create(
     responses((status = 200, description = "All, oldest first", body = AppList)))]
 async fn list(
     State(state): State<ApiState>,
+    principal: Principal,
     viewer: AppViewer,
     Query(query): Query<ListApps>,
 ) -> Result<Json<AppList>, Error> {
     if query.simple == Some(true) {
-        let apps = state.store.read(store::apps::list).await?;
+        let apps = state.store.read(move |c| service::apps::list(c, &principal.reach)).await?;
         return Ok(Json(AppList::Simple(apps.iter().map(|app| viewer.simple(app)).collect())));
     }
-    let (apps, mut running) = state.store.read(all_running).await?;
+    let (apps, mut running) = state.store.read(move |c| all_running(c, &principal.reach)).await?;
     let full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
     Ok(Json(AppList::Full(apps.iter().map(full).collect())))
 }
@@ -177,8 +178,11 @@ async fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
     state.store.read(query).await
 }
 
-/// Every live app and what runs of it, in three statements.
-fn all_running(connection: &Connection) -> Result<(Vec<App>, HashMap<AppId, Running>), StoreError> {
+/// Every live app within reach and what runs of it, in three statements.
+fn all_running(
+    connection: &Connection,
+    reach: &Reach,
+) -> Result<(Vec<App>, HashMap<AppId, Running>), service::Error> {
     let mut running: HashMap<AppId, Running> = HashMap::new();
     for formation in store::formations::list_of_live_apps(connection)? {
         running.entry(formation.app_id).or_default().formations.push(formation);
@@ -186,7 +190,7 @@ fn all_running(connection: &Connection) -> Result<(Vec<App>, HashMap<AppId, Runn
     for (app, image) in store::apps::current_images(connection)? {
         running.entry(app).or_default().image = Some(image);
     }
-    Ok((store::apps::list(connection)?, running))
+    Ok((service::apps::list(connection, reach)?, running))
 }
 
 fn check_unchanged(body: &UpdateApp, app: &App, catalogue: &Catalogue) -> Result<(), service::Error> {

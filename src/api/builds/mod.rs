@@ -191,6 +191,7 @@ async fn rebuild(
     params(("slug" = String, Path, description = "Id")), responses((status = 200, description = "The build that made it", body = BuildView)))]
 async fn view_slug(
     State(state): State<ApiState>,
+    principal: Principal,
     Path(path): Path<SlugPath>,
 ) -> Result<Json<BuildView>, Error> {
     let id: BuildId = parse_id("slug", &path.slug).map_err(service::Error::from)?;
@@ -202,6 +203,7 @@ async fn view_slug(
     let found = state.store.read(query).await?;
     let (app, build) =
         found.ok_or_else(|| service::Error::NotFound(format!("The slug {id} does not exist.")))?;
+    let app = service::apps::check_reach(&principal.reach, app)?;
     show(&state, &app, &build).await.map(Json)
 }
 

@@ -22,8 +22,8 @@ use crate::model::rule::shown;
 use crate::service;
 
 /// A body that is held in memory without asking.
-const SMALL_BODY: u64 = 1024 * 1024;
-const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const SMALL_BODY: u64 = 1024 * 1024;
+pub(super) const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
 const LARGE_BODY_DEADLINE: Duration = Duration::from_mins(15);
 /// How long a large body waits for its turn.
 const TURN_DEADLINE: Duration = Duration::from_mins(5);
@@ -101,7 +101,7 @@ async fn take_turn(state: &ApiState) -> Result<OwnedSemaphorePermit, Error> {
     Ok(tokio::time::timeout(TURN_DEADLINE, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
 }
 
-async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
+pub(super) async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
     let (parts, body) = request.into_parts();
     let declared = declared_length(&parts.headers);
     let read = collect(&parts.headers, body, limit);

@@ -11,8 +11,10 @@ use super::bad;
 use crate::api::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::app::App;
+use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::service;
+use crate::store::Connection;
 
 /// The live app that `{app}` names: by id, key, or a short name that only one app has (reading 3).
 #[derive(Debug)]
@@ -41,7 +43,10 @@ impl FromRequestParts<ApiState> for AppPath {
             RawPathParams::from_request_parts(parts, state).await.map_err(|error| bad(error.body_text()))?;
         let named = params.iter().find(|(name, _)| *name == "app").map(|(_, value)| value.to_owned());
         let text = named.ok_or_else(|| service::Error::internal("the route has no parameter {app}"))?;
-        let app = state.store.read(move |connection| service::apps::resolve(connection, &text)).await?;
+        let principal = Principal::from_request_parts(parts, state).await?;
+        let query =
+            move |connection: &Connection| service::apps::resolve(connection, &principal.reach, &text);
+        let app = state.store.read(query).await?;
         Ok(Self(app))
     }
 }
