@@ -16,6 +16,9 @@ pub mod favorites;
 pub mod features;
 pub mod formation_periods;
 pub mod formations;
+pub mod hook_deliveries;
+pub mod hook_queue;
+pub mod hooks;
 pub mod installation;
 mod migrate;
 pub mod oauth_clients;
@@ -46,8 +49,8 @@ use tokio::sync::broadcast;
 /// What the nouns' functions read from: a read-only connection or a [`Tx`].
 pub use self::error::StoreError;
 pub use self::readers::ReadStore;
-pub use self::writer::Tx;
 use self::writer::Writer;
+pub use self::writer::{Outbox, Tx};
 use crate::clock::Clock;
 use crate::model::event::Event;
 use crate::model::principal::Principal;
@@ -95,6 +98,11 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.reads.read(query).await
+    }
+
+    /// Lets an outbox join every later write that records an event; the first one stays.
+    pub fn join_outbox(&self, outbox: Arc<dyn Outbox>) {
+        self.writer.join_outbox(outbox);
     }
 
     /// The reading half, for those who must not write.
