@@ -25,10 +25,10 @@ use crate::durable_file;
 use crate::edge::{Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{ContainerEngine, EngineError};
-use crate::hooks::{Deliverer, DelivererParts, HookOutbox};
+use crate::hooks;
 use crate::ids::Ids;
 use crate::model::ids::InstallationId;
-use crate::outbound::{Outbound, OutboundError, PostLimits};
+use crate::outbound::{Outbound, OutboundError};
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, ReconcileError, Reconciler, Timing};
@@ -41,8 +41,6 @@ use crate::tasks::Tasks;
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(20);
 /// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
 const RELEASE_LIMIT: Duration = Duration::from_mins(10);
-/// What one delivery to a hook may take, and what is kept of the answer.
-const HOOK_LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16 * 1024 };
 /// How long open requests may go on after SIGTERM.
 const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the background tasks and the store may take to end.
@@ -131,7 +129,8 @@ impl Daemon {
         let catalogue = CatalogueHandle::open(&config.data_dir)?;
         catalogue.watch(&tasks)?;
         let outbound = Outbound::new(config.outbound.allow_private)?;
-        start_hooks((&store, &sealer), (&clock, &ids), &catalogue, outbound.clone(), &tasks).await?;
+        let hooks = (catalogue.shared(), outbound.clone());
+        hooks::start((&store, &sealer), (&clock, &ids), hooks, &tasks).await?;
         let installation = first_start(config, &store, &ids, &catalogue).await?;
         let engine = connect(config, installation).await?;
         let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
@@ -336,26 +335,6 @@ async fn connect(
     let info = engine.info().await.map_err(unusable)?;
     tracing::info!(version = info.version, api = info.api_version, "connected to Docker");
     Ok(Arc::new(engine))
-}
-
-/// From here on events become deliveries, and deliveries leave.
-async fn start_hooks(
-    (store, sealer): (&Store, &Sealer),
-    (clock, ids): (&Clock, &Ids),
-    catalogue: &CatalogueHandle,
-    outbound: Outbound,
-    tasks: &Tasks,
-) -> Result<(), StoreError> {
-    store.join_outbox(Arc::new(HookOutbox::new(sealer.clone(), catalogue.shared(), ids.clone())));
-    let parts = DelivererParts {
-        store: store.clone(),
-        sealer: sealer.clone(),
-        outbound,
-        clock: clock.clone(),
-        limits: HOOK_LIMITS,
-    };
-    Deliverer::start(parts, tasks).await?;
-    Ok(())
 }
 
 fn timing(config: &Config) -> Timing {

@@ -10,7 +10,9 @@ mod payload;
 mod request;
 mod settle;
 mod sign;
+mod start;
 mod subject;
 
 pub use self::deliver::{Deliverer, DelivererParts};
 pub use self::outbox::HookOutbox;
+pub use self::start::start;
