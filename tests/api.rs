@@ -1,6 +1,7 @@
 //! Suite 1: the whole daemon but Docker. Real SQLite, real HTTP stack, a scripted engine.
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
+mod aka;
 mod apps;
 mod audits;
 mod auth;
@@ -10,6 +11,7 @@ mod builds_run;
 mod cli;
 mod config_var_notes;
 mod config_vars;
+mod dialects;
 mod dynos;
 mod edge;
 mod endpoints;
