@@ -72,6 +72,7 @@ async fn an_app_has_its_short_name_or_its_key_in_the_answer_to_a_change() {
         let details = json!({ "resource": "web", "quantity": 3, "description": "Scale web" });
         let recommendation =
             json!({ "service": "own", "resource_type": "formation", "action": "scale", "details": details });
+        let own = "/apps/dev-space/recommendations?service=own&resource_type=formation&action=scale";
         let couple = json!({ "app": "dev-space", "pipeline": "pipe", "stage": "review" });
         let changes = [
             (Method::PATCH, "/apps/dev-space", json!({ "description": "x" }), "/name"),
@@ -81,7 +82,7 @@ async fn an_app_has_its_short_name_or_its_key_in_the_answer_to_a_change() {
             (Method::PATCH, &coupling, json!({ "required_status_checks": { "contexts": [] } }), "/app/name"),
             (Method::DELETE, &coupling, json!({}), "/app/name"),
             (Method::POST, "/pipeline-couplings", couple, "/app/name"),
-            (Method::DELETE, "/apps/dev-space/recommendations", json!({}), "/0/recommendation/app/name"),
+            (Method::DELETE, own, json!({}), "/recommendation/app/name"),
             (Method::DELETE, "/apps/dev-space", json!({}), "/name"),
             (Method::POST, "/apps", json!({ "name": "dev", "space": "space", "org": "akkeris" }), "/name"),
         ];

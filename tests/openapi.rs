@@ -48,7 +48,8 @@ fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
         assert!(text("summary").is_some(), "{what} has no summary");
         let id = text("operationId").unwrap();
         let verb = id.split('_').next().unwrap();
-        let verbs = ["create", "list", "view", "update", "delete", "read", "restart", "stop", "rebuild"];
+        let verbs =
+            ["create", "list", "view", "update", "delete", "read", "restart", "stop", "rebuild", "attach"];
         assert!(verbs.contains(&verb), "{what}: {id} does not begin with one of our verbs");
         assert!(ids.insert(id.clone()), "{id} is there twice");
         assert!(operation["x-akkeris-policy"].is_string(), "{what} has no policy");

@@ -20,7 +20,7 @@ async fn features_and_features_info_read_names_and_descriptions() {
 #[tokio::test]
 async fn features_enable_and_features_disable_send_a_boolean() {
     let aka = Aka::with_app().await;
-    let path = format!("{APP}/features/http2");
+    let path = format!("{APP}/features/http2-end-to-end");
     for enabled in [true, false] {
         let answered = aka.patch(&path, json!({ "enabled": enabled })).await;
         strings(&answered, &["name", "display_name", "description"]);

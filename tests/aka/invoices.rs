@@ -17,6 +17,10 @@ async fn invoices_and_invoices_info_read_sums_of_account_organization_and_space(
         for listed in list(&aka.get(base).await) {
             let month = text(listed, "$ref").rsplit('/').next().unwrap();
             assert!(month.len() == 10 && month.ends_with("-01"), "{month}");
+            // The client leaves out months that have not come.
+            if month > "2017-02-10" {
+                continue;
+            }
             let invoice = aka.get(&format!("{base}/{month}")).await;
             strings(&invoice, &["period_start", "period_end", "payment_status"]);
             for sum in ["addons_total", "database_total", "platform_total", "total"] {

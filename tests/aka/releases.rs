@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{APP, Aka, assert_printable, list, strings, text};
 use crate::builds::{running, set_state, succeeded};
-use crate::pipelines::{released, slug};
+use crate::pipelines::released;
 
 const PATH: &str = "/apps/app-default/releases";
 const BUILDS: &str = "/apps/app-default/builds";
@@ -26,7 +26,7 @@ fn readable(release: &Value) {
 #[tokio::test]
 async fn releases_finds_the_slug_of_every_release_and_of_every_build() {
     let aka = with_releases().await;
-    // One of another app's promotion would not be among the builds; one that waits and one that runs are not released.
+    // One that waits and one that runs, which no release has.
     aka.post(BUILDS, json!({ "url": "data:,x", "checksum": "" })).await;
     let runs = aka.post(BUILDS, json!({ "url": "data:,x", "checksum": "" })).await;
     set_state(&aka.daemon, text(&runs, "id").parse().unwrap(), running()).await;
@@ -113,10 +113,21 @@ async fn releases_rebuild_builds_the_slug_of_the_latest_again() {
 }
 
 #[tokio::test]
-async fn releases_shows_the_slug_of_a_promotion_whose_build_is_of_another_app() {
+async fn releases_finds_the_slug_of_a_promotion_which_another_app_built() {
     let aka = Aka::with_app().await;
     aka.create_app("other").await;
-    let slug = slug(&aka.daemon, &aka.client, "app-default").await;
-    assert!(aka.get(&format!("/slugs/{slug}")).await["source_blob"].is_object());
+    aka.post("/pipelines", json!({ "name": "pipe" })).await;
+    for (app, stage) in [("app-default", "staging"), ("other-default", "production")] {
+        aka.post("/pipeline-couplings", json!({ "app": app, "pipeline": "pipe", "stage": stage })).await;
+    }
+    released(&aka.daemon, &aka.client, "app-default").await;
+    let targets = json!([{ "app": { "id": "other-default" } }]);
+    let promotion = json!({ "pipeline": { "id": "pipe" }, "source": { "app": { "id": "app-default" } }, "targets": targets });
+    aka.send(http::Method::POST, "/pipeline-promotions", promotion).await.json(200);
     assert_eq!(aka.get("/apps/other-default/builds").await, json!([]));
+    for release in list(&aka.get("/apps/other-default/releases").await) {
+        readable(release);
+        let slug = aka.get(&format!("/slugs/{}", text(release, "slug.id"))).await;
+        assert!(slug["source_blob"].is_object(), "{slug}");
+    }
 }

@@ -20,8 +20,12 @@ async fn spaces_and_spaces_info_read_places_and_tags() {
 async fn spaces_create_prints_the_space() {
     let aka = Aka::start().await;
     assert_printable(&aka.post("/spaces", json!({ "name": "one" })).await);
-    let body = json!({ "name": "two", "description": "For tests", "compliance": ["pci", "internal"], "stack": "ds1" });
+    let body =
+        json!({ "name": "two", "description": "For tests", "compliance": ["pci", "canary"], "stack": "ds1" });
     assert_printable(&aka.post("/spaces", body).await);
+    // With -i, which no region of one machine can give.
+    let internal = json!({ "name": "three", "compliance": ["internal"] });
+    assert!(aka.send(http::Method::POST, "/spaces", internal).await.error(409).contains("internal"));
 }
 
 #[tokio::test]
