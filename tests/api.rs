@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod account;
+mod aka;
 mod apps;
 mod audits;
 mod auth;
@@ -12,6 +13,7 @@ mod builds_run;
 mod cli;
 mod config_var_notes;
 mod config_vars;
+mod dialects;
 mod dynos;
 mod edge;
 mod endpoints;

@@ -153,6 +153,7 @@ impl Worker {
 
     async fn act(&mut self, live: &LiveApp, now: Timestamp) -> Result<Next, LookError> {
         journal::overtake(&self.context, live).await?;
+        self.send_signals(live).await?;
         let goal = self.goal(live);
         let views = self.progress.views(Some(live), now);
         let plan = plan(&goal, &views, now, self.context.timing.limits);

@@ -69,6 +69,7 @@ fn action(kind: &str) -> &str {
         "build_created" | "build_started" | "build_succeeded" | "build_failed" | "build_stopped" => "build",
         "config_vars_changed" => "config_change",
         "dyno_crashed" => "crashed",
+        "dyno_signalled" => "dyno-attachment",
         "feature_changed" => "feature_change",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
         "release_created" => "release",

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0021_favorites.sql"),
     include_str!("migrations/0022_recommendations.sql"),
     include_str!("migrations/0030_accounts.sql"),
+    include_str!("migrations/0040_dyno_signals.sql"),
 ];
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it

@@ -9,6 +9,7 @@ pub mod builds;
 mod column;
 pub mod config_var_notes;
 pub mod config_vars;
+pub mod dyno_signals;
 pub mod dynos;
 mod error;
 pub mod events;

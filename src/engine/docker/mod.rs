@@ -9,6 +9,7 @@ mod events;
 mod images;
 mod labels;
 mod networks;
+mod signals;
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use super::{
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
 use crate::model::names::SpaceName;
+use crate::model::signal::Signal;
 
 /// Longest wait for an answer that needs no work of the engine.
 const ASK_LIMIT: Duration = Duration::from_secs(30);
@@ -127,6 +129,10 @@ impl ContainerEngine for DockerEngine {
 
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError> {
         containers::stop(&self.patient, id, grace).await
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<Outcome, EngineError> {
+        signals::send(&self.docker, self.init, id, signal).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError> {
