@@ -25,6 +25,7 @@ mod organizations;
 mod pipeline_promotions;
 mod pipelines;
 mod plugins;
+mod ranges;
 mod recommendations;
 mod regions;
 mod release_statuses;

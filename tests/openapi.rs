@@ -54,7 +54,9 @@ fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
         assert!(operation["x-akkeris-policy"].is_string(), "{what} has no policy");
         let responses = operation["responses"].as_object().unwrap();
         let successes: Vec<_> = responses.iter().filter(|(status, _)| status.starts_with('2')).collect();
-        assert_eq!(successes.len(), 1, "{what} has one success");
+        // A part of a list is the second one.
+        let whole = successes.iter().filter(|(status, _)| status.as_str() != "206").count();
+        assert_eq!(whole, 1, "{what} has one success");
         for (status, response) in successes {
             let schema = response["content"].as_object().and_then(|content| content.values().next());
             assert!(

@@ -24,6 +24,9 @@ pub enum Error {
     UnknownPath,
     #[error("This path does not know this method; the header Allow lists those it knows.")]
     MethodNotAllowed,
+    /// The list has no such page; `accepted` names what it may be paged by.
+    #[error("{reason}")]
+    Range { reason: String, accepted: String },
     #[error("The body is larger than the {limit} bytes that are accepted here.")]
     TooLarge { limit: u64 },
     #[error("The body did not arrive within {seconds} seconds.")]
@@ -58,6 +61,7 @@ impl Failure {
             Error::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Error::Verb(Verb::Conflict(_)) => (StatusCode::CONFLICT, "conflict"),
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Error::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "requested_range_not_satisfiable"),
             Error::Verb(Verb::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"),
             Error::Verb(Verb::NotReady(_)) => (StatusCode::FAILED_DEPENDENCY, "not_ready"),
             Error::Verb(Verb::Unavailable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -93,6 +97,11 @@ impl ErrorView {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let accepted = if let Self::Range { accepted, .. } = &self {
+            HeaderValue::from_str(accepted).ok()
+        } else {
+            None
+        };
         let failure = Failure(Arc::new(self));
         let (status, _) = failure.kind();
         let mut response = status.into_response();
@@ -102,6 +111,9 @@ impl IntoResponse for Error {
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Some(accepted) = accepted {
+            headers.insert(header::ACCEPT_RANGES, accepted);
         }
         response.extensions_mut().insert(failure);
         response

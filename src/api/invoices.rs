@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::invoice::{Cents, Month};
@@ -99,10 +100,10 @@ struct InvoicePath {
 /// List the invoices of everything.
 #[utoipa::path(get, path = "/account/invoices", operation_id = "list_invoices",
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<InvoiceReference>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<InvoiceReference>, Error> {
     let now = state.clock.now();
     let months = state.store.read(move |c| invoices::months(c, BillingScope::All, now)).await?;
-    Ok(Json(references("/account/invoices", &months)))
+    paging.page(references("/account/invoices", &months))
 }
 
 /// View an invoice of everything.
@@ -122,11 +123,13 @@ async fn view(
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
 async fn list_of_organization(
     State(state): State<ApiState>,
+    paging: Paging,
     Path(path): Path<InvoicePath>,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Page<InvoiceReference>, Error> {
     let text = path.organization.unwrap_or_default();
     let base = format!("/organizations/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, move |c| Ok(BillingScope::Organization(organizations::resolve(c, &text)?.id))).await
+    let scope = move |c: &Connection| Ok(BillingScope::Organization(organizations::resolve(c, &text)?.id));
+    paging.page(listed(&state, base, scope).await?)
 }
 
 /// View an invoice of an organization.
@@ -147,11 +150,13 @@ async fn view_of_organization(
     responses((status = 200, description = "Oldest first; the last is of the next month", body = Vec<InvoiceReference>)))]
 async fn list_of_space(
     State(state): State<ApiState>,
+    paging: Paging,
     Path(path): Path<InvoicePath>,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Page<InvoiceReference>, Error> {
     let text = path.space.unwrap_or_default();
     let base = format!("/spaces/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, move |c| Ok(BillingScope::Space(spaces::resolve(c, &text)?.id))).await
+    let scope = move |c: &Connection| Ok(BillingScope::Space(spaces::resolve(c, &text)?.id));
+    paging.page(listed(&state, base, scope).await?)
 }
 
 /// View an invoice of a space.
@@ -170,7 +175,7 @@ async fn listed(
     state: &ApiState,
     base: String,
     scope: impl FnOnce(&Connection) -> Result<BillingScope, service::Error> + Send + 'static,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Vec<InvoiceReference>, Error> {
     let now = state.clock.now();
     let query = move |c: &Connection| {
         let scope = scope(c)?;
@@ -180,7 +185,7 @@ async fn listed(
     if months.is_empty() {
         return Err(service::Error::NotFound("There are no invoices: it never had an app.".to_owned()).into());
     }
-    Ok(Json(references(&base, &months)))
+    Ok(references(&base, &months))
 }
 
 async fn found(
@@ -199,6 +204,10 @@ async fn found(
 
 fn references(base: &str, months: &[Month]) -> Vec<InvoiceReference> {
     months.iter().map(|month| InvoiceReference { reference: format!("{base}/{month}") }).collect()
+}
+
+impl Listed for InvoiceReference {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Text("$ref", |item| &item.reference)];
 }
 
 impl From<Invoice> for InvoiceView {

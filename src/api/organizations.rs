@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -67,9 +68,9 @@ async fn create(
 /// List all organizations.
 #[utoipa::path(get, path = "/organizations", operation_id = "list_organizations",
     responses((status = 200, description = "All, oldest first", body = Vec<OrganizationView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<OrganizationView>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<OrganizationView>, Error> {
     let all = state.store.read(store::organizations::list).await?;
-    Ok(Json(all.into_iter().map(OrganizationView::from).collect()))
+    paging.page(all.into_iter().map(OrganizationView::from).collect())
 }
 
 /// View an organization.
@@ -81,6 +82,14 @@ async fn view(
 ) -> Result<Json<OrganizationView>, Error> {
     let found = state.store.read(move |c| organizations::resolve(c, &path.organization)).await?;
     Ok(Json(found.into()))
+}
+
+impl Listed for OrganizationView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl From<Organization> for OrganizationView {

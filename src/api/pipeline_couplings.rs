@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::{PipelinePath, PipelineReferenceView};
 use super::respond::Created;
 use super::router::Routes;
@@ -136,20 +137,25 @@ async fn create(
 async fn list_of_pipeline(
     State(state): State<ApiState>,
     dialect: Dialect,
+    paging: Paging,
     Path(path): Path<PipelinePath>,
-) -> Result<Json<Vec<CouplingView>>, Error> {
+) -> Result<Page<CouplingView>, Error> {
     let query = move |connection: &store::Connection| {
         let pipeline = service::pipelines::resolve(connection, &path.pipeline)?;
         Ok::<_, service::Error>(store::pipeline_couplings::list_by_pipeline(connection, pipeline.id)?)
     };
-    Ok(Json(views(state.store.read(query).await?, dialect)))
+    paging.page(views(state.store.read(query).await?, dialect))
 }
 
 /// List all couplings.
 #[utoipa::path(get, path = "/pipeline-couplings", operation_id = "list_pipeline_couplings",
     responses((status = 200, description = "All, oldest first", body = Vec<CouplingView>)))]
-async fn list(State(state): State<ApiState>, dialect: Dialect) -> Result<Json<Vec<CouplingView>>, Error> {
-    Ok(Json(views(state.store.read(store::pipeline_couplings::list).await?, dialect)))
+async fn list(
+    State(state): State<ApiState>,
+    dialect: Dialect,
+    paging: Paging,
+) -> Result<Page<CouplingView>, Error> {
+    paging.page(views(state.store.read(store::pipeline_couplings::list).await?, dialect))
 }
 
 /// View the one coupling of an app.
@@ -218,6 +224,14 @@ async fn find(state: &ApiState, text: String) -> Result<Coupling, service::Error
 
 fn views(couplings: Vec<Coupling>, dialect: Dialect) -> Vec<CouplingView> {
     couplings.into_iter().map(|coupling| CouplingView::new(coupling, dialect)).collect()
+}
+
+impl Listed for CouplingView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl CouplingView {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::PipelineReferenceView;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -175,9 +176,13 @@ async fn create(
 /// List all promotions.
 #[utoipa::path(get, path = "/pipeline-promotions", operation_id = "list_pipeline_promotions",
     responses((status = 200, description = "All, oldest first", body = Vec<PromotionView>)))]
-async fn list(State(state): State<ApiState>, dialect: Dialect) -> Result<Json<Vec<PromotionView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    dialect: Dialect,
+    paging: Paging,
+) -> Result<Page<PromotionView>, Error> {
     let all = state.store.read(store::pipeline_promotions::list).await?;
-    Ok(Json(all.into_iter().map(|promotion| PromotionView::new(promotion, dialect)).collect()))
+    paging.page(all.into_iter().map(|promotion| PromotionView::new(promotion, dialect)).collect())
 }
 
 /// View a promotion.
@@ -198,14 +203,27 @@ async fn view(
     responses((status = 200, description = "All, oldest first", body = Vec<PromotionTargetView>)))]
 async fn list_targets(
     State(state): State<ApiState>,
+    paging: Paging,
     Path(path): Path<PromotionPath>,
-) -> Result<Json<Vec<PromotionTargetView>>, Error> {
+) -> Result<Page<PromotionTargetView>, Error> {
     let promotion = find(&state, path.promotion).await?;
-    Ok(Json(promotion.targets.into_iter().map(PromotionTargetView::from).collect()))
+    paging.page(promotion.targets.into_iter().map(PromotionTargetView::from).collect())
 }
 
 async fn find(state: &ApiState, text: String) -> Result<Promotion, service::Error> {
     state.store.read(move |connection| pipeline_promotions::resolve(connection, &text)).await
+}
+
+impl Listed for PromotionView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Id(|item| item.id),
+    ];
+}
+
+impl Listed for PromotionTargetView {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Id(|item| item.id)];
 }
 
 impl PromotionView {
