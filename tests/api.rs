@@ -13,6 +13,7 @@ mod config_vars;
 mod dynos;
 mod edge;
 mod endpoints;
+mod examples;
 mod favorites;
 mod features;
 mod formations;
