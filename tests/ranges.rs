@@ -161,6 +161,20 @@ async fn a_range_of_another_unit_is_ignored() {
 }
 
 #[tokio::test]
+async fn a_page_is_compressed_and_told_at_once() {
+    let (_daemon, client) = with_apps(&["a", "b"]).await;
+    let client = client.header("accept-encoding", "gzip");
+    let answer = ranged(&client, "/apps", "name ..; max=1").await;
+    assert_eq!(answer.status.as_u16(), 206);
+    for name in ["content-encoding", "accept-ranges", "content-range", "next-range"] {
+        assert!(header(&answer, name).is_some(), "{name}");
+    }
+    let refused = ranged(&client, "/apps", "nothing ..").await;
+    assert_eq!(refused.status.as_u16(), 416);
+    assert!(header(&refused, "accept-ranges").is_some());
+}
+
+#[tokio::test]
 async fn audits_are_paged_from_the_newest_on() {
     let (_daemon, client) = with_apps(&["a", "b", "c"]).await;
     let whole = client.get("/audits?size=1000").await.json(200);

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::page::RangeHeaders;
 use crate::model::RuleError;
 use crate::service;
 use crate::store::StoreError;
@@ -113,7 +114,8 @@ impl IntoResponse for Error {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         if let Some(accepted) = accepted {
-            headers.insert(header::ACCEPT_RANGES, accepted);
+            let told = HeaderMap::from_iter([(header::ACCEPT_RANGES, accepted)]);
+            response.extensions_mut().insert(RangeHeaders(told));
         }
         response.extensions_mut().insert(failure);
         response

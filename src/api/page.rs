@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -50,6 +50,11 @@ pub(super) struct Page<T> {
     next_range: Option<String>,
 }
 
+/// Travels to [`tell`]: compression takes these headers for those of a range of bytes, and would leave out either
+/// them or itself.
+#[derive(Debug, Clone)]
+pub(super) struct RangeHeaders(pub(super) HeaderMap);
+
 const NEXT_RANGE: HeaderName = HeaderName::from_static("next-range");
 
 /// A value of a property; those of one property are of one kind.
@@ -68,6 +73,14 @@ struct Limit {
     key: Key,
     unique: Option<Key>,
     excluded: bool,
+}
+
+/// Gives an answer the headers of its range; to be done after compression.
+pub(super) async fn tell(mut response: Response) -> Response {
+    if let Some(RangeHeaders(headers)) = response.extensions_mut().remove() {
+        response.headers_mut().extend(headers);
+    }
+    response
 }
 
 impl Paging {
@@ -261,11 +274,8 @@ impl<T: Serialize> IntoResponse for Page<T> {
             (header::CONTENT_RANGE, self.content_range),
             (NEXT_RANGE, self.next_range),
         ];
-        for (name, text) in told {
-            if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
-                response.headers_mut().insert(name, value);
-            }
-        }
+        let told = told.into_iter().filter_map(|(name, text)| Some((name, text?.parse().ok()?)));
+        response.extensions_mut().insert(RangeHeaders(told.collect()));
         response
     }
 }

@@ -11,7 +11,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, apps, audits, builds, config_var_notes, config_vars, dynos, envelope, favorites,
-    features, formations, health, hooks, invoices, openapi, organizations, pipeline_couplings,
+    features, formations, health, hooks, invoices, openapi, organizations, page, pipeline_couplings,
     pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, spaces,
     stacks,
 };
@@ -30,6 +30,7 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(middleware::from_fn(envelope::wrap))
         .layer(CompressionLayer::new())
+        .layer(middleware::map_response(page::tell))
 }
 
 /// Every noun.
