@@ -176,6 +176,7 @@ fn decode(text: &str) -> Option<String> {
                 bytes.push(digit(*high)? * 16 + digit(*low)?);
                 after
             }
+            [b'%', ..] => return None,
             [byte, after @ ..] => {
                 bytes.push(*byte);
                 after
