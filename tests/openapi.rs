@@ -71,7 +71,9 @@ fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
         // Consent succeeds by sending a person on.
         let succeeds = |status: &str| status.starts_with('2') || (id == "authorize" && status == "303");
         let successes: Vec<_> = responses.iter().filter(|(status, _)| succeeds(status)).collect();
-        assert_eq!(successes.len(), 1, "{what} has one success");
+        // A part of a list is the second one.
+        let whole = successes.iter().filter(|(status, _)| status.as_str() != "206").count();
+        assert_eq!(whole, 1, "{what} has one success");
         for (status, response) in successes {
             let schema = response["content"].as_object().and_then(|content| content.values().next());
             assert!(

@@ -8,7 +8,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
-use super::extract::{Json, Query};
+use super::extract::Query;
+use super::page::{Listed, Page, Paging, Property};
+use super::range::Order;
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::RuleError;
@@ -34,6 +36,8 @@ struct AuditQuery {
 /// One change: what, who, when.
 #[derive(Serialize, ToSchema)]
 struct AuditView {
+    /// 1, 2, 3 … in the order of the changes.
+    id: i64,
     /// The documented name of the event, such as `config_change`.
     action: String,
     /// The app that it is about; null for what is about none.
@@ -73,14 +77,16 @@ struct AuditSpaceView {
         ("app" = Option<String>, Query, description = "Short name of an app"),
         ("space" = Option<String>, Query, description = "Name of a space"),
         ("user" = Option<String>, Query, description = "Who made the change"),
-        ("size" = Option<u32>, Query, description = "How many, 1 to 1000; 10 when absent")),
+        ("size" = Option<u32>, Query, description = "Of how many, 1 to 1000; 10 when absent, 1000 with a Range")),
     responses((status = 200, description = "Newest first", body = Vec<AuditView>)))]
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<Vec<AuditView>>, Error> {
-    let size = query.size.as_deref().map_or(Ok(DEFAULT_SIZE), parse_size)?;
+) -> Result<Page<AuditView>, Error> {
+    let unasked = if paging.is_asked() { LARGEST_SIZE } else { DEFAULT_SIZE };
+    let size = query.size.as_deref().map_or(Ok(unasked), parse_size)?;
     let filter = EventFilter {
         app: lower(query.app),
         space: lower(query.space),
@@ -89,7 +95,7 @@ async fn list(
     };
     let catalogue = state.catalogue.load_full();
     let found = state.store.read(move |c| audits::list(c, &catalogue, &filter, size)).await?;
-    Ok(Json(found.into_iter().map(AuditView::from).collect()))
+    paging.page(found.into_iter().map(AuditView::from).collect())
 }
 
 fn parse_size(text: &str) -> Result<u32, RuleError> {
@@ -101,6 +107,12 @@ fn parse_size(text: &str) -> Result<u32, RuleError> {
 /// Names are stored in lower case.
 fn lower(name: Option<String>) -> Option<String> {
     name.map(|name| name.trim().to_ascii_lowercase())
+}
+
+impl Listed for AuditView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("received_at", |item| item.received_at), Property::Number("id", |item| item.id)];
+    const ORDER: Order = Order::Descending;
 }
 
 impl From<Audit> for AuditView {
@@ -117,6 +129,7 @@ impl From<Audit> for AuditView {
             info.insert("feature".to_owned(), feature.clone());
         }
         Self {
+            id: audit.id,
             action: audit.action,
             app,
             space,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Accepted;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -106,13 +107,17 @@ struct DynoPath {
 /// List an app's dynos.
 #[utoipa::path(get, path = "/apps/{app}/dynos", operation_id = "list_dynos",
     responses((status = 200, description = "All, by type and age", body = Vec<DynoView>)))]
-async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<DynoView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    paging: Paging,
+    AppPath(app): AppPath,
+) -> Result<Page<DynoView>, Error> {
     let id = app.id;
     let query = move |c: &store::Connection| {
         Ok::<_, store::StoreError>((store::dynos::list(c, id)?, store::releases::list(c, id)?))
     };
     let (all, releases) = state.store.read(query).await?;
-    Ok(Json(all.into_iter().map(|dyno| DynoView::new(&app, dyno, &releases)).collect()))
+    paging.page(all.into_iter().map(|dyno| DynoView::new(&app, dyno, &releases)).collect())
 }
 
 /// View a dyno.
@@ -187,6 +192,15 @@ fn allowed(body: &AttachDyno) -> Result<Signal, service::Error> {
         let message = "Only the command [\"sh\", \"-c\", \"kill -<number> -1\"] with a number from 1 to 64 may be run beside a dyno.";
         service::Error::Forbidden(message.to_owned())
     })
+}
+
+impl Listed for DynoView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Text("created_at", |item| &item.created_at),
+        Property::Text("updated_at", |item| &item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl DynoView {

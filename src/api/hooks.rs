@@ -4,8 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::Error;
 use super::auth::Policy;
-use super::extract::Json;
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use crate::model::hook::HookEvent;
 
@@ -23,7 +24,11 @@ struct HookEventView {
 /// List the events that a hook can ask for.
 #[utoipa::path(get, path = "/docs/hooks", operation_id = "list_hook_events",
     responses((status = 200, description = "All", body = Vec<HookEventView>)))]
-async fn list_events() -> Json<Vec<HookEventView>> {
+async fn list_events(paging: Paging) -> Result<Page<HookEventView>, Error> {
     let view = |event: &HookEvent| HookEventView { r#type: event.as_str(), description: event.description() };
-    Json(HookEvent::ALL.iter().map(view).collect())
+    paging.page(HookEvent::ALL.iter().map(view).collect())
+}
+
+impl Listed for HookEventView {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Text("type", |item| item.r#type)];
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::{PipelinePath, PipelineReferenceView};
 use super::respond::Created;
 use super::router::Routes;
@@ -145,13 +146,14 @@ async fn list_of_pipeline(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
+    paging: Paging,
     Path(path): Path<PipelinePath>,
-) -> Result<Json<Vec<ReadCouplingView>>, Error> {
+) -> Result<Page<ReadCouplingView>, Error> {
     let query = move |connection: &store::Connection| {
         let pipeline = service::pipelines::resolve(connection, &path.pipeline)?;
         pipeline_couplings::list_by_pipeline(connection, &principal.reach, pipeline.id)
     };
-    Ok(Json(views(state.store.read(query).await?, dialect)))
+    paging.page(views(state.store.read(query).await?, dialect))
 }
 
 /// List all couplings.
@@ -161,9 +163,10 @@ async fn list(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
-) -> Result<Json<Vec<ReadCouplingView>>, Error> {
+    paging: Paging,
+) -> Result<Page<ReadCouplingView>, Error> {
     let all = state.store.read(move |c| pipeline_couplings::list(c, &principal.reach)).await?;
-    Ok(Json(views(all, dialect)))
+    paging.page(views(all, dialect))
 }
 
 /// View the one coupling of an app.
@@ -233,6 +236,14 @@ async fn find(state: &ApiState, reach: Reach, text: String) -> Result<Coupling, 
 
 fn views(couplings: Vec<Coupling>, dialect: Dialect) -> Vec<ReadCouplingView> {
     couplings.into_iter().map(|coupling| ReadCouplingView::new(coupling, dialect)).collect()
+}
+
+impl Listed for ReadCouplingView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.coupling.created_at),
+        Property::Time("updated_at", |item| item.coupling.updated_at),
+        Property::Id(|item| item.coupling.id),
+    ];
 }
 
 impl CouplingView {

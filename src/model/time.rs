@@ -45,6 +45,15 @@ impl std::fmt::Display for Timestamp {
     }
 }
 
+/// Reads RFC 3339; what is finer than a millisecond is cut off.
+impl std::str::FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond()))
+    }
+}
+
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -60,5 +69,6 @@ mod tests {
         let instant = Timestamp::from_millis(1_468_853_738_190);
         assert_eq!(instant.to_string(), "2016-07-18T14:55:38.190Z");
         assert_eq!(instant.to_seconds_text(), "2016-07-18T14:55:38Z");
+        assert_eq!(instant.to_string().parse::<Timestamp>().unwrap(), instant);
     }
 }

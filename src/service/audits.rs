@@ -17,6 +17,8 @@ pub const LARGEST_SIZE: u32 = 1000;
 /// One change.
 #[derive(Debug, Clone)]
 pub struct Audit {
+    /// 1, 2, 3 … in the order of the changes.
+    pub id: i64,
     /// The documented name of the event, such as `config_change`.
     pub action: String,
     pub app: Option<EventApp>,
@@ -57,7 +59,16 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
         },
     };
     let action = action(&event.kind).to_owned();
-    Ok(Audit { action, app: event.app, author: event.author, at: event.at, changes, feature, details })
+    Ok(Audit {
+        id: event.id,
+        action,
+        app: event.app,
+        author: event.author,
+        at: event.at,
+        changes,
+        feature,
+        details,
+    })
 }
 
 /// The name by which the document knows an event; one that it does not know keeps its own. The kinds come
