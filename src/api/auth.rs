@@ -52,7 +52,7 @@ pub(super) async fn enforce(
     match policy {
         Policy::Public => {}
         Policy::User | Policy::Person => {
-            let token = authenticate(&state, request.headers()).await?;
+            let token = authenticate(&state, request.headers())?;
             if policy == Policy::Person {
                 check_person(&token, request.headers())?;
             }
@@ -71,10 +71,10 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Token, Error> {
+fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<Token, Error> {
     let secret = secret_of(headers).ok_or(Error::Unauthenticated)?;
     let hash = TokenHash::of(&secret);
-    let token = state.store.read(move |connection| store::tokens::find_by_hash(connection, &hash)).await;
+    let token = state.store.look_up(|connection| store::tokens::find_by_hash(connection, &hash));
     let token = token.map_err(|error| Error::Verb(service::Error::from(error)))?;
     token.ok_or(Error::Unauthenticated)
 }

@@ -41,7 +41,7 @@ impl FromRequestParts<ApiState> for AppPath {
             RawPathParams::from_request_parts(parts, state).await.map_err(|error| bad(error.body_text()))?;
         let named = params.iter().find(|(name, _)| *name == "app").map(|(_, value)| value.to_owned());
         let text = named.ok_or_else(|| service::Error::internal("the route has no parameter {app}"))?;
-        let app = state.store.read(move |connection| service::apps::resolve(connection, &text)).await?;
+        let app = state.store.look_up(|connection| service::apps::resolve(connection, &text))?;
         Ok(Self(app))
     }
 }
