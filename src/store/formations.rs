@@ -1,12 +1,14 @@
 //! Formations.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx, formation_periods};
 use crate::model::command::Command;
 use crate::model::formation::{Formation, FormationCommand, Origin};
 use crate::model::ids::{AppId, FormationId};
-use crate::model::names::ProcessType;
+use crate::model::names::{ProcessType, SizeName};
 
 /// What [`from_row`] reads, by position: finding a column by its name costs more than reading it.
 const SELECT: &str = "SELECT formations.id, formations.app_id, formations.process_type, formations.size,
@@ -44,6 +46,16 @@ pub fn list_of_live_apps(connection: &Connection) -> Result<Vec<Formation>, Stor
          ORDER BY formations.created_at, formations.id"
     ))?;
     let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The sizes that live formations of live apps name.
+pub fn sizes_in_use(connection: &Connection) -> Result<BTreeSet<SizeName>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT formations.size FROM formations JOIN apps ON apps.id = formations.app_id
+         WHERE formations.deleted_at IS NULL AND apps.deleted_at IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -41,6 +41,7 @@ use tokio::sync::broadcast;
 
 /// What the nouns' functions read from: a read-only connection or a [`Tx`].
 pub use self::error::StoreError;
+pub use self::migrate::{Schema, schema};
 pub use self::readers::ReadStore;
 pub use self::writer::Tx;
 use self::writer::Writer;
@@ -118,6 +119,11 @@ impl Store {
     pub async fn close(&self, limit: Duration) -> bool {
         self.writer.close(limit).await
     }
+}
+
+/// A read-only connection for looking into a database, also beside the daemon. Nothing is made or migrated.
+pub fn inspect(path: &Path) -> Result<Connection, StoreError> {
+    open_reader(path)
 }
 
 /// Looks for damage in a database file (`PRAGMA quick_check`); the text is SQLite's own, `ok` when whole.

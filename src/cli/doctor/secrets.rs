@@ -10,6 +10,9 @@ use crate::config::Config;
 use crate::seal::Sealer;
 use crate::store;
 
+/// What group and others may do.
+const OTHERS: u32 = 0o077;
+
 /// The key is there, closed to others, and opens what the database holds.
 pub(super) fn secret_key(config: &Config) -> Finding {
     let path = config.seal_key_path();
@@ -22,7 +25,9 @@ pub(super) fn secret_key(config: &Config) -> Finding {
                 path.display()
             ));
         }
-        other => return other.finding(&path, "the first start makes it"),
+        other @ (Privacy::Missing | Privacy::Open(_) | Privacy::Unreadable(_)) => {
+            return other.finding(&path);
+        }
     }
     let sealer = match Sealer::open(&path) {
         Ok(sealer) => sealer,
@@ -50,7 +55,9 @@ pub(super) fn authority_key(config: &Config) -> Finding {
             "{} is missing beside its certificate; put it back from a copy, or remove ca.crt to have a new authority made",
             path.display()
         )),
-        other => other.finding(&path, "the first start makes it"),
+        other @ (Privacy::Closed | Privacy::Missing | Privacy::Open(_) | Privacy::Unreadable(_)) => {
+            other.finding(&path)
+        }
     }
 }
 
@@ -59,7 +66,7 @@ pub(super) fn admin_token(config: &Config) -> Finding {
     let path = config.admin_token_path();
     match closed_to_others(&path) {
         Privacy::Missing => Finding::Fine("not in a file".to_owned()),
-        other => other.finding(&path, "the first start makes it"),
+        other @ (Privacy::Closed | Privacy::Open(_) | Privacy::Unreadable(_)) => other.finding(&path),
     }
 }
 
@@ -74,14 +81,14 @@ enum Privacy {
 }
 
 impl Privacy {
-    fn finding(self, path: &Path, remedy: &str) -> Finding {
+    fn finding(self, path: &Path) -> Finding {
         let path = path.display();
         match self {
             Self::Closed => Finding::Fine("closed to other users".to_owned()),
             Self::Open(mode) => Finding::Broken(format!(
                 "{path} has mode {mode:o}: others may read it; run chmod 600 {path}, and replace the secret if they did"
             )),
-            Self::Missing => Finding::Doubtful(format!("{path} is not there yet; {remedy}")),
+            Self::Missing => Finding::Doubtful(format!("{path} is not there yet; the first start makes it")),
             Self::Unreadable(kind) => {
                 Finding::Broken(format!("{path} cannot be read ({kind}); run as the daemon's user"))
             }
@@ -91,10 +98,10 @@ impl Privacy {
 
 fn closed_to_others(path: &Path) -> Privacy {
     match std::fs::File::open(path).and_then(|file| file.metadata()) {
-        Ok(metadata) => match metadata.permissions().mode() & 0o777 {
-            mode if mode & 0o077 == 0 => Privacy::Closed,
-            mode => Privacy::Open(mode),
-        },
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & OTHERS == 0 { Privacy::Closed } else { Privacy::Open(mode) }
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Privacy::Missing,
         Err(error) => Privacy::Unreadable(error.kind()),
     }
@@ -112,7 +119,9 @@ mod tests {
         let path = dir.path().join("secret");
         assert_eq!(closed_to_others(&path), Privacy::Missing);
         std::fs::write(&path, "x").unwrap();
-        for (mode, judged) in [(0o600, Privacy::Closed), (0o400, Privacy::Closed), (0o640, Privacy::Open(0o640))] {
+        for (mode, judged) in
+            [(0o600, Privacy::Closed), (0o400, Privacy::Closed), (0o640, Privacy::Open(0o640))]
+        {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             assert_eq!(closed_to_others(&path), judged);
         }

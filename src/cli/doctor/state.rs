@@ -23,7 +23,10 @@ const FEW_RESTARTS: u32 = 3;
 const SHOWN: usize = 5;
 
 /// Judges by the database; says why when it cannot be asked.
-pub(super) fn ask(config: &Config, judge: impl FnOnce(&Connection) -> Result<Finding, StoreError>) -> Finding {
+pub(super) fn ask(
+    config: &Config,
+    judge: impl FnOnce(&Connection) -> Result<Finding, StoreError>,
+) -> Finding {
     let path = config.database_path();
     if !path.exists() {
         return Finding::Doubtful("not known before the first start, which makes the database".to_owned());
@@ -115,11 +118,8 @@ pub(super) fn dynos(config: &Config) -> Finding {
 }
 
 fn judge_sizes(used: &BTreeSet<SizeName>, catalogue: &Catalogue) -> Finding {
-    let lost: Vec<String> = used
-        .iter()
-        .filter(|size| catalogue.size(size.as_str()).is_none())
-        .map(ToString::to_string)
-        .collect();
+    let lost: Vec<String> =
+        used.iter().filter(|size| catalogue.size(size.as_str()).is_none()).map(ToString::to_string).collect();
     match listed(&lost) {
         None => Finding::Fine(format!("{} in use, all in the catalogue", used.len())),
         Some(lost) => Finding::Doubtful(format!(
@@ -156,7 +156,7 @@ fn key(connection: &Connection, app: AppId) -> Result<String, StoreError> {
 }
 
 /// The first few of them; `None` when there are none.
-fn listed(all: &[String]) -> Option<String> {
+pub(super) fn listed(all: &[String]) -> Option<String> {
     let shown = all.get(..SHOWN.min(all.len())).filter(|shown| !shown.is_empty())?.join(", ");
     Some(match all.len().saturating_sub(SHOWN) {
         0 => shown,

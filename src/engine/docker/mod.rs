@@ -4,6 +4,7 @@
 //! or removed; each call has a time limit, except builds and pulls, which end when they are dropped.
 
 mod build;
+mod checkup;
 mod containers;
 mod events;
 mod images;
@@ -18,6 +19,7 @@ use bollard::Docker;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
+pub use self::checkup::{BuildCache, EngineFeatures};
 use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
