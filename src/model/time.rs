@@ -96,7 +96,7 @@ mod tests {
             (0, "1970-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
             (951_827_696_007, "2000-02-29T12:34:56.007Z"),
-            (253_402_207_200_999, "9999-12-30T22:00:00.999Z"),
+            (253_402_207_199_999, "9999-12-30T21:59:59.999Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_string(), text);
             assert_eq!(serde_json::to_value(Timestamp::from_millis(millis)).unwrap(), text);

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 pub use rusqlite::Connection;
 use rusqlite::OpenFlags;
+use rusqlite::config::DbConfig;
 use tokio::sync::broadcast;
 
 /// What the nouns' functions read from: a read-only connection or a [`Tx`].
@@ -140,6 +141,7 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -2048;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
+    keep_plans(&connection)?;
     Ok(connection)
 }
 
@@ -149,5 +151,13 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.execute_batch("PRAGMA cache_size = -512;")?;
     connection.set_prepared_statement_cache_capacity(64);
+    keep_plans(&connection)?;
     Ok(connection)
+}
+
+/// With the statistics of `PRAGMA optimize`, SQLite would parse and plan a cached statement anew for each value that
+/// is bound to it, which costs more than running it.
+fn keep_plans(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
