@@ -74,14 +74,15 @@ pub fn current_image(connection: &Connection, id: AppId) -> Result<Option<ImageI
 /// The images of the current releases of all live apps that have one.
 pub fn current_images(connection: &Connection) -> Result<HashMap<AppId, ImageId>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT releases.app_id, builds.image FROM apps
-         JOIN releases ON releases.app_id = apps.id AND releases.version =
-            (SELECT max(version) FROM releases WHERE app_id = apps.id AND status = 'succeeded')
-         JOIN builds ON builds.id = releases.slug
-         WHERE apps.deleted_at IS NULL AND builds.image IS NOT NULL",
+        "SELECT apps.id,
+            (SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug
+             WHERE releases.app_id = apps.id AND releases.status = 'succeeded'
+             ORDER BY releases.version DESC LIMIT 1)
+         FROM apps WHERE apps.deleted_at IS NULL",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<ImageId>>(1)?)))?;
+    let found = rows.filter_map(|row| row.map(|(app, image)| Some((app, image?))).transpose());
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Adds an app; [`StoreError::Exists`] when a live one has the name in the space.

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{StoreError, open_reader};
 
-/// Queries that run at the same time.
+/// Queries that run at the same time, at most; not more than the machine can work on, because each holds its rows.
 const READERS: usize = 4;
 
 /// Reads only. Clones share the pool.
@@ -27,7 +27,7 @@ impl ReadStore {
         Self(Arc::new(Pool {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(READERS)),
+            permits: Arc::new(Semaphore::new(readers())),
         }))
     }
 
@@ -67,6 +67,10 @@ impl ReadStore {
         self.0.give_back(connection);
         result
     }
+}
+
+fn readers() -> usize {
+    std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS))
 }
 
 impl Pool {

@@ -114,8 +114,8 @@ async fn list(
         return Ok(Json(AppList::Simple(apps.iter().map(|app| viewer.simple(app)).collect())));
     }
     let (apps, mut running) = state.store.read(all_running).await?;
-    let full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
-    Ok(Json(AppList::Full(apps.iter().map(full).collect())))
+    let full = |app: App| viewer.full(&app, running.remove(&app.id).unwrap_or_default());
+    Ok(Json(AppList::Full(apps.into_iter().map(full).collect())))
 }
 
 /// View an app.
