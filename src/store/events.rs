@@ -90,6 +90,13 @@ pub fn list_newest(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// When the newest event happened.
+pub fn newest_at(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT created_at FROM events ORDER BY id DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
+}
+
 /// The kinds of the events of an app, oldest first.
 pub fn kinds_of_app(connection: &Connection, app: AppId) -> Result<Vec<String>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT kind FROM events WHERE app_id = ?1 ORDER BY id")?;

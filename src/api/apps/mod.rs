@@ -129,7 +129,7 @@ async fn view(
     viewer: AppViewer,
     AppPath(app): AppPath,
 ) -> Result<Json<AppView>, Error> {
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     Ok(Json(viewer.full(&app, running)))
 }
 
@@ -152,7 +152,7 @@ async fn update(
         labels: body.labels,
     };
     let app = service::apps::update(&state.store, &author, app.id, change).await?;
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     Ok(Json(viewer.full(&app, running)))
 }
 
@@ -167,17 +167,16 @@ async fn delete(
     viewer: AppViewer,
     AppPath(app): AppPath,
 ) -> Result<Json<DeletedAppView>, Error> {
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     let app = service::apps::delete(&state.store, &author, app.id).await?;
     Ok(Json(viewer.deleted(&app, running)))
 }
 
-async fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
-    let query = move |connection: &Connection| {
+fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
+    state.store.look_up(|connection| {
         let formations = store::formations::list(connection, app)?;
         Ok(Running { formations, image: store::apps::current_image(connection, app)? })
-    };
-    state.store.read(query).await
+    })
 }
 
 /// Every live app within reach and what runs of it, in three statements.

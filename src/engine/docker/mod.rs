@@ -4,6 +4,7 @@
 //! or removed; each call has a time limit, except builds and pulls, which end when they are dropped.
 
 mod build;
+mod checkup;
 mod containers;
 mod events;
 mod images;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use futures_util::stream::BoxStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+pub use self::checkup::{BuildCache, EngineFeatures};
 use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
@@ -34,6 +36,8 @@ use crate::model::signal::Signal;
 const ASK_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for making, starting or removing something.
 const WORK_LIMIT: Duration = Duration::from_mins(2);
+/// Lists of containers that are asked for at the same time; each is a connection to the engine.
+const LISTS_AT_ONCE: usize = 8;
 /// What a stop may take beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
 
@@ -47,6 +51,7 @@ pub struct DockerEngine {
     /// Whether the engine has an init program that reaps zombies and passes signals on.
     init: bool,
     running_since: RunningSince,
+    lists: Semaphore,
 }
 
 impl DockerEngine {
@@ -65,6 +70,7 @@ impl DockerEngine {
             // The path is filled even where the program is missing; its version tells.
             init: info.init_commit.is_some_and(|commit| commit.id.as_deref() != Some("N/A")),
             running_since: RunningSince::default(),
+            lists: Semaphore::new(LISTS_AT_ONCE),
         })
     }
 }
@@ -141,6 +147,8 @@ impl ContainerEngine for DockerEngine {
     }
 
     async fn list(&self, app: Option<AppId>) -> Result<Vec<ObservedContainer>, EngineError> {
+        // The semaphore is never closed, and without a permit the list would only have more company.
+        let _permit = self.lists.acquire().await.ok();
         containers::list(&self.docker, &self.labels, &self.running_since, app).await
     }
 
