@@ -129,8 +129,7 @@ impl Daemon {
         let catalogue = CatalogueHandle::open(&config.data_dir)?;
         catalogue.watch(&tasks)?;
         let outbound = Outbound::new(config.outbound.allow_private)?;
-        let hooks = (catalogue.shared(), outbound.clone());
-        hooks::start((&store, &sealer), (&clock, &ids), hooks, &tasks).await?;
+        hooks::start((&store, &sealer), (&clock, &ids), (catalogue.shared(), &outbound), &tasks).await?;
         let installation = first_start(config, &store, &ids, &catalogue).await?;
         let engine = connect(config, installation).await?;
         let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod account;
+mod aka;
 mod apps;
 mod audits;
 mod auth;
@@ -12,9 +13,11 @@ mod builds_run;
 mod cli;
 mod config_var_notes;
 mod config_vars;
+mod dialects;
 mod dynos;
 mod edge;
 mod endpoints;
+mod examples;
 mod favorites;
 mod features;
 mod formations;
@@ -30,6 +33,7 @@ mod organizations;
 mod pipeline_promotions;
 mod pipelines;
 mod plugins;
+mod ranges;
 mod recommendations;
 mod regions;
 mod release_statuses;

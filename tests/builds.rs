@@ -60,16 +60,16 @@ async fn create(client: &Client) -> BuildId {
 }
 
 /// Moves a build on behind the daemon's back, as the builder would.
-async fn set_state(daemon: &TestDaemon, build: BuildId, state: BuildState) {
+pub(crate) async fn set_state(daemon: &TestDaemon, build: BuildId, state: BuildState) {
     let write = move |tx: &mut store::Tx<'_>| store::builds::set_state(tx, build, &state);
     daemon.state.store.write::<(), StoreError, _>(&Principal::daemon(), write).await.unwrap();
 }
 
-fn running() -> BuildState {
+pub(crate) fn running() -> BuildState {
     BuildState::Running { step: BuildStep::Building, since: Timestamp::from_millis(1), attempt: 1 }
 }
 
-fn succeeded() -> BuildState {
+pub(crate) fn succeeded() -> BuildState {
     BuildState::Succeeded { image: ImageId::new("sha256:1"), finished_at: Timestamp::from_millis(2) }
 }
 

@@ -3,7 +3,21 @@
 use std::path::Path;
 
 use akkerisd::clock::Clock;
-use akkerisd::store::Store;
+use akkerisd::ids::Ids;
+use akkerisd::model::build::{Build, BuildSource, BuildState, BuildStep, Checksum, Commit};
+use akkerisd::model::catalogue::Catalogue;
+use akkerisd::model::config_var::ConfigValue;
+use akkerisd::model::dyno::{Dyno, DynoState};
+use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
+use akkerisd::model::ids::{AppId, BuildId, FormationId, ReleaseId, deterministic};
+use akkerisd::model::names::{ConfigVarName, DynoName, ProcessType, SizeName};
+use akkerisd::model::principal::Principal;
+use akkerisd::model::release::{Release, ReleaseKind, ReleaseState};
+use akkerisd::model::time::Timestamp;
+use akkerisd::seal::Sealer;
+use akkerisd::service;
+use akkerisd::service::apps::NewApp;
+use akkerisd::store::{self, Store, StoreError, Tx};
 
 /// What a command answered.
 #[derive(Debug)]
@@ -185,6 +199,154 @@ fn doctor_says_what_is_wrong_and_fails() {
     assert!(
         answer.output.lines().all(|line| ["ok", "warn", "fail"].iter().any(|mark| line.starts_with(mark)))
     );
+}
+
+/// The line of a check.
+fn line_of<'a>(answer: &'a Answer, check: &str) -> &'a str {
+    let found = answer.output.lines().find(|line| line.get(6..).is_some_and(|text| text.starts_with(check)));
+    found.unwrap_or("no such check")
+}
+
+#[tokio::test]
+async fn doctor_names_what_does_not_get_on() {
+    let (dir, store) = data_dir_of_a_running_daemon();
+    let sealer = Sealer::open(&dir.path().join("seal.key")).unwrap();
+    let catalogue = include_str!("../assets/catalogue.toml");
+    std::fs::write(dir.path().join("catalogue.toml"), catalogue).unwrap();
+    let ids = Ids::random();
+    let catalogue = Catalogue::parse(catalogue).unwrap();
+    service::bootstrap::run(&store, &ids, &catalogue, Some("secret-of-the-test")).await.unwrap();
+    let new = NewApp {
+        name: "ailing".to_owned(),
+        space: "default".to_owned(),
+        organization: "akkeris".to_owned(),
+        description: String::new(),
+        labels: String::new(),
+    };
+    let author = Principal::daemon();
+    let app = service::apps::create(&store, &ids, &author, new).await.unwrap().id;
+    let at = ["doctor", "--data-dir", text(dir.path()), "--docker-host", "unix:///nowhere/docker.sock"];
+    let before = akkerisd(&at, &[]);
+    for check in ["sizes", "releases", "builds", "dynos", "clock", "secret key"] {
+        assert!(line_of(&before, check).starts_with("ok"), "{check}: {before:?}");
+    }
+
+    store.write(&author, move |tx| make_ail(tx, &sealer, app)).await.unwrap();
+    let after = akkerisd(&at, &[]);
+    for (check, what) in [
+        ("sizes", "warn  sizes                  lost used by formations"),
+        ("releases", "warn  releases               v1 of ailing-default neither succeeded nor failed"),
+        ("builds", "warn  builds                 1 of ailing-default ran for more than"),
+        (
+            "dynos",
+            "warn  dynos                  web.0123456789-abcde of ailing-default (app-crashed, 7 restarts)",
+        ),
+        ("clock", "fail  clock                  shows"),
+        ("secret key", "ok    secret key             opens the 1 config vars"),
+    ] {
+        assert!(line_of(&after, check).starts_with(what), "{check}: {after:?}");
+    }
+    std::fs::write(dir.path().join("seal.key"), "ab".repeat(32)).unwrap();
+    let other_key = akkerisd(&at, &[]);
+    assert!(line_of(&other_key, "secret key").contains("does not open the config vars"), "{other_key:?}");
+    std::fs::remove_file(dir.path().join("seal.key")).unwrap();
+    let no_key = akkerisd(&at, &[]);
+    assert!(line_of(&no_key, "secret key").contains("seal.key is missing"), "{no_key:?}");
+    assert!(!dir.path().join("seal.key").exists(), "the doctor made a key");
+}
+
+/// An app whose build, release and dyno are stuck, with a size that nobody offers, and an event of tomorrow.
+fn make_ail(tx: &mut Tx<'_>, sealer: &Sealer, app: AppId) -> Result<(), StoreError> {
+    let long_ago = Timestamp::from_millis(1_000);
+    let (build, release) = (BuildId::new(deterministic("build")), ReleaseId::new(deterministic("release")));
+    let name = ConfigVarName::from_stored("TOKEN".to_owned());
+    store::config_vars::set(tx, sealer, app, &name, &ConfigValue::from_stored("value".to_owned()))?;
+    let running = BuildState::Running { step: BuildStep::Building, since: long_ago, attempt: 1 };
+    let build_row = Build {
+        id: build,
+        app_id: app,
+        number: 1,
+        state: running,
+        source: BuildSource::Upload,
+        checksum: Checksum::default(),
+        commit: Commit::default(),
+        created_by: tx.author().clone(),
+        created_at: long_ago,
+        updated_at: long_ago,
+    };
+    store::builds::insert(tx, sealer, &build_row)?;
+    let release_row = Release {
+        id: release,
+        app_id: app,
+        slug: build,
+        version: 1,
+        description: String::new(),
+        kind: ReleaseKind::Slug,
+        state: ReleaseState::Pending { since: long_ago },
+        created_by: tx.author().clone(),
+        created_at: long_ago,
+        updated_at: long_ago,
+    };
+    store::releases::insert(tx, &release_row)?;
+    crashing_dyno(tx, app, release, long_ago)?;
+    tx.execute("UPDATE events SET created_at = created_at + 86400000", [])?;
+    Ok(())
+}
+
+fn crashing_dyno(
+    tx: &mut Tx<'_>,
+    app: AppId,
+    release: ReleaseId,
+    long_ago: Timestamp,
+) -> Result<(), StoreError> {
+    let formation = Formation {
+        id: FormationId::new(deterministic("formation")),
+        app_id: app,
+        process_type: ProcessType::web(),
+        size: SizeName::from_stored("lost".to_owned()),
+        quantity: Quantity::ONE,
+        command: FormationCommand::Image,
+        port: Some(Port::DEFAULT),
+        healthcheck: None,
+        origin: Origin::User,
+        restarts: 0,
+        created_at: long_ago,
+        updated_at: long_ago,
+    };
+    store::formations::insert(tx, &formation)?;
+    let dyno = Dyno {
+        name: DynoName::new("0123456789", "abcde"),
+        app_id: app,
+        process_type: ProcessType::web(),
+        release_id: release,
+        size: formation.size,
+        command: String::new(),
+        state: DynoState::AppCrashed,
+        ready: false,
+        restarts: 7,
+        info: String::new(),
+        created_at: long_ago,
+        updated_at: long_ago,
+    };
+    store::dynos::replace(tx, app, &[dyno])
+}
+
+#[test]
+fn doctor_finds_secrets_that_others_may_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let at = ["doctor", "--data-dir", text(dir.path()), "--docker-host", "unix:///nowhere/docker.sock"];
+    let token = dir.path().join("admin-token");
+    assert!(line_of(&akkerisd(&at, &[]), "admin token").starts_with("ok"));
+    std::fs::write(&token, "secret\n").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = akkerisd(&at, &[]);
+    assert_eq!(open.code, Some(74));
+    assert!(line_of(&open, "admin token").contains(&format!("run chmod 600 {}", text(&token))), "{open:?}");
+    assert!(!open.output.contains("secret\n"));
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(line_of(&akkerisd(&at, &[]), "admin token").starts_with("ok"));
 }
 
 #[test]

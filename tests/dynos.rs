@@ -70,7 +70,7 @@ fn build_of(app: AppId) -> Build {
 }
 
 /// Two releases of the app, a `web` dyno of the first and a crashed `worker` of the second.
-async fn add_dynos(daemon: &TestDaemon, app: AppId) {
+pub(crate) async fn add_dynos(daemon: &TestDaemon, app: AppId) {
     let sealer = daemon.state.sealer.clone();
     let work = move |tx: &mut store::Tx<'_>| {
         let build = build_of(app);
@@ -262,4 +262,50 @@ async fn delete_dynos_works_in_maintenance() {
     client.patch("/apps/app", json!({ "maintenance": true })).await.json(200);
     client.delete(PATH).await.json(202);
     client.delete(&format!("{PATH}/web")).await.json(202);
+}
+
+#[tokio::test]
+async fn attach_dyno_has_a_signal_sent_to_all_processes() {
+    let (daemon, client, app) = with_app().await;
+    add_dynos(&daemon, app).await;
+    let path = format!("{PATH}/web.2281474389-1cu1o/actions/attach");
+    let mut events = daemon.state.store.subscribe();
+    for number in [15, 9, 15] {
+        let body = json!({ "command": ["sh", "-c", format!("kill -{number} -1")], "stdin": "" });
+        let answer = client.post(&path, body).await.json(200);
+        assert_eq!(answer, json!({ "stdout": "", "stderr": "" }));
+    }
+    let event = events.recv().await.unwrap();
+    let Event::DynoSignalled { dyno, signal, .. } = &*event else { panic!("{event:?}") };
+    assert_eq!((dyno.as_str(), signal.number()), ("2281474389-1cu1o", 15));
+    assert_eq!(signals(&daemon, app).await, [9, 15]);
+    let audits = client.get("/audits?app=app").await.json(200);
+    assert_eq!(audits[0]["action"], "dyno-attachment");
+}
+
+#[tokio::test]
+async fn attach_dyno_refuses_every_other_command() {
+    let (daemon, client, app) = with_app().await;
+    add_dynos(&daemon, app).await;
+    let path = format!("{PATH}/web.2281474389-1cu1o/actions/attach");
+    let kill = json!(["sh", "-c", "kill -9 -1"]);
+    client.post(&path, json!({ "command": kill, "alias": "java_heap_dump" })).await.error(400);
+    for body in [
+        json!({ "command": ["sh", "-c", "cat /etc/passwd"] }),
+        json!({ "command": ["sh", "-c", "kill -9 -1; id"] }),
+        json!({ "command": [] }),
+        json!({ "alias": "java_heap_dump" }),
+        json!({}),
+    ] {
+        assert!(client.post(&path, body).await.error(403).contains("kill"));
+    }
+    client.post(&format!("{PATH}/web.nobody/actions/attach"), json!({ "command": kill })).await.error(404);
+    client.post("/apps/nobody/dynos/web.x/actions/attach", json!({ "command": kill })).await.error(404);
+    assert!(signals(&daemon, app).await.is_empty());
+}
+
+/// The numbers of the signals that are to be sent.
+async fn signals(daemon: &TestDaemon, app: AppId) -> Vec<u8> {
+    let all = daemon.state.store.read(move |c| store::dyno_signals::list(c, app)).await.unwrap();
+    all.iter().map(|(_, signal)| signal.number()).collect()
 }

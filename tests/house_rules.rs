@@ -65,8 +65,14 @@ const FORBIDDEN_NAMES: &[&str] = &["utils", "util", "helpers", "common", "misc",
 const TOP_LEVEL: &[&str] =
     &["Cargo.toml", "Cargo.lock", "src", "assets", "systemd", "tests", "examples", "README.md", "target"];
 
-/// Where `tests/` may sleep: in the waits with a bound, and in the program whose slowness suite 2 tests.
-const SLEEPERS: &[&str] = &["tests/support/wait.rs", "tests/e2e/support/mod.rs", "tests/e2e/dyno.rs"];
+/// Where `tests/` may sleep: in the waits with a bound, in the program whose slowness suite 2 tests, and between
+/// the requests of a fixed rate.
+const SLEEPERS: &[&str] = &[
+    "tests/support/wait.rs",
+    "tests/e2e/support/mod.rs",
+    "tests/e2e/dyno.rs",
+    "tests/bench/api/schedule.rs",
+];
 
 /// A file this long holds more than one idea.
 const LONGEST_FILE: usize = 400;

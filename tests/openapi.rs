@@ -37,6 +37,22 @@ fn the_document_is_the_one_that_was_reviewed() {
     );
 }
 
+/// What operation ids begin with: the fixed verbs, and what the documents call an action.
+const VERBS: &[&str] = &[
+    "create",
+    "list",
+    "view",
+    "update",
+    "delete",
+    "read",
+    "restart",
+    "stop",
+    "rebuild",
+    "attach",
+    "authorize",
+    "revoke",
+];
+
 #[test]
 fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
     let document = document();
@@ -48,27 +64,16 @@ fn every_operation_has_a_tag_an_id_a_summary_and_a_schema_of_its_success() {
         assert!(text("summary").is_some(), "{what} has no summary");
         let id = text("operationId").unwrap();
         let verb = id.split('_').next().unwrap();
-        let verbs = [
-            "create",
-            "list",
-            "view",
-            "update",
-            "delete",
-            "read",
-            "restart",
-            "stop",
-            "rebuild",
-            "authorize",
-            "revoke",
-        ];
-        assert!(verbs.contains(&verb), "{what}: {id} does not begin with one of our verbs");
+        assert!(VERBS.contains(&verb), "{what}: {id} does not begin with one of our verbs");
         assert!(ids.insert(id.clone()), "{id} is there twice");
         assert!(operation["x-akkeris-policy"].is_string(), "{what} has no policy");
         let responses = operation["responses"].as_object().unwrap();
         // Consent succeeds by sending a person on.
         let succeeds = |status: &str| status.starts_with('2') || (id == "authorize" && status == "303");
         let successes: Vec<_> = responses.iter().filter(|(status, _)| succeeds(status)).collect();
-        assert_eq!(successes.len(), 1, "{what} has one success");
+        // A part of a list is the second one.
+        let whole = successes.iter().filter(|(status, _)| status.as_str() != "206").count();
+        assert_eq!(whole, 1, "{what} has one success");
         for (status, response) in successes {
             let schema = response["content"].as_object().and_then(|content| content.values().next());
             assert!(

@@ -8,7 +8,10 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
-use super::extract::{Json, Query};
+use super::extract::Query;
+use super::features::FeatureView;
+use super::page::{Listed, Page, Paging, Property};
+use super::range::Order;
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::RuleError;
@@ -34,6 +37,8 @@ struct AuditQuery {
 /// One change: what, who, when.
 #[derive(Serialize, ToSchema)]
 struct AuditView {
+    /// 1, 2, 3 … in the order of the changes.
+    id: i64,
     /// The documented name of the event, such as `config_change`.
     action: String,
     /// The app that it is about; null for what is about none.
@@ -44,8 +49,7 @@ struct AuditView {
     changes: Vec<Value>,
     /// The switched feature, for `feature_change`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    feature: Option<Value>,
+    feature: Option<FeatureView>,
     username: String,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
@@ -73,14 +77,16 @@ struct AuditSpaceView {
         ("app" = Option<String>, Query, description = "Short name of an app"),
         ("space" = Option<String>, Query, description = "Name of a space"),
         ("user" = Option<String>, Query, description = "Who made the change"),
-        ("size" = Option<u32>, Query, description = "How many, 1 to 1000; 10 when absent")),
+        ("size" = Option<u32>, Query, description = "Of how many, 1 to 1000; 10 when absent, 1000 with a Range")),
     responses((status = 200, description = "Newest first", body = Vec<AuditView>)))]
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<Vec<AuditView>>, Error> {
-    let size = query.size.as_deref().map_or(Ok(DEFAULT_SIZE), parse_size)?;
+) -> Result<Page<AuditView>, Error> {
+    let unasked = if paging.is_asked() { LARGEST_SIZE } else { DEFAULT_SIZE };
+    let size = query.size.as_deref().map_or(Ok(unasked), parse_size)?;
     let filter = EventFilter {
         app: lower(query.app),
         space: lower(query.space),
@@ -89,7 +95,7 @@ async fn list(
     };
     let catalogue = state.catalogue.load_full();
     let found = state.store.read(move |c| audits::list(c, &catalogue, &filter, size)).await?;
-    Ok(Json(found.into_iter().map(AuditView::from).collect()))
+    paging.page(found.into_iter().map(AuditView::from).collect())
 }
 
 fn parse_size(text: &str) -> Result<u32, RuleError> {
@@ -103,6 +109,12 @@ fn lower(name: Option<String>) -> Option<String> {
     name.map(|name| name.trim().to_ascii_lowercase())
 }
 
+impl Listed for AuditView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("received_at", |item| item.received_at), Property::Number("id", |item| item.id)];
+    const ORDER: Order = Order::Descending;
+}
+
 impl From<Audit> for AuditView {
     fn from(audit: Audit) -> Self {
         let app =
@@ -113,15 +125,17 @@ impl From<Audit> for AuditView {
         info.insert("app".to_owned(), json!(app));
         info.insert("space".to_owned(), json!(space));
         info.insert("changes".to_owned(), json!(audit.changes));
-        if let Some(feature) = &audit.feature {
-            info.insert("feature".to_owned(), feature.clone());
+        let feature = audit.feature.map(FeatureView::from);
+        if let Some(feature) = &feature {
+            info.insert("feature".to_owned(), json!(feature));
         }
         Self {
+            id: audit.id,
             action: audit.action,
             app,
             space,
             changes: audit.changes,
-            feature: audit.feature,
+            feature,
             username: audit.author.to_string(),
             timestamp: audit.at,
             received_at: audit.at,

@@ -68,7 +68,7 @@ pub(super) async fn enforce(
     match policy {
         Policy::Public | Policy::Password => {}
         Policy::User | Policy::Person | Policy::Holder => {
-            let (token, principal) = authenticate(&state, request.headers()).await?;
+            let (token, principal) = authenticate(&state, request.headers())?;
             check_scope(&token, request.method())?;
             if policy != Policy::User {
                 check_person(&token, request.headers())?;
@@ -121,10 +121,10 @@ pub(super) fn basic(headers: &HeaderMap) -> Option<Basic> {
     Some(Basic { name: name.to_owned(), password: password.to_owned() })
 }
 
-async fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<(Token, Principal), Error> {
+fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<(Token, Principal), Error> {
     let secret = secret_of(headers).ok_or(Error::Unauthenticated)?;
     let (hash, acting, now) = (TokenHash::of(&secret), acting(headers), state.clock.now());
-    let found = state.store.read(move |c| principals::resolve(c, &hash, acting, now)).await?;
+    let found = state.store.look_up(|c| principals::resolve(c, &hash, acting, now))?;
     found.ok_or(Error::Unauthenticated)
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::account::one_time_code;
 use super::auth::{Basic, Policy};
 use super::extract::{ClientAddress, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, NoContent};
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -96,10 +97,11 @@ async fn create(
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
-) -> Result<Json<Vec<AuthorizationView>>, Error> {
+    paging: Paging,
+) -> Result<Page<AuthorizationView>, Error> {
     let now = state.clock.now();
     let all = state.store.read(move |c| authorizations::list(c, &principal, now)).await?;
-    Ok(Json(all.iter().map(|token| AuthorizationView::new(token, String::new())).collect()))
+    paging.page(all.iter().map(|token| AuthorizationView::new(token, String::new())).collect())
 }
 
 /// View an authorization.
@@ -129,6 +131,11 @@ async fn delete(
 ) -> Result<NoContent, Error> {
     authorizations::delete(&state.store, &author, path.authorization).await?;
     Ok(NoContent)
+}
+
+impl Listed for AuthorizationView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("created_at", |item| item.created_at), Property::Id(|item| item.id)];
 }
 
 impl AuthorizationView {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Accepted;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -17,6 +18,7 @@ use crate::model::ids::DynoId;
 use crate::model::names::ProcessType;
 use crate::model::principal::Principal;
 use crate::model::release::Release;
+use crate::model::signal::Signal;
 use crate::service::dynos;
 use crate::{service, store};
 
@@ -24,6 +26,7 @@ pub(super) fn router() -> Routes {
     Routes::new("dynos")
         .route(Policy::User, routes!(list, delete_all))
         .route(Policy::User, routes!(view, delete))
+        .route(Policy::User, routes!(attach))
         .alias(Policy::User, "/apps/{app}/dyno/{dyno}", axum::routing::get(view))
 }
 
@@ -77,6 +80,25 @@ struct RestartView {
     dyno: Option<String>,
 }
 
+/// What shall be run beside a dyno's own processes.
+#[derive(Deserialize, ToSchema)]
+struct AttachDyno {
+    /// Only `["sh", "-c", "kill -<number> -1"]`, which sends the signal of that number to all processes.
+    #[schema(required)]
+    command: Option<Vec<String>>,
+    /// A name for a command; none is offered.
+    alias: Option<String>,
+}
+
+/// What the command wrote: nothing, for it is run a moment after the answer.
+#[derive(Serialize, ToSchema)]
+struct AttachmentView {
+    /// Always `""`.
+    stdout: &'static str,
+    /// Always `""`.
+    stderr: &'static str,
+}
+
 #[derive(Deserialize)]
 struct DynoPath {
     dyno: String,
@@ -85,13 +107,17 @@ struct DynoPath {
 /// List an app's dynos.
 #[utoipa::path(get, path = "/apps/{app}/dynos", operation_id = "list_dynos",
     responses((status = 200, description = "All, by type and age", body = Vec<DynoView>)))]
-async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<DynoView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    paging: Paging,
+    AppPath(app): AppPath,
+) -> Result<Page<DynoView>, Error> {
     let id = app.id;
     let query = move |c: &store::Connection| {
         Ok::<_, store::StoreError>((store::dynos::list(c, id)?, store::releases::list(c, id)?))
     };
     let (all, releases) = state.store.read(query).await?;
-    Ok(Json(all.into_iter().map(|dyno| DynoView::new(&app, dyno, &releases)).collect()))
+    paging.page(all.into_iter().map(|dyno| DynoView::new(&app, dyno, &releases)).collect())
 }
 
 /// View a dyno.
@@ -139,6 +165,42 @@ async fn delete(
     let dyno = dynos::restart_one(&state.store, &author, app.id, path.dyno).await?;
     let process_type = Some(dyno.process_type.to_string());
     Ok(Accepted(RestartView { status: "pending", process_type, dyno: Some(dyno.name.to_string()) }))
+}
+
+/// Send a signal to all processes of a dyno.
+#[utoipa::path(post, path = "/apps/{app}/dynos/{dyno}/actions/attach", operation_id = "attach_dyno",
+    params(("dyno" = String, Path, description = "Id, name or type.name")), request_body = AttachDyno,
+    responses((status = 200, description = "It is going to be sent", body = AttachmentView)))]
+async fn attach(
+    State(state): State<ApiState>,
+    author: Principal,
+    AppPath(app): AppPath,
+    Path(path): Path<DynoPath>,
+    Json(body): Json<AttachDyno>,
+) -> Result<Json<AttachmentView>, Error> {
+    let signal = allowed(&body)?;
+    dynos::signal(&state.store, &author, app.id, path.dyno, signal).await?;
+    Ok(Json(AttachmentView { stdout: "", stderr: "" }))
+}
+
+fn allowed(body: &AttachDyno) -> Result<Signal, service::Error> {
+    if body.command.is_some() && body.alias.is_some() {
+        let message = "The body has a command and an alias; send one of them.";
+        return Err(service::Error::BadRequest(message.to_owned()));
+    }
+    body.command.as_deref().and_then(Signal::of_command).ok_or_else(|| {
+        let message = "Only the command [\"sh\", \"-c\", \"kill -<number> -1\"] with a number from 1 to 64 may be run beside a dyno.";
+        service::Error::Forbidden(message.to_owned())
+    })
+}
+
+impl Listed for DynoView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Text("created_at", |item| &item.created_at),
+        Property::Text("updated_at", |item| &item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl DynoView {

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::page::RangeHeaders;
 use crate::model::RuleError;
 use crate::service;
 use crate::store::StoreError;
@@ -27,6 +28,9 @@ pub enum Error {
     UnknownPath,
     #[error("This path does not know this method; the header Allow lists those it knows.")]
     MethodNotAllowed,
+    /// The list has no such page; `accepted` names what it may be paged by.
+    #[error("{reason}")]
+    Range { reason: String, accepted: String },
     #[error("The body is larger than the {limit} bytes that are accepted here.")]
     TooLarge { limit: u64 },
     #[error("The body did not arrive within {seconds} seconds.")]
@@ -64,6 +68,7 @@ impl Failure {
             Error::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "request_timeout"),
             Error::Verb(Verb::Conflict(_)) => (StatusCode::CONFLICT, "conflict"),
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
+            Error::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "requested_range_not_satisfiable"),
             Error::Verb(Verb::Invalid(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_params"),
             Error::Verb(Verb::TooManyAttempts { .. }) => (StatusCode::TOO_MANY_REQUESTS, "rate_limit"),
             Error::Verb(Verb::NotReady(_)) => (StatusCode::FAILED_DEPENDENCY, "not_ready"),
@@ -100,6 +105,11 @@ impl ErrorView {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let accepted = if let Self::Range { accepted, .. } = &self {
+            HeaderValue::from_str(accepted).ok()
+        } else {
+            None
+        };
         let failure = Failure(Arc::new(self));
         let (status, _) = failure.kind();
         let mut response = status.into_response();
@@ -116,6 +126,10 @@ impl IntoResponse for Error {
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        if let Some(accepted) = accepted {
+            let told = HeaderMap::from_iter([(header::ACCEPT_RANGES, accepted)]);
+            response.extensions_mut().insert(RangeHeaders(told));
         }
         response.extensions_mut().insert(failure);
         response

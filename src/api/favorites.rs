@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, NoContent};
 use super::router::Routes;
 use super::{ApiSettings, ApiState, Error};
@@ -83,12 +84,13 @@ async fn list(
     State(state): State<ApiState>,
     author: Principal,
     dialect: Dialect,
-) -> Result<Json<Vec<FavoriteView>>, Error> {
+    paging: Paging,
+) -> Result<Page<FavoriteView>, Error> {
     let reach = author.reach.clone();
     let mut all = state.store.read(move |c| store::favorites::list(c, &author.user)).await?;
     all.retain(|favorite| reach.includes(favorite.app.organization.id));
     let view = |favorite| FavoriteView::new(favorite, dialect, &state.settings);
-    Ok(Json(all.into_iter().map(view).collect()))
+    paging.page(all.into_iter().map(view).collect())
 }
 
 /// Unmark an app.
@@ -101,6 +103,14 @@ async fn delete(
 ) -> Result<NoContent, Error> {
     favorites::delete(&state.store, &author, app).await?;
     Ok(NoContent)
+}
+
+impl Listed for FavoriteView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl FavoriteView {

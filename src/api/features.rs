@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::RuleError;
@@ -29,7 +30,7 @@ struct UpdateFeature {
 
 /// A feature, and whether it is on for the app.
 #[derive(Serialize, ToSchema)]
-struct FeatureView {
+pub(super) struct FeatureView {
     id: Uuid,
     name: &'static str,
     display_name: String,
@@ -49,10 +50,14 @@ struct FeaturePath {
 /// List the features of an app.
 #[utoipa::path(get, path = "/apps/{app}/features", operation_id = "list_features",
     responses((status = 200, description = "All, on or off", body = Vec<FeatureView>)))]
-async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<FeatureView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    paging: Paging,
+    AppPath(app): AppPath,
+) -> Result<Page<FeatureView>, Error> {
     let catalogue = state.catalogue.load_full();
     let settings = state.store.read(move |c| features::list(c, &catalogue, app.id)).await?;
-    Ok(Json(settings.into_iter().map(FeatureView::from).collect()))
+    paging.page(settings.into_iter().map(FeatureView::from).collect())
 }
 
 /// View a feature of an app.
@@ -86,6 +91,11 @@ async fn update(
     let catalogue = state.catalogue.load_full();
     let wanted = (path.feature.as_str(), enabled);
     Ok(Json(features::set(&state.store, &catalogue, &author, app.id, wanted).await?.into()))
+}
+
+impl Listed for FeatureView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Text("name", |item| item.name), Property::Id(|item| item.id)];
 }
 
 impl From<Setting> for FeatureView {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -179,10 +180,14 @@ async fn create(
 /// List the hooks of an app.
 #[utoipa::path(get, path = "/apps/{app}/hooks", operation_id = "list_hooks",
     responses((status = 200, description = "All, oldest first", body = Vec<HookView>)))]
-async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<HookView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    AppPath(app): AppPath,
+    paging: Paging,
+) -> Result<Page<HookView>, Error> {
     let sealer = state.sealer.clone();
     let all = state.store.read(move |c| store::hooks::list(c, &sealer, app.id)).await?;
-    Ok(Json(all.into_iter().map(HookView::from).collect()))
+    paging.page(all.into_iter().map(HookView::from).collect())
 }
 
 /// View a hook.
@@ -241,10 +246,11 @@ async fn list_results(
     State(state): State<ApiState>,
     AppPath(app): AppPath,
     Path(path): Path<HookPath>,
-) -> Result<Json<Vec<ResultView>>, Error> {
+    paging: Paging,
+) -> Result<Page<ResultView>, Error> {
     let (id, sealer) = (path.id()?, state.sealer.clone());
     let (hook, all) = state.store.read(move |c| hooks::results(c, &sealer, app.id, id)).await?;
-    Ok(Json(all.into_iter().map(|one| ResultView::new(&hook, one)).collect()))
+    paging.page(all.into_iter().map(|one| ResultView::new(&hook, one)).collect())
 }
 
 /// View a result of a hook.
@@ -265,9 +271,23 @@ async fn view_result(
 /// List the events that a hook can ask for.
 #[utoipa::path(get, path = "/docs/hooks", operation_id = "list_hook_events",
     responses((status = 200, description = "All", body = Vec<HookEventView>)))]
-async fn list_events() -> Json<Vec<HookEventView>> {
+async fn list_events(paging: Paging) -> Result<Page<HookEventView>, Error> {
     let view = |event: &HookEvent| HookEventView { r#type: event.as_str(), description: event.description() };
-    Json(HookEvent::ALL.iter().map(view).collect())
+    paging.page(HookEvent::ALL.iter().map(view).collect())
+}
+
+impl Listed for HookEventView {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Text("type", |item| item.r#type)];
+}
+
+impl Listed for HookView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("created_at", |item| item.created_at), Property::Id(|item| item.id)];
+}
+
+impl Listed for ResultView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("created_at", |item| item.created_at), Property::Id(|item| item.id)];
 }
 
 impl HookPath {

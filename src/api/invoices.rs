@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::invoice::{Cents, Month};
@@ -103,11 +104,12 @@ struct InvoicePath {
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+    paging: Paging,
+) -> Result<Page<InvoiceReference>, Error> {
     let now = state.clock.now();
     let scope = BillingScope { area: BillingArea::All, member: principal.reach.member() };
     let months = state.store.read(move |c| invoices::months(c, scope, now)).await?;
-    Ok(Json(references("/account/invoices", &months)))
+    paging.page(references("/account/invoices", &months))
 }
 
 /// View an invoice of everything.
@@ -129,11 +131,13 @@ async fn view(
 async fn list_of_organization(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Path(path): Path<InvoicePath>,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Page<InvoiceReference>, Error> {
     let text = path.organization.unwrap_or_default();
     let base = format!("/organizations/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, principal.reach, move |c, reach| of_organization(c, reach, &text)).await
+    let area = move |c: &Connection, reach: &Reach| of_organization(c, reach, &text);
+    paging.page(listed(&state, base, principal.reach, area).await?)
 }
 
 /// View an invoice of an organization.
@@ -156,12 +160,13 @@ async fn view_of_organization(
 async fn list_of_space(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Path(path): Path<InvoicePath>,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Page<InvoiceReference>, Error> {
     let text = path.space.unwrap_or_default();
     let base = format!("/spaces/{}/invoices", text.to_ascii_lowercase());
-    listed(&state, base, principal.reach, move |c, _| Ok(BillingArea::Space(spaces::resolve(c, &text)?.id)))
-        .await
+    let area = move |c: &Connection, _: &Reach| Ok(BillingArea::Space(spaces::resolve(c, &text)?.id));
+    paging.page(listed(&state, base, principal.reach, area).await?)
 }
 
 /// View an invoice of a space.
@@ -187,7 +192,7 @@ async fn listed(
     base: String,
     reach: Reach,
     area: impl FnOnce(&Connection, &Reach) -> Result<BillingArea, service::Error> + Send + 'static,
-) -> Result<Json<Vec<InvoiceReference>>, Error> {
+) -> Result<Vec<InvoiceReference>, Error> {
     let now = state.clock.now();
     let query = move |c: &Connection| {
         let scope = BillingScope { area: area(c, &reach)?, member: reach.member() };
@@ -197,7 +202,7 @@ async fn listed(
     if months.is_empty() {
         return Err(service::Error::NotFound("There are no invoices: it never had an app.".to_owned()).into());
     }
-    Ok(Json(references(&base, &months)))
+    Ok(references(&base, &months))
 }
 
 async fn found(
@@ -217,6 +222,10 @@ async fn found(
 
 fn references(base: &str, months: &[Month]) -> Vec<InvoiceReference> {
     months.iter().map(|month| InvoiceReference { reference: format!("{base}/{month}") }).collect()
+}
+
+impl Listed for InvoiceReference {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Text("$ref", |item| &item.reference)];
 }
 
 impl From<Invoice> for InvoiceView {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::account::own;
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -89,10 +90,14 @@ async fn create(
 /// List the applications that the one who asks registered.
 #[utoipa::path(get, path = "/oauth/clients", operation_id = "list_oauth_clients",
     responses((status = 200, description = "All, oldest first", body = Vec<ClientView>)))]
-async fn list(State(state): State<ApiState>, principal: Principal) -> Result<Json<Vec<ClientView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    principal: Principal,
+    paging: Paging,
+) -> Result<Page<ClientView>, Error> {
     let account = own(&state, &principal).await?;
     let all = state.store.read(move |c| store::oauth_clients::list(c, account.id)).await?;
-    Ok(Json(all.into_iter().map(ClientView::from).collect()))
+    paging.page(all.into_iter().map(ClientView::from).collect())
 }
 
 /// View an application.
@@ -136,6 +141,14 @@ async fn delete(
 ) -> Result<Json<ClientView>, Error> {
     let account = own(&state, &author).await?;
     Ok(Json(oauth_clients::delete(&state.store, &author, account, path.client).await?.into()))
+}
+
+impl Listed for ClientView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl From<OauthClient> for ClientView {

@@ -1,5 +1,8 @@
 //! The OpenAPI document, made of the routes themselves.
 
+mod examples;
+mod paged;
+
 use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
@@ -71,6 +74,10 @@ pub(super) fn complete(item: &mut PathItem, path: &str, tag: &str, policy: Polic
             .content("application/json", Content::new(Some(Ref::from_schema_name("ErrorView"))))
             .build();
         operation.responses.responses.insert("default".to_owned(), RefOr::T(errors));
+        examples::complete(operation);
+    }
+    if let Some(operation) = &mut item.get {
+        paged::complete(operation);
     }
 }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::organizations::OrganizationPath;
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::RuleError;
@@ -63,13 +64,14 @@ struct MemberPath {
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Path(path): Path<OrganizationPath>,
-) -> Result<Json<Vec<MemberView>>, Error> {
+) -> Result<Page<MemberView>, Error> {
     let query = move |c: &Connection| {
         let organization = organizations::resolve(c, &principal.reach, &path.organization)?;
         Ok::<_, service::Error>(store::organization_members::list(c, organization.id)?)
     };
-    Ok(Json(state.store.read(query).await?.into_iter().map(MemberView::from).collect()))
+    paging.page(state.store.read(query).await?.into_iter().map(MemberView::from).collect())
 }
 
 /// Make an account a member of an organization, or give it another role there.
@@ -102,6 +104,11 @@ async fn delete(
 
 fn parse_role(text: &str) -> Result<MemberRole, RuleError> {
     text.parse().map_err(|error| RuleError::new(format!("The role {error}")))
+}
+
+impl Listed for MemberView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Time("created_at", |item| item.created_at), Property::Id(|item| item.id)];
 }
 
 impl From<OrganizationMember> for MemberView {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -74,12 +75,13 @@ async fn create(
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
-) -> Result<Json<Vec<OrganizationView>>, Error> {
+    paging: Paging,
+) -> Result<Page<OrganizationView>, Error> {
     let query = move |c: &Connection| {
         let all = organizations::list(c, &principal.reach)?;
         all.into_iter().map(|one| seen(c, &principal, one)).collect::<Result<_, _>>()
     };
-    Ok(Json(state.store.read(query).await?))
+    paging.page(state.store.read(query).await?)
 }
 
 /// View an organization.
@@ -104,6 +106,14 @@ fn seen(
 ) -> Result<OrganizationView, service::Error> {
     let role = organization_members::role_of(connection, principal, organization.id)?;
     Ok(OrganizationView::new(organization, role.unwrap_or(MemberRole::Member)))
+}
+
+impl Listed for OrganizationView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl OrganizationView {

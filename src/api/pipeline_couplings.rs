@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::{PipelinePath, PipelineReferenceView};
 use super::respond::Created;
 use super::router::Routes;
@@ -60,12 +61,20 @@ struct CouplingView {
     pipeline: PipelineReferenceView,
     stage: &'static str,
     required_status_checks: RequiredStatusChecks,
-    /// The app's current release; `null` before one has succeeded.
-    release: Option<CouplingReleaseView>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+}
+
+/// A coupling as it is read. The answer to a change shows no release: `aka` prints that answer, and can print
+/// nothing so deep.
+#[derive(Serialize, ToSchema)]
+struct ReadCouplingView {
+    #[serde(flatten)]
+    coupling: CouplingView,
+    /// The app's current release; `null` before one has succeeded.
+    release: Option<CouplingReleaseView>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -132,55 +141,57 @@ async fn create(
 /// List the couplings of a pipeline.
 #[utoipa::path(get, path = "/pipelines/{pipeline}/pipeline-couplings", operation_id = "list_couplings_of_pipeline",
     params(("pipeline" = String, Path, description = "Name or id")),
-    responses((status = 200, description = "All, oldest first", body = Vec<CouplingView>)))]
+    responses((status = 200, description = "All, oldest first", body = Vec<ReadCouplingView>)))]
 async fn list_of_pipeline(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
+    paging: Paging,
     Path(path): Path<PipelinePath>,
-) -> Result<Json<Vec<CouplingView>>, Error> {
+) -> Result<Page<ReadCouplingView>, Error> {
     let query = move |connection: &store::Connection| {
         let pipeline = service::pipelines::resolve(connection, &path.pipeline)?;
         pipeline_couplings::list_by_pipeline(connection, &principal.reach, pipeline.id)
     };
-    Ok(Json(views(state.store.read(query).await?, dialect)))
+    paging.page(views(state.store.read(query).await?, dialect))
 }
 
 /// List all couplings.
 #[utoipa::path(get, path = "/pipeline-couplings", operation_id = "list_pipeline_couplings",
-    responses((status = 200, description = "All, oldest first", body = Vec<CouplingView>)))]
+    responses((status = 200, description = "All, oldest first", body = Vec<ReadCouplingView>)))]
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
-) -> Result<Json<Vec<CouplingView>>, Error> {
+    paging: Paging,
+) -> Result<Page<ReadCouplingView>, Error> {
     let all = state.store.read(move |c| pipeline_couplings::list(c, &principal.reach)).await?;
-    Ok(Json(views(all, dialect)))
+    paging.page(views(all, dialect))
 }
 
 /// View the one coupling of an app.
 #[utoipa::path(get, path = "/apps/{app}/pipeline-couplings", operation_id = "view_coupling_of_app",
-    responses((status = 200, description = "The coupling", body = CouplingView)))]
+    responses((status = 200, description = "The coupling", body = ReadCouplingView)))]
 async fn view_of_app(
     State(state): State<ApiState>,
     dialect: Dialect,
     AppPath(app): AppPath,
-) -> Result<Json<CouplingView>, Error> {
+) -> Result<Json<ReadCouplingView>, Error> {
     let coupling = state.store.read(move |c| pipeline_couplings::of_app(c, app.id)).await?;
-    Ok(Json(CouplingView::new(coupling, dialect)))
+    Ok(Json(ReadCouplingView::new(coupling, dialect)))
 }
 
 /// View a coupling.
 #[utoipa::path(get, path = "/pipeline-couplings/{coupling}", operation_id = "view_pipeline_coupling",
     params(("coupling" = String, Path, description = "Id")),
-    responses((status = 200, description = "The coupling", body = CouplingView)))]
+    responses((status = 200, description = "The coupling", body = ReadCouplingView)))]
 async fn view(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
     Path(path): Path<CouplingPath>,
-) -> Result<Json<CouplingView>, Error> {
-    Ok(Json(CouplingView::new(find(&state, principal.reach, path.coupling).await?, dialect)))
+) -> Result<Json<ReadCouplingView>, Error> {
+    Ok(Json(ReadCouplingView::new(find(&state, principal.reach, path.coupling).await?, dialect)))
 }
 
 /// Change the status checks that a coupling requires.
@@ -223,8 +234,16 @@ async fn find(state: &ApiState, reach: Reach, text: String) -> Result<Coupling, 
     state.store.read(move |connection| pipeline_couplings::resolve(connection, &reach, &text)).await
 }
 
-fn views(couplings: Vec<Coupling>, dialect: Dialect) -> Vec<CouplingView> {
-    couplings.into_iter().map(|coupling| CouplingView::new(coupling, dialect)).collect()
+fn views(couplings: Vec<Coupling>, dialect: Dialect) -> Vec<ReadCouplingView> {
+    couplings.into_iter().map(|coupling| ReadCouplingView::new(coupling, dialect)).collect()
+}
+
+impl Listed for ReadCouplingView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.coupling.created_at),
+        Property::Time("updated_at", |item| item.coupling.updated_at),
+        Property::Id(|item| item.coupling.id),
+    ];
 }
 
 impl CouplingView {
@@ -240,10 +259,16 @@ impl CouplingView {
             required_status_checks: RequiredStatusChecks {
                 contexts: coupling.required_checks.contexts().iter().map(ToString::to_string).collect(),
             },
-            release: coupling.release.map(CouplingReleaseView::from),
             created_at: coupling.created_at,
             updated_at: coupling.updated_at,
         }
+    }
+}
+
+impl ReadCouplingView {
+    fn new(mut coupling: Coupling, dialect: Dialect) -> Self {
+        let release = coupling.release.take().map(CouplingReleaseView::from);
+        Self { coupling: CouplingView::new(coupling, dialect), release }
     }
 }
 

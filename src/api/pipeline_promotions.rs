@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::PipelineReferenceView;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -179,9 +180,10 @@ async fn list(
     State(state): State<ApiState>,
     principal: Principal,
     dialect: Dialect,
-) -> Result<Json<Vec<PromotionView>>, Error> {
+    paging: Paging,
+) -> Result<Page<PromotionView>, Error> {
     let all = state.store.read(move |c| pipeline_promotions::list(c, &principal.reach)).await?;
-    Ok(Json(all.into_iter().map(|promotion| PromotionView::new(promotion, dialect)).collect()))
+    paging.page(all.into_iter().map(|promotion| PromotionView::new(promotion, dialect)).collect())
 }
 
 /// View a promotion.
@@ -204,14 +206,27 @@ async fn view(
 async fn list_targets(
     State(state): State<ApiState>,
     principal: Principal,
+    paging: Paging,
     Path(path): Path<PromotionPath>,
-) -> Result<Json<Vec<PromotionTargetView>>, Error> {
+) -> Result<Page<PromotionTargetView>, Error> {
     let promotion = find(&state, principal.reach, path.promotion).await?;
-    Ok(Json(promotion.targets.into_iter().map(PromotionTargetView::from).collect()))
+    paging.page(promotion.targets.into_iter().map(PromotionTargetView::from).collect())
 }
 
 async fn find(state: &ApiState, reach: Reach, text: String) -> Result<Promotion, service::Error> {
     state.store.read(move |connection| pipeline_promotions::resolve(connection, &reach, &text)).await
+}
+
+impl Listed for PromotionView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Id(|item| item.id),
+    ];
+}
+
+impl Listed for PromotionTargetView {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Id(|item| item.id)];
 }
 
 impl PromotionView {

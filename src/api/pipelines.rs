@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -87,9 +88,9 @@ async fn create(
 /// List all pipelines.
 #[utoipa::path(get, path = "/pipelines", operation_id = "list_pipelines",
     responses((status = 200, description = "All, oldest first", body = Vec<PipelineView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<PipelineView>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<PipelineView>, Error> {
     let all = state.store.read(store::pipelines::list).await?;
-    Ok(Json(all.into_iter().map(PipelineView::from).collect()))
+    paging.page(all.into_iter().map(PipelineView::from).collect())
 }
 
 /// View a pipeline.
@@ -129,8 +130,9 @@ async fn list_stages() -> Json<BTreeMap<Stage, Option<Stage>>> {
     responses((status = 200, description = "Each once, by context", body = Vec<PipelineStatusView>)))]
 async fn list_statuses(
     State(state): State<ApiState>,
+    paging: Paging,
     Path(path): Path<PipelinePath>,
-) -> Result<Json<Vec<PipelineStatusView>>, Error> {
+) -> Result<Page<PipelineStatusView>, Error> {
     let query = move |connection: &store::Connection| {
         let pipeline = pipelines::resolve(connection, &path.pipeline)?;
         Ok::<_, service::Error>(store::release_statuses::list_known(connection, pipeline.id)?)
@@ -138,11 +140,25 @@ async fn list_statuses(
     let checks = state.store.read(query).await?;
     let view =
         |check: KnownCheck| PipelineStatusView { context: check.context.to_string(), name: check.name };
-    Ok(Json(checks.into_iter().map(view).collect()))
+    paging.page(checks.into_iter().map(view).collect())
 }
 
 async fn find(state: &ApiState, text: String) -> Result<Pipeline, service::Error> {
     state.store.read(move |connection| pipelines::resolve(connection, &text)).await
+}
+
+impl Listed for PipelineView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
+}
+
+impl Listed for PipelineStatusView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Text("name", |item| &item.name), Property::Text("context", |item| &item.context)];
 }
 
 impl From<Pipeline> for PipelineView {

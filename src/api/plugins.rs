@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -98,9 +99,9 @@ async fn create(
 /// List all plugins.
 #[utoipa::path(get, path = "/plugins", operation_id = "list_plugins",
     responses((status = 200, description = "All, oldest first", body = Vec<PluginView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<PluginView>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<PluginView>, Error> {
     let all = state.store.read(store::plugins::list).await?;
-    Ok(Json(all.into_iter().map(PluginView::from).collect()))
+    paging.page(all.into_iter().map(PluginView::from).collect())
 }
 
 /// View a plugin.
@@ -143,6 +144,15 @@ async fn delete(
 
 async fn find(state: &ApiState, path: PluginPath) -> Result<Plugin, service::Error> {
     state.store.read(move |connection| plugins::resolve(connection, &path.plugin)).await
+}
+
+impl Listed for PluginView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl From<PluginBody> for PluginContent {

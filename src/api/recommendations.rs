@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Query, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -68,6 +70,7 @@ struct RecommendationView {
 /// All recommendations of an app, or the one that the query names.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
+#[expect(dead_code, reason = "it only describes the answer")]
 enum FoundRecommendations {
     All(Vec<RecommendationView>),
     One(RecommendationView),
@@ -157,21 +160,22 @@ async fn create(
         ("service" = Option<String>, Query, description = "Who recommends"),
         ("resource_type" = Option<String>, Query, description = "Name or id"),
         ("action" = Option<String>, Query, description = "What is recommended")),
-    responses((status = 200, description = "All, oldest first, or one", body = FoundRecommendations)))]
+    responses((status = 200, description = "All, oldest first, or one", body = inline(FoundRecommendations))))]
 async fn list(
     State(state): State<ApiState>,
     dialect: Dialect,
+    paging: Paging,
     AppPath(app): AppPath,
     Query(query): Query<SelectRecommendation>,
-) -> Result<Json<FoundRecommendations>, Error> {
+) -> Result<Response, Error> {
     let id = app.id;
     if let Some(selector) = query.selector()? {
         let one = state.store.read(move |c| recommendations::resolve(c, id, &selector)).await?;
-        return Ok(Json(FoundRecommendations::One(RecommendationView::new(one, &app, dialect))));
+        return Ok(Json(RecommendationView::new(one, &app, dialect)).into_response());
     }
     let all = state.store.read(move |c| store::recommendations::list(c, id)).await?;
     let views = all.into_iter().map(|one| RecommendationView::new(one, &app, dialect));
-    Ok(Json(FoundRecommendations::All(views.collect())))
+    Ok(paging.page(views.collect())?.into_response())
 }
 
 /// Take a recommendation back.
@@ -200,8 +204,21 @@ async fn delete(
 #[utoipa::path(get, path = "/docs/recommendation_resource_types",
     operation_id = "list_recommendation_resource_types",
     responses((status = 200, description = "All", body = Vec<ResourceTypeView>)))]
-async fn list_resource_types() -> Json<Vec<ResourceTypeView>> {
-    Json(ResourceType::ALL.iter().map(|kind| ResourceTypeView::new(*kind)).collect())
+async fn list_resource_types(paging: Paging) -> Result<Page<ResourceTypeView>, Error> {
+    paging.page(ResourceType::ALL.iter().map(|kind| ResourceTypeView::new(*kind)).collect())
+}
+
+impl Listed for RecommendationView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created", |item| item.created),
+        Property::Time("updated", |item| item.updated),
+        Property::Id(|item| item.id),
+    ];
+}
+
+impl Listed for ResourceTypeView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Text("name", |item| item.name), Property::Id(|item| item.resource_type_uuid)];
 }
 
 impl SelectRecommendation {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::rule::shown;
@@ -56,8 +57,8 @@ struct RegionPath {
 /// List all regions.
 #[utoipa::path(get, path = "/regions", operation_id = "list_regions",
     responses((status = 200, description = "The one region of this machine", body = Vec<RegionView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<RegionView>>, Error> {
-    Ok(Json(vec![only(&state).await?]))
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<RegionView>, Error> {
+    paging.page(vec![only(&state).await?])
 }
 
 /// View a region.
@@ -96,4 +97,9 @@ async fn only(state: &ApiState) -> Result<RegionView, StoreError> {
         created_at: since,
         updated_at: since,
     })
+}
+
+impl Listed for RegionView {
+    const PROPERTIES: &'static [Property<Self>] =
+        &[Property::Text("name", |item| &item.name), Property::Id(|item| item.id)];
 }

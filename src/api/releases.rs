@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -111,11 +112,12 @@ async fn create(
 async fn list(
     State(state): State<ApiState>,
     dialect: Dialect,
+    paging: Paging,
     AppPath(app): AppPath,
-) -> Result<Json<Vec<ReleaseView>>, Error> {
+) -> Result<Page<ReleaseView>, Error> {
     let id = app.id;
     let all = state.store.read(move |c| releases::list(c, id)).await?;
-    Ok(Json(all.into_iter().map(|seen| ReleaseView::new(&app, dialect, seen)).collect()))
+    Ok(paging.page(all)?.map(|seen| ReleaseView::new(&app, dialect, seen)))
 }
 
 /// View a release.
@@ -144,6 +146,15 @@ fn wanted(slug: Option<&str>, release: Option<&str>) -> Result<Wanted, RuleError
         )),
         (Some(_), Some(_)) => Err(RuleError::new("Both slug and release are given; name only one of them.")),
     }
+}
+
+impl Listed for Seen {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Number("version", |seen| seen.release.version.into()),
+        Property::Time("created_at", |seen| seen.release.created_at),
+        Property::Time("updated_at", |seen| seen.release.updated_at),
+        Property::Id(|seen| seen.release.id.uuid()),
+    ];
 }
 
 impl ReleaseView {

@@ -12,7 +12,7 @@ use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, oauth, oauth_clients, openapi,
-    organization_members, organizations, pipeline_couplings, pipeline_promotions, pipelines, plugins,
+    organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines, plugins,
     recommendations, regions, release_statuses, releases, spaces, stacks,
 };
 
@@ -30,6 +30,7 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(middleware::from_fn(envelope::wrap))
         .layer(CompressionLayer::new())
+        .layer(middleware::map_response(page::tell))
 }
 
 /// Every noun.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::place::PlaceView;
 use super::respond::Created;
 use super::router::Routes;
@@ -96,10 +97,10 @@ async fn create(
 /// List all spaces.
 #[utoipa::path(get, path = "/spaces", operation_id = "list_spaces",
     responses((status = 200, description = "All, oldest first", body = Vec<SpaceView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<SpaceView>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<SpaceView>, Error> {
     let all = state.store.read(store::spaces::list).await?;
     let catalogue = state.catalogue.load();
-    Ok(Json(all.into_iter().map(|(space, apps)| SpaceView::new(space, apps, &catalogue)).collect()))
+    paging.page(all.into_iter().map(|(space, apps)| SpaceView::new(space, apps, &catalogue)).collect())
 }
 
 /// View a space.
@@ -138,6 +139,15 @@ async fn find(state: &ApiState, text: String) -> Result<(Space, u32), service::E
 /// Anything but an array of texts is for the service to refuse, in the order of its checks.
 fn tags(value: Value) -> ComplianceTags {
     serde_json::from_value(value).map_or(ComplianceTags::Malformed, ComplianceTags::Tags)
+}
+
+impl Listed for SpaceView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl SpaceView {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::place::PlaceView;
 use super::respond::Created;
 use super::router::Routes;
@@ -97,10 +98,10 @@ async fn create(
 /// List all stacks.
 #[utoipa::path(get, path = "/stacks", operation_id = "list_stacks",
     responses((status = 200, description = "All, oldest first", body = Vec<StackView>)))]
-async fn list(State(state): State<ApiState>) -> Result<Json<Vec<StackView>>, Error> {
+async fn list(State(state): State<ApiState>, paging: Paging) -> Result<Page<StackView>, Error> {
     let all = state.store.read(store::stacks::list).await?;
     let catalogue = state.catalogue.load();
-    Ok(Json(all.into_iter().map(|stack| StackView::new(stack, &catalogue)).collect()))
+    paging.page(all.into_iter().map(|stack| StackView::new(stack, &catalogue)).collect())
 }
 
 /// View a stack.
@@ -158,6 +159,15 @@ fn region(value: Value) -> Result<String, RuleError> {
         return Err(RuleError::new("The field region must be the name or the id of a region."));
     };
     Ok(text)
+}
+
+impl Listed for StackView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Text("name", |item| &item.name),
+        Property::Id(|item| item.id),
+    ];
 }
 
 impl StackView {

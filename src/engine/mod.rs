@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
 use crate::model::names::{AppKey, DynoName, ProcessType, SpaceName};
+use crate::model::signal::Signal;
 use crate::model::time::Timestamp;
 
 /// The engine's id of a container.
@@ -259,6 +260,10 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
 
     /// Sends SIGTERM, waits up to `grace`, then SIGKILL; returns when the process is gone.
     async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError>;
+
+    /// Sends a signal to all processes of a container, or to its first one alone where its image has no `sh`;
+    /// nothing when it does not run.
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<Outcome, EngineError>;
 
     /// Removes a container with its anonymous volumes, killing it if it runs.
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError>;

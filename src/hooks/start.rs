@@ -21,11 +21,17 @@ const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16
 pub async fn start(
     (store, sealer): (&Store, &Sealer),
     (clock, ids): (&Clock, &Ids),
-    (catalogue, outbound): (Arc<ArcSwap<Catalogue>>, Outbound),
+    (catalogue, outbound): (Arc<ArcSwap<Catalogue>>, &Outbound),
     tasks: &Tasks,
 ) -> Result<(), StoreError> {
     store.join_outbox(Arc::new(HookOutbox::new(sealer.clone(), catalogue, ids.clone())));
-    let (store, sealer, clock) = (store.clone(), sealer.clone(), clock.clone());
-    Deliverer::start(DelivererParts { store, sealer, outbound, clock, limits: LIMITS }, tasks).await?;
+    let parts = DelivererParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        outbound: outbound.clone(),
+        clock: clock.clone(),
+        limits: LIMITS,
+    };
+    Deliverer::start(parts, tasks).await?;
     Ok(())
 }

@@ -81,6 +81,7 @@ impl<'a> Subject<'a> {
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
             | Event::ConfigVarNotesChanged { .. }
+            | Event::DynoSignalled { .. }
             | Event::DynosRestarted { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }

@@ -12,6 +12,7 @@ use super::ids::{
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
+use super::signal::Signal;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -31,6 +32,7 @@ pub enum Event {
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
+    DynoSignalled { app: AppId, process_type: ProcessType, dyno: DynoName, signal: Signal },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
     FavoriteCreated { app: AppId },
@@ -107,6 +109,7 @@ impl Event {
             | Self::ConfigVarsChanged { app, .. }
             | Self::ConfigVarNotesChanged { app, .. }
             | Self::DynoCrashed { app, .. }
+            | Self::DynoSignalled { app, .. }
             | Self::DynosRestarted { app, .. }
             | Self::FeatureChanged { app, .. }
             | Self::FavoriteCreated { app }
@@ -172,6 +175,7 @@ impl Event {
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
+            Self::DynoSignalled { .. } => "dyno_signalled",
             Self::DynosRestarted { .. } => "dynos_restarted",
             Self::FeatureChanged { .. } => "feature_changed",
             Self::FavoriteCreated { .. } => "favorite_created",

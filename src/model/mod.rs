@@ -33,6 +33,7 @@ pub mod recommendation;
 pub mod release;
 pub mod release_status;
 pub mod rule;
+pub mod signal;
 pub mod space;
 pub mod stack;
 pub mod text_enum;

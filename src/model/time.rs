@@ -33,6 +33,32 @@ impl Timestamp {
         self.format("%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// `2016-07-18T14:55:38.190Z`, digit by digit: lists hold thousands of instants. `None` outside the years
+    /// 0 to 9999.
+    fn digits(self) -> Option<[u8; 24]> {
+        let instant = jiff::Timestamp::from_millisecond(self.0).ok()?;
+        let date_time = jiff::tz::Offset::UTC.to_datetime(instant);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut write = |end: usize, value: u32| {
+            let mut rest = value;
+            for digit in text.get_mut(..end).into_iter().flatten().rev() {
+                if rest == 0 {
+                    break;
+                }
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        };
+        write(4, u32::try_from(date_time.year()).ok()?);
+        write(7, u32::try_from(date_time.month()).ok()?);
+        write(10, u32::try_from(date_time.day()).ok()?);
+        write(13, u32::try_from(date_time.hour()).ok()?);
+        write(16, u32::try_from(date_time.minute()).ok()?);
+        write(19, u32::try_from(date_time.second()).ok()?);
+        write(23, u32::try_from(date_time.millisecond()).ok()?);
+        Some(text)
+    }
+
     fn format(self, pattern: &str) -> String {
         let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         instant.strftime(pattern).to_string()
@@ -41,13 +67,28 @@ impl Timestamp {
 
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.format("%Y-%m-%dT%H:%M:%S.%3fZ"))
+        match self.digits().as_ref().map(|digits| std::str::from_utf8(digits)) {
+            Some(Ok(text)) => f.write_str(text),
+            Some(Err(_)) | None => f.write_str(&self.format("%Y-%m-%dT%H:%M:%S.%3fZ")),
+        }
+    }
+}
+
+/// Reads RFC 3339; what is finer than a millisecond is cut off.
+impl std::str::FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        Ok(Self(text.parse::<jiff::Timestamp>()?.as_millisecond()))
     }
 }
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.digits().as_ref().map(|digits| std::str::from_utf8(digits)) {
+            Some(Ok(text)) => serializer.serialize_str(text),
+            Some(Err(_)) | None => serializer.collect_str(self),
+        }
     }
 }
 
@@ -68,5 +109,15 @@ mod tests {
         let instant = Timestamp::from_millis(1_468_853_738_190);
         assert_eq!(instant.to_string(), "2016-07-18T14:55:38.190Z");
         assert_eq!(instant.to_seconds_text(), "2016-07-18T14:55:38Z");
+        assert_eq!(instant.to_string().parse::<Timestamp>().unwrap(), instant);
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_827_696_007, "2000-02-29T12:34:56.007Z"),
+            (253_402_207_199_999, "9999-12-30T21:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            assert_eq!(serde_json::to_value(Timestamp::from_millis(millis)).unwrap(), text);
+        }
     }
 }

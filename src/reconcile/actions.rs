@@ -10,12 +10,13 @@ use super::operations::{self, Launch};
 use super::plan::{Action, FailureCause};
 use super::progress::{Activity, End, Run, Tracked};
 use super::worker::{LookError, Worker};
-use crate::engine::{ContainerSpec, NetworkName};
+use crate::engine::{ContainerSpec, EngineError, NetworkName};
 use crate::model::event::Event;
 use crate::model::ids::AppId;
 use crate::model::names::{DynoName, ProcessType};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
+use crate::store;
 
 /// Length of the instance part of a dyno's name (`behaviour.md` §6).
 const INSTANCE_LENGTH: usize = 5;
@@ -103,6 +104,27 @@ impl Worker {
             self.context.store.write(&Principal::daemon(), move |tx| tx.record(event)).await?;
         }
         self.operations.push(operations::start(Arc::clone(&self.context), name.clone(), id).boxed());
+        Ok(())
+    }
+
+    /// Sends the signals that users asked for, to dynos that run. One that may have been sent is not sent again,
+    /// unless the daemon ends before that is noted.
+    pub(super) async fn send_signals(&mut self, live: &LiveApp) -> Result<(), LookError> {
+        for (name, signal) in live.signals.iter().cloned() {
+            let tracked = self.progress.dynos.get(&name);
+            let running = tracked.filter(|tracked| matches!(tracked.run, Run::Up(_)));
+            if let Some(id) = running.and_then(|tracked| tracked.container.as_ref()) {
+                match self.context.engine.signal(id, signal).await {
+                    Ok(_) => {}
+                    Err(error @ EngineError::Unavailable(_)) => return Err(error.into()),
+                    Err(error) => {
+                        tracing::warn!(app = %self.id, dyno = %name, %error, "a signal may not have been sent");
+                    }
+                }
+            }
+            let forget = move |tx: &mut store::Tx<'_>| store::dyno_signals::delete(tx, &name, signal);
+            self.context.store.write(&Principal::daemon(), forget).await?;
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use crate::model::formation::{Formation, Port};
 use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
 use crate::model::release::{Release, ReleaseState};
+use crate::model::signal::Signal;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, StoreError};
 
@@ -37,6 +38,8 @@ pub struct LiveApp {
     pub dynos: Vec<Dyno>,
     /// Dynos that a user asked to be replaced.
     pub replace: Vec<DynoName>,
+    /// Signals that a user asked to be sent.
+    pub signals: Vec<(DynoName, Signal)>,
 }
 
 /// The release to run and how.
@@ -103,6 +106,7 @@ pub fn load(
             .collect(),
         dynos: store::dynos::list(connection, id)?,
         replace: store::dynos::list_to_replace(connection, id)?,
+        signals: store::dyno_signals::list(connection, id)?,
         app,
     })))
 }

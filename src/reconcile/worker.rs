@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
@@ -30,6 +31,8 @@ use crate::model::time::Timestamp;
 use crate::store::{self, StoreError};
 use crate::tasks::Activator;
 
+/// Between two looks that were asked for from outside: many changes of an app at once are one look.
+const SPACING: Duration = Duration::from_millis(250);
 /// Pause after a look that failed, because the engine or the store was not there.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ pub(super) struct Worker {
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Told after the first look.
     looked: Option<oneshot::Sender<()>>,
+    /// When the next wake may lead to a look.
+    not_before: Instant,
 }
 
 /// What a worker does after a look.
@@ -78,6 +83,7 @@ impl Worker {
             progress: Progress::default(),
             operations: FuturesUnordered::new(),
             looked,
+            not_before: Instant::now(),
         }
     }
 
@@ -110,7 +116,13 @@ impl Worker {
 
     /// Waits for a wake, the end of an operation that matters, or the limit.
     async fn wait(&mut self, limit: Option<Duration>) {
-        let deadline = limit.map(|limit| tokio::time::Instant::now() + limit);
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let (activator, not_before) = (self.activator.clone(), self.not_before);
+        let woken = async {
+            tokio::time::sleep_until(not_before).await;
+            activator.activated().await;
+        };
+        tokio::pin!(woken);
         loop {
             let sleep = async {
                 match deadline {
@@ -119,7 +131,10 @@ impl Worker {
                 }
             };
             tokio::select! {
-                () = self.activator.activated() => return,
+                () = &mut woken => {
+                    self.not_before = Instant::now() + SPACING;
+                    return;
+                }
                 () = sleep => return,
                 Some(done) = self.operations.next() => {
                     if self.finish(done) {
@@ -153,6 +168,7 @@ impl Worker {
 
     async fn act(&mut self, live: &LiveApp, now: Timestamp) -> Result<Next, LookError> {
         journal::overtake(&self.context, live).await?;
+        self.send_signals(live).await?;
         let goal = self.goal(live);
         let views = self.progress.views(Some(live), now);
         let plan = plan(&goal, &views, now, self.context.timing.limits);

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Error;
+use super::features::Setting;
 use crate::model::catalogue::Catalogue;
 use crate::model::names::UserName;
 use crate::model::time::Timestamp;
@@ -17,6 +18,8 @@ pub const LARGEST_SIZE: u32 = 1000;
 /// One change.
 #[derive(Debug, Clone)]
 pub struct Audit {
+    /// 1, 2, 3 … in the order of the changes.
+    pub id: i64,
     /// The documented name of the event, such as `config_change`.
     pub action: String,
     pub app: Option<EventApp>,
@@ -24,8 +27,8 @@ pub struct Audit {
     pub at: Timestamp,
     /// What changed: `type`, `name` and, where it is no secret, `value` of each.
     pub changes: Vec<Value>,
-    /// The switched feature as the catalogue presents it, for `feature_change`.
-    pub feature: Option<Value>,
+    /// The switched feature, for `feature_change`; `None` for one that the catalogue offers no more.
+    pub feature: Option<Setting>,
     /// The other fields of the event.
     pub details: Map<String, Value>,
 }
@@ -50,14 +53,23 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
         Some(Value::Array(changes)) => changes,
         Some(_) | None => match (details.remove("feature"), details.remove("enabled")) {
             (Some(Value::String(name)), Some(enabled)) => {
-                feature = presented(catalogue, &name, &enabled);
+                feature = switched(catalogue, &name, &enabled);
                 vec![json!({ "type": "update", "name": name, "value": enabled })]
             }
             _ => formation_changes(&event.kind, &details),
         },
     };
     let action = action(&event.kind).to_owned();
-    Ok(Audit { action, app: event.app, author: event.author, at: event.at, changes, feature, details })
+    Ok(Audit {
+        id: event.id,
+        action,
+        app: event.app,
+        author: event.author,
+        at: event.at,
+        changes,
+        feature,
+        details,
+    })
 }
 
 /// The name by which the document knows an event; one that it does not know keeps its own. The kinds come
@@ -69,6 +81,7 @@ fn action(kind: &str) -> &str {
         "build_created" | "build_started" | "build_succeeded" | "build_failed" | "build_stopped" => "build",
         "config_vars_changed" => "config_change",
         "dyno_crashed" => "crashed",
+        "dyno_signalled" => "dyno-attachment",
         "feature_changed" => "feature_change",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
         "release_created" => "release",
@@ -88,16 +101,7 @@ fn formation_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
     vec![json!({ "type": change, "name": details.get("process_type") })]
 }
 
-fn presented(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Value> {
+fn switched(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Setting> {
     let offered = catalogue.features.iter().find(|offered| offered.feature.as_str() == name)?;
-    Some(json!({
-        "id": offered.id,
-        "name": name,
-        "display_name": offered.display_name,
-        "description": offered.description,
-        "state": offered.state,
-        "doc_url": format!("/features/{name}"),
-        "feedback_email": offered.feedback_email,
-        "enabled": enabled,
-    }))
+    Some(Setting { offered: offered.clone(), enabled: enabled.as_bool()? })
 }

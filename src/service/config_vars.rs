@@ -21,10 +21,13 @@ pub type ConfigChanges = BTreeMap<String, Option<String>>;
 
 /// All config vars of an app as a client may see them: `PORT` too, and redacted in a `socs` space (reading 13).
 pub fn shown(connection: &Connection, sealer: &Sealer, app: &App) -> Result<BTreeMap<String, String>, Error> {
-    let vars = store::config_vars::list(connection, sealer, app.id)?;
+    show(connection, app, &store::config_vars::list(connection, sealer, app.id)?)
+}
+
+fn show(connection: &Connection, app: &App, vars: &ConfigVars) -> Result<BTreeMap<String, String>, Error> {
     let web = store::formations::find(connection, app.id, &ProcessType::web())?;
     let port = web.and_then(|formation| formation.port).unwrap_or(Port::DEFAULT);
-    let show = |name: &ConfigVarName, value: &ConfigValue| {
+    let text = |name: &ConfigVarName, value: &ConfigValue| {
         if app.space.compliance.is_socs() {
             config_var::redacted(name.as_str(), value.reveal())
         } else {
@@ -32,7 +35,7 @@ pub fn shown(connection: &Connection, sealer: &Sealer, app: &App) -> Result<BTre
         }
     };
     let mut shown: BTreeMap<String, String> =
-        vars.iter().map(|(name, value)| (name.to_string(), show(name, value))).collect();
+        vars.iter().map(|(name, value)| (name.to_string(), text(name, value))).collect();
     shown.insert("PORT".to_owned(), port.get().to_string());
     Ok(shown)
 }
@@ -63,7 +66,7 @@ pub async fn update(
             if !told.is_empty() {
                 tx.record(Event::ConfigVarsChanged { app: app.id, changes: told })?;
             }
-            shown(tx, &sealer, &app)
+            show(tx, &app, &vars)
         })
         .await
 }

@@ -1,4 +1,4 @@
-//! Dynos: restarting them. They are made and removed by the reconciler only.
+//! Dynos: restarting them, and signals to them. They are made and removed by the reconciler only.
 
 use super::{Error, apps, formations};
 use crate::model::dyno::Dyno;
@@ -8,6 +8,7 @@ use crate::model::ids::{AppId, DynoId};
 use crate::model::names::ProcessType;
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
+use crate::model::signal::Signal;
 use crate::store::{self, Connection, Store, Tx};
 
 /// Restarts every type of an app, rolling. Nothing to restart is fine (`behaviour.md` §6).
@@ -54,6 +55,25 @@ pub async fn restart_one(store: &Store, author: &Principal, app: AppId, text: St
                 dyno: Some(dyno.name.clone()),
             })?;
             Ok(dyno)
+        })
+        .await
+}
+
+/// Has a signal sent to all processes of a dyno, as soon as the reconciler looks at its app.
+pub async fn signal(
+    store: &Store,
+    author: &Principal,
+    app: AppId,
+    text: String,
+    signal: Signal,
+) -> Result<(), Error> {
+    store
+        .write(author, move |tx| {
+            apps::still(tx, app)?;
+            let Dyno { name, process_type, .. } = find(tx, app, &text)?;
+            store::dyno_signals::request(tx, &name, signal)?;
+            tx.record(Event::DynoSignalled { app, process_type, dyno: name, signal })?;
+            Ok(())
         })
         .await
 }

@@ -10,6 +10,7 @@ use crate::model::build::{
 use crate::model::command::Command;
 use crate::model::ids::{AppId, BuildId};
 use crate::model::names::ProcessType;
+use crate::model::time::Timestamp;
 use crate::seal::{SealPlace, Sealed, Sealer};
 
 /// A build by id, also one of a deleted app (`behaviour.md` §3: slugs survive).
@@ -43,6 +44,17 @@ pub fn list_unfinished(connection: &Connection, sealer: &Sealer) -> Result<Vec<B
          ORDER BY builds.created_at, builds.id",
     )?;
     collect(statement.query_map([], StoredBuild::from_row)?, sealer)
+}
+
+/// The running builds of live apps: the app, the build's number, and since when it runs; oldest first.
+pub fn list_running(connection: &Connection) -> Result<Vec<(AppId, u32, Timestamp)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT builds.app_id, builds.number, builds.started_at FROM builds JOIN apps ON apps.id = builds.app_id
+         WHERE builds.state = 'running' AND builds.started_at IS NOT NULL AND apps.deleted_at IS NULL
+         ORDER BY builds.started_at",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The number that the next build of an app gets.
@@ -137,8 +149,8 @@ struct StateColumns<'a> {
     state: &'static str,
     step: Option<BuildStep>,
     attempt: Option<u32>,
-    started_at: Option<crate::model::time::Timestamp>,
-    finished_at: Option<crate::model::time::Timestamp>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     image: Option<&'a ImageId>,
     reason: Option<&'a str>,
     stopped_by: Option<&'a str>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{StoreError, Tx};
 use crate::model::config_var::{ConfigValue, ConfigVars};
@@ -28,6 +28,14 @@ pub fn names(connection: &Connection, app: AppId) -> Result<BTreeSet<ConfigVarNa
     let mut statement = connection.prepare_cached("SELECT name FROM config_vars WHERE app_id = ?1")?;
     let rows = statement.query_map([app], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A live app that has config vars, if any has.
+pub fn first_app(connection: &Connection) -> Result<Option<AppId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT app_id FROM config_vars JOIN apps ON apps.id = app_id WHERE apps.deleted_at IS NULL LIMIT 1",
+    )?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// Sets a config var.

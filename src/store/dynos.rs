@@ -15,6 +15,16 @@ pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Dyno>, StoreError
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The dynos of all live apps.
+pub fn list_of_live_apps(connection: &Connection) -> Result<Vec<Dyno>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT dynos.* FROM dynos JOIN apps ON apps.id = dynos.app_id WHERE apps.deleted_at IS NULL
+         ORDER BY dynos.app_id, dynos.process_type, dynos.created_at, dynos.name",
+    )?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Makes these the dynos of an app, and no others. A wish to replace one goes with it.
 pub fn replace(tx: &Tx<'_>, app: AppId, dynos: &[Dyno]) -> Result<(), StoreError> {
     let gone: Vec<DynoName> = list(tx, app)?

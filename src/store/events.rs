@@ -44,6 +44,8 @@ pub struct EventFilter {
 /// An event as it was recorded.
 #[derive(Debug, Clone)]
 pub struct RecordedEvent {
+    /// 1, 2, 3 … in the order of the changes.
+    pub id: i64,
     pub kind: String,
     /// The fields of the event, as JSON.
     pub payload: String,
@@ -68,7 +70,7 @@ pub fn list_newest(
     limit: u32,
 ) -> Result<Vec<RecordedEvent>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT events.kind, events.payload, events.username, events.created_at,
+        "SELECT events.id, events.kind, events.payload, events.username, events.created_at,
                 apps.id AS app_id, apps.name AS app_name, spaces.name AS space_name
          FROM events LEFT JOIN apps ON apps.id = events.app_id LEFT JOIN spaces ON spaces.id = apps.space_id
          WHERE (:app IS NULL OR events.app_id IN (SELECT id FROM apps WHERE name = :app))
@@ -86,6 +88,13 @@ pub fn list_newest(
     };
     let rows = statement.query_map(asked, recorded)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the newest event happened.
+pub fn newest_at(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT created_at FROM events ORDER BY id DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?)
 }
 
 /// The kinds of the events of an app, oldest first.
@@ -107,6 +116,7 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
         })
         .transpose()?;
     Ok(RecordedEvent {
+        id: row.get("id")?,
         kind: row.get("kind")?,
         payload: row.get("payload")?,
         author: row.get("username")?,

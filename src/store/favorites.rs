@@ -44,7 +44,7 @@ pub fn remove(tx: &Tx<'_>, user: &UserName, app: AppId) -> Result<bool, StoreErr
 /// The favorites of the user `?1`, and what `rest` asks for beyond.
 fn select(rest: &str) -> String {
     format!(
-        "SELECT favorites.id AS favorite_id, favorites.created_at AS favorite_created_at, live.*
+        "SELECT live.*, favorites.id AS favorite_id, favorites.created_at AS favorite_created_at
          FROM favorites JOIN ({} WHERE apps.deleted_at IS NULL) AS live ON live.id = favorites.app_id
          WHERE favorites.user = ?1 {rest}",
         apps::SELECT

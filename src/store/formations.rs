@@ -1,12 +1,21 @@
 //! Formations.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx, formation_periods};
 use crate::model::command::Command;
 use crate::model::formation::{Formation, FormationCommand, Origin};
 use crate::model::ids::{AppId, FormationId};
-use crate::model::names::ProcessType;
+use crate::model::names::{ProcessType, SizeName};
+
+/// What [`from_row`] reads, by position: finding a column by its name costs more than reading it.
+const SELECT: &str = "SELECT formations.id, formations.app_id, formations.process_type, formations.size,
+        formations.quantity, formations.command, formations.command_origin, formations.port,
+        formations.healthcheck, formations.origin, formations.restarts, formations.created_at,
+        formations.updated_at
+    FROM formations";
 
 /// The live formation of a type.
 pub fn find(
@@ -14,9 +23,9 @@ pub fn find(
     app: AppId,
     process_type: &ProcessType,
 ) -> Result<Option<Formation>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM formations WHERE app_id = ?1 AND process_type = ?2 AND deleted_at IS NULL",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE app_id = ?1 AND process_type = ?2 AND deleted_at IS NULL"
+    ))?;
     Ok(statement.query_row((app, process_type), from_row).optional()?)
 }
 
@@ -28,21 +37,31 @@ pub fn find_any(connection: &Connection, id: FormationId) -> Result<Option<Forma
 
 /// The live formations of an app, oldest first.
 pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Formation>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT * FROM formations WHERE app_id = ?1 AND deleted_at IS NULL ORDER BY created_at, id",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} WHERE app_id = ?1 AND deleted_at IS NULL ORDER BY created_at, id"
+    ))?;
     let rows = statement.query_map([app], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The live formations of all live apps, oldest first.
 pub fn list_of_live_apps(connection: &Connection) -> Result<Vec<Formation>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT formations.* FROM formations JOIN apps ON apps.id = formations.app_id
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} JOIN apps ON apps.id = formations.app_id
          WHERE formations.deleted_at IS NULL AND apps.deleted_at IS NULL
-         ORDER BY formations.created_at, formations.id",
-    )?;
+         ORDER BY formations.created_at, formations.id"
+    ))?;
     let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The sizes that live formations of live apps name.
+pub fn sizes_in_use(connection: &Connection) -> Result<BTreeSet<SizeName>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT formations.size FROM formations JOIN apps ON apps.id = formations.app_id
+         WHERE formations.deleted_at IS NULL AND apps.deleted_at IS NULL",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -113,24 +132,24 @@ fn command_columns(command: &FormationCommand) -> (Option<&str>, Option<Origin>)
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Formation> {
-    let command: Option<String> = row.get("command")?;
-    let command = match (command.map(Command::from_stored), row.get("command_origin")?) {
+    let command: Option<String> = row.get(5)?;
+    let command = match (command.map(Command::from_stored), row.get(6)?) {
         (Some(command), Some(Origin::User)) => FormationCommand::User(command),
         (Some(command), Some(Origin::Procfile)) => FormationCommand::Procfile(command),
         (None, _) | (_, None) => FormationCommand::Image,
     };
     Ok(Formation {
-        id: row.get("id")?,
-        app_id: row.get("app_id")?,
-        process_type: row.get("process_type")?,
-        size: row.get("size")?,
-        quantity: row.get("quantity")?,
+        id: row.get(0)?,
+        app_id: row.get(1)?,
+        process_type: row.get(2)?,
+        size: row.get(3)?,
+        quantity: row.get(4)?,
         command,
-        port: row.get("port")?,
-        healthcheck: row.get("healthcheck")?,
-        origin: row.get("origin")?,
-        restarts: row.get("restarts")?,
-        created_at: row.get("created_at")?,
-        updated_at: row.get("updated_at")?,
+        port: row.get(7)?,
+        healthcheck: row.get(8)?,
+        origin: row.get(9)?,
+        restarts: row.get(10)?,
+        created_at: row.get(11)?,
+        updated_at: row.get(12)?,
     })
 }

@@ -19,14 +19,27 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0021_favorites.sql"),
     include_str!("migrations/0022_recommendations.sql"),
     include_str!("migrations/0030_accounts.sql"),
-    include_str!("migrations/0040_hooks.sql"),
+    include_str!("migrations/0040_dyno_signals.sql"),
+    include_str!("migrations/0041_hooks.sql"),
 ];
+
+/// The schema of a database beside the one that this program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schema {
+    pub found: u32,
+    pub known: u32,
+}
+
+/// Reads which schema a database has.
+pub fn schema(connection: &Connection) -> Result<Schema, StoreError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(Schema { found, known: u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX) })
+}
 
 /// Brings the schema up to date. Before an existing database changes, a copy is put beside it
 /// (`akkerisd.db.v<old version>`).
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
-    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let Schema { found, known } = schema(connection)?;
     if found > known {
         return Err(StoreError::Newer { found, known });
     }

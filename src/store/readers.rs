@@ -1,4 +1,4 @@
-//! Read-only connections: a small pool, used off the runtime's threads.
+//! Read-only connections: a small pool, used off the runtime's threads, or on them for what takes microseconds.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{StoreError, open_reader};
 
-/// Queries that run at the same time.
+/// Queries that run at the same time, at most; not more than the machine can work on, because each holds its rows.
 const READERS: usize = 4;
 
 /// Reads only. Clones share the pool.
@@ -27,7 +27,7 @@ impl ReadStore {
         Self(Arc::new(Pool {
             path: path.to_owned(),
             idle: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(READERS)),
+            permits: Arc::new(Semaphore::new(readers())),
         }))
     }
 
@@ -50,6 +50,27 @@ impl ReadStore {
         });
         result.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
+}
+
+impl ReadStore {
+    /// Runs a query of a few rows by their keys, on the calling thread.
+    ///
+    /// Such a query takes some ten microseconds: readers never wait for the writer, and the rows lie in memory.
+    /// Handing it to another thread would cost several times as much as the query itself.
+    pub fn look_up<T, E, F>(&self, query: F) -> Result<T, E>
+    where
+        E: From<StoreError>,
+        F: FnOnce(&Connection) -> Result<T, E>,
+    {
+        let connection = self.0.take()?;
+        let result = query(&connection);
+        self.0.give_back(connection);
+        result
+    }
+}
+
+fn readers() -> usize {
+    std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS))
 }
 
 impl Pool {

@@ -51,6 +51,17 @@ pub fn list_unfinished(connection: &Connection, app: AppId) -> Result<Vec<Releas
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The releases of all live apps that have neither succeeded nor failed, oldest first.
+pub fn list_unfinished_of_live_apps(connection: &Connection) -> Result<Vec<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT releases.* FROM releases JOIN apps ON apps.id = releases.app_id
+         WHERE releases.status IN ('queued', 'pending') AND apps.deleted_at IS NULL
+         ORDER BY releases.created_at, releases.id",
+    )?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Whether a slug of an app may still be wanted: by the app's current release or a newer one, or by any release
 /// of another live app, which got it by a promotion.
 pub fn is_slug_needed(connection: &Connection, app: AppId, slug: BuildId) -> Result<bool, StoreError> {

@@ -204,7 +204,7 @@ impl WriterThread {
     }
 
     fn commit(&mut self, batch: &mut Vec<Job>) {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             tracing::error!(%error, writes = batch.len(), "a transaction could not be begun");
             for job in batch.drain(..) {
                 (job.work)(Err(StoreError::from(copy_of(&error)))).reply()(Ok(()));
@@ -218,7 +218,7 @@ impl WriterThread {
                 replies.push(reply);
             }
         }
-        let commit = self.connection.execute_batch("COMMIT");
+        let commit = self.execute("COMMIT");
         match commit {
             Ok(()) => {
                 for event in happened {
@@ -242,7 +242,7 @@ impl WriterThread {
 
     /// Runs one job in its savepoint; `None` when it panicked, which its sender notices by itself.
     fn apply(&self, job: Job, happened: &mut Vec<Arc<Event>>) -> Option<Reply> {
-        if let Err(error) = self.connection.execute_batch("SAVEPOINT job") {
+        if let Err(error) = self.execute("SAVEPOINT job") {
             tracing::error!(%error, "a savepoint could not be made");
             return None;
         }
@@ -259,18 +259,23 @@ impl WriterThread {
         let (end, reply) = match done {
             Ok(Done::Keep(reply)) => {
                 happened.extend(events);
-                ("RELEASE job", Some(reply))
+                (&["RELEASE job"][..], Some(reply))
             }
-            Ok(Done::RollBack(reply)) => ("ROLLBACK TO job; RELEASE job", Some(reply)),
+            Ok(Done::RollBack(reply)) => (&["ROLLBACK TO job", "RELEASE job"][..], Some(reply)),
             Err(_) => {
                 tracing::error!("a write panicked and was rolled back");
-                ("ROLLBACK TO job; RELEASE job", None)
+                (&["ROLLBACK TO job", "RELEASE job"][..], None)
             }
         };
-        if let Err(error) = self.connection.execute_batch(end) {
+        if let Err(error) = end.iter().try_for_each(|statement| self.execute(statement)) {
             tracing::error!(%error, "a savepoint could not be ended");
         }
         reply
+    }
+
+    /// Runs a statement that was parsed when it first came.
+    fn execute(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
     }
 
     fn roll_back(&self) {

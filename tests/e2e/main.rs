@@ -23,4 +23,5 @@ mod load_during_deploy;
 mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
+mod signal;
 mod support;

@@ -16,6 +16,7 @@ use akkerisd::engine::{
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
 use akkerisd::model::names::SpaceName;
+use akkerisd::model::signal::Signal;
 use akkerisd::model::time::Timestamp;
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -35,6 +36,7 @@ pub(crate) enum Call {
     Create,
     Start,
     Stop,
+    Signal,
     Remove,
     List,
     LastLines,
@@ -306,6 +308,13 @@ impl ContainerEngine for FakeEngine {
         drop(state);
         self.tell(app);
         Ok(Outcome::Done)
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<Outcome, EngineError> {
+        self.called(Call::Signal, format!("{} {}", signal.number(), id.as_str())).await?;
+        let running =
+            self.lock().containers.get(id).is_some_and(|c| matches!(c.state, ContainerState::Running { .. }));
+        Ok(if running { Outcome::Done } else { Outcome::Nothing })
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError> {

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::AnyOfBuilder;
-use utoipa::openapi::{ArrayBuilder, Ref, RefOr, Schema};
+use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa_axum::routes;
 
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Query};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -72,12 +73,12 @@ struct ListApps {
     simple: Option<bool>,
 }
 
-/// Apps in full or with names and links only.
+/// An app in full or with names and links only.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum AppList {
-    Full(Vec<AppView>),
-    Simple(Vec<SimpleAppView>),
+enum ListedAppView {
+    Full(Box<AppView>),
+    Simple(Box<SimpleAppView>),
 }
 
 /// Create an app.
@@ -103,20 +104,21 @@ async fn create(
 /// List all apps.
 #[utoipa::path(get, path = "/apps", operation_id = "list_apps",
     params(("simple" = Option<bool>, Query, description = "`true` leaves out all but names and links")),
-    responses((status = 200, description = "All, oldest first", body = AppList)))]
+    responses((status = 200, description = "All, oldest first", body = Vec<ListedAppView>)))]
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
     viewer: AppViewer,
+    paging: Paging,
     Query(query): Query<ListApps>,
-) -> Result<Json<AppList>, Error> {
+) -> Result<Page<ListedAppView>, Error> {
     if query.simple == Some(true) {
         let apps = state.store.read(move |c| service::apps::list(c, &principal.reach)).await?;
-        return Ok(Json(AppList::Simple(apps.iter().map(|app| viewer.simple(app)).collect())));
+        return Ok(paging.page(apps)?.map(|app| ListedAppView::Simple(Box::new(viewer.simple(&app)))));
     }
     let (apps, mut running) = state.store.read(move |c| all_running(c, &principal.reach)).await?;
-    let full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
-    Ok(Json(AppList::Full(apps.iter().map(full).collect())))
+    let mut full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
+    Ok(paging.page(apps)?.map(|app| ListedAppView::Full(Box::new(full(&app)))))
 }
 
 /// View an app.
@@ -127,7 +129,7 @@ async fn view(
     viewer: AppViewer,
     AppPath(app): AppPath,
 ) -> Result<Json<AppView>, Error> {
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     Ok(Json(viewer.full(&app, running)))
 }
 
@@ -150,7 +152,7 @@ async fn update(
         labels: body.labels,
     };
     let app = service::apps::update(&state.store, &author, app.id, change).await?;
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     Ok(Json(viewer.full(&app, running)))
 }
 
@@ -165,17 +167,16 @@ async fn delete(
     viewer: AppViewer,
     AppPath(app): AppPath,
 ) -> Result<Json<DeletedAppView>, Error> {
-    let running = running(&state, app.id).await?;
+    let running = running(&state, app.id)?;
     let app = service::apps::delete(&state.store, &author, app.id).await?;
     Ok(Json(viewer.deleted(&app, running)))
 }
 
-async fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
-    let query = move |connection: &Connection| {
+fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
+    state.store.look_up(|connection| {
         let formations = store::formations::list(connection, app)?;
         Ok(Running { formations, image: store::apps::current_image(connection, app)? })
-    };
-    state.store.read(query).await
+    })
 }
 
 /// Every live app within reach and what runs of it, in three statements.
@@ -226,19 +227,27 @@ fn check_unchanged(body: &UpdateApp, app: &App, catalogue: &Catalogue) -> Result
     )))
 }
 
+impl Listed for App {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |app| app.created_at),
+        Property::Time("updated_at", |app| app.updated_at),
+        Property::Text("name", |app| app.name.as_str()),
+        Property::Id(|app| app.id.uuid()),
+    ];
+}
+
 /// By hand, because an app in full also fits the short form: the derived `oneOf` would refuse it.
-impl utoipa::PartialSchema for AppList {
+impl utoipa::PartialSchema for ListedAppView {
     fn schema() -> RefOr<Schema> {
-        let of = |name: String| ArrayBuilder::new().items(Ref::from_schema_name(name)).build();
         AnyOfBuilder::new()
-            .item(of(AppView::name().into_owned()))
-            .item(of(SimpleAppView::name().into_owned()))
-            .description(Some("Apps in full or with names and links only."))
+            .item(Ref::from_schema_name(AppView::name()))
+            .item(Ref::from_schema_name(SimpleAppView::name()))
+            .description(Some("An app in full or with names and links only."))
             .into()
     }
 }
 
-impl ToSchema for AppList {
+impl ToSchema for ListedAppView {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((AppView::name().into_owned(), <AppView as utoipa::PartialSchema>::schema()));
         schemas

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use self::view::{BuildView, BuildViewer};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, LargeJson, Path, parse_id};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, ResetContent};
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -111,14 +112,18 @@ async fn create(
 /// List an app's builds.
 #[utoipa::path(get, path = "/apps/{app}/builds", operation_id = "list_builds",
     responses((status = 200, description = "All, oldest first", body = Vec<BuildView>)))]
-async fn list(State(state): State<ApiState>, AppPath(app): AppPath) -> Result<Json<Vec<BuildView>>, Error> {
+async fn list(
+    State(state): State<ApiState>,
+    paging: Paging,
+    AppPath(app): AppPath,
+) -> Result<Page<BuildView>, Error> {
     let (id, sealer) = (app.id, state.sealer.clone());
     let query = move |c: &store::Connection| {
         Ok::<_, store::StoreError>((store::builds::list(c, &sealer, id)?, store::releases::list(c, id)?))
     };
     let (all, releases) = state.store.read(query).await?;
     let viewer = BuildViewer::new(&app, &releases);
-    Ok(Json(all.iter().map(|build| viewer.view(build)).collect()))
+    Ok(paging.page(all)?.map(|build| viewer.view(&build)))
 }
 
 /// View a build.
@@ -239,4 +244,12 @@ fn refused(error: SourceError) -> service::Error {
         SourceError::Rule(rule) => rule.into(),
         SourceError::Io(error) => service::Error::internal(error),
     }
+}
+
+impl Listed for Build {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |build| build.created_at),
+        Property::Time("updated_at", |build| build.updated_at),
+        Property::Id(|build| build.id.uuid()),
+    ];
 }

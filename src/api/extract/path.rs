@@ -14,7 +14,6 @@ use crate::model::app::App;
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::service;
-use crate::store::Connection;
 
 /// The live app that `{app}` names: by id, key, or a short name that only one app has (reading 3).
 #[derive(Debug)]
@@ -44,9 +43,7 @@ impl FromRequestParts<ApiState> for AppPath {
         let named = params.iter().find(|(name, _)| *name == "app").map(|(_, value)| value.to_owned());
         let text = named.ok_or_else(|| service::Error::internal("the route has no parameter {app}"))?;
         let principal = Principal::from_request_parts(parts, state).await?;
-        let query =
-            move |connection: &Connection| service::apps::resolve(connection, &principal.reach, &text);
-        let app = state.store.read(query).await?;
+        let app = state.store.look_up(|c| service::apps::resolve(c, &principal.reach, &text))?;
         Ok(Self(app))
     }
 }

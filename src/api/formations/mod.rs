@@ -11,6 +11,7 @@ use uuid::Uuid;
 use self::request::{BatchEntry, CreateFormation, UpdateFormation};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, JsonArray, Path};
+use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -110,11 +111,12 @@ async fn create(
     responses((status = 200, description = "All, oldest first", body = Vec<FormationView>)))]
 async fn list(
     State(state): State<ApiState>,
+    paging: Paging,
     AppPath(app): AppPath,
-) -> Result<Json<Vec<FormationView>>, Error> {
+) -> Result<Page<FormationView>, Error> {
     let id = app.id;
     let all = state.store.read(move |c| store::formations::list(c, id)).await?;
-    Ok(Json(all.into_iter().map(|formation| FormationView::new(&app, formation)).collect()))
+    paging.page(all.into_iter().map(|formation| FormationView::new(&app, formation)).collect())
 }
 
 /// Change several formations at once.
@@ -182,9 +184,9 @@ async fn delete(
 /// List the sizes of dynos.
 #[utoipa::path(get, path = "/sizes", operation_id = "list_sizes",
     responses((status = 200, description = "All, as in the catalogue", body = Vec<SizeView>)))]
-async fn list_sizes(State(state): State<ApiState>) -> Json<Vec<SizeView>> {
+async fn list_sizes(State(state): State<ApiState>, paging: Paging) -> Result<Page<SizeView>, Error> {
     let catalogue = state.catalogue.load();
-    Json(catalogue.sizes.iter().map(|size| SizeView::new(size, &catalogue)).collect())
+    paging.page(catalogue.sizes.iter().map(|size| SizeView::new(size, &catalogue)).collect())
 }
 
 /// A type that cannot be is one that the app does not have.
@@ -195,6 +197,19 @@ fn named(path: &FormationPath) -> Result<ProcessType, service::Error> {
 /// The size of a formation that names none, as the app's space wants it.
 fn default_size(catalogue: &Catalogue, app: &App) -> Result<crate::model::names::SizeName, service::Error> {
     Ok(formations::find_size(catalogue, app, catalogue.default_size.as_str())?)
+}
+
+impl Listed for FormationView {
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::Time("created_at", |item| item.created_at),
+        Property::Time("updated_at", |item| item.updated_at),
+        Property::Text("type", |item| &item.process_type),
+        Property::Id(|item| item.id),
+    ];
+}
+
+impl Listed for SizeView {
+    const PROPERTIES: &'static [Property<Self>] = &[Property::Text("name", |item| &item.name)];
 }
 
 impl FormationView {

@@ -1,5 +1,6 @@
 //! Checks of the data dir and what lies in it.
 
+use std::cmp::Ordering;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::Finding;
 use crate::clock::Clock;
 use crate::config::{Config, DATA_DIR_MODE};
 use crate::model::catalogue::Catalogue;
-use crate::store;
+use crate::store::{self, Schema};
 
 const GIB: u64 = 1 << 30;
 /// Below this, a build of a usual image may fail.
@@ -69,11 +70,31 @@ pub(super) fn database(config: &Config) -> Finding {
         return Finding::Doubtful(format!("{} is not there yet; the first start makes it", path.display()));
     }
     match store::quick_check(&path) {
-        Ok(answer) if answer == "ok" => Finding::Fine("whole".to_owned()),
+        Ok(answer) if answer == "ok" => whole_database(&path),
         Ok(damage) => {
             Finding::Broken(format!("damaged ({damage}); stop the daemon and restore a copy of the data dir"))
         }
         Err(error) => Finding::Broken(format!("{} cannot be checked: {error}", path.display())),
+    }
+}
+
+/// A database without damage is of this program's schema, or the next start brings it there.
+fn whole_database(path: &Path) -> Finding {
+    match store::inspect(path).and_then(|connection| store::schema(&connection)) {
+        Ok(schema) => judge_schema(schema),
+        Err(error) => Finding::Broken(format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+fn judge_schema(Schema { found, known }: Schema) -> Finding {
+    match found.cmp(&known) {
+        Ordering::Equal => Finding::Fine(format!("whole, schema {found}")),
+        Ordering::Less => Finding::Doubtful(format!(
+            "whole, but of schema {found} where this akkerisd has {known}; its next start migrates it and keeps a copy"
+        )),
+        Ordering::Greater => Finding::Broken(format!(
+            "whole, but of schema {found} and this akkerisd knows {known} only; install the newer one"
+        )),
     }
 }
 
@@ -127,6 +148,16 @@ fn judge_authority(pem: &[u8], now: i64) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_of_another_version_is_told_from_ours() {
+        let judged = |found| judge_schema(Schema { found, known: 3 });
+        assert!(matches!(judged(3), Finding::Fine(_)));
+        assert!(
+            matches!(judged(2), Finding::Doubtful(text) if text.contains("schema 2 where this akkerisd has 3"))
+        );
+        assert!(matches!(judged(4), Finding::Broken(text) if text.contains("install the newer one")));
+    }
 
     #[test]
     fn an_authority_is_judged_by_its_dates() {

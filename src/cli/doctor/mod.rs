@@ -5,6 +5,8 @@
 mod engine;
 mod files;
 mod network;
+mod secrets;
+mod state;
 
 use std::io::Write;
 
@@ -31,9 +33,20 @@ const CHECKS: &[Check] = &[
     ("data dir", files::data_dir),
     ("disk space", files::disk_space),
     ("database", files::database),
+    ("secret key", secrets::secret_key),
+    ("admin token", secrets::admin_token),
+    ("clock", state::clock),
     ("certificate authority", files::certificate_authority),
+    ("authority's key", secrets::authority_key),
     ("catalogue", files::catalogue),
+    ("sizes", state::sizes),
     ("Docker Engine", engine::docker),
+    ("engine's features", engine::features),
+    ("leftovers", engine::leftovers),
+    ("build cache", engine::build_cache),
+    ("releases", state::releases),
+    ("builds", state::builds),
+    ("dynos", state::dynos),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),

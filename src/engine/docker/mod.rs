@@ -4,11 +4,13 @@
 //! or removed; each call has a time limit, except builds and pulls, which end when they are dropped.
 
 mod build;
+mod checkup;
 mod containers;
 mod events;
 mod images;
 mod labels;
 mod networks;
+mod signals;
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,8 +18,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use futures_util::stream::BoxStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+pub use self::checkup::{BuildCache, EngineFeatures};
 use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
@@ -27,11 +30,14 @@ use super::{
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
 use crate::model::names::SpaceName;
+use crate::model::signal::Signal;
 
 /// Longest wait for an answer that needs no work of the engine.
 const ASK_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for making, starting or removing something.
 const WORK_LIMIT: Duration = Duration::from_mins(2);
+/// Lists of containers that are asked for at the same time; each is a connection to the engine.
+const LISTS_AT_ONCE: usize = 8;
 /// What a stop may take beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
 
@@ -45,6 +51,7 @@ pub struct DockerEngine {
     /// Whether the engine has an init program that reaps zombies and passes signals on.
     init: bool,
     running_since: RunningSince,
+    lists: Semaphore,
 }
 
 impl DockerEngine {
@@ -63,6 +70,7 @@ impl DockerEngine {
             // The path is filled even where the program is missing; its version tells.
             init: info.init_commit.is_some_and(|commit| commit.id.as_deref() != Some("N/A")),
             running_since: RunningSince::default(),
+            lists: Semaphore::new(LISTS_AT_ONCE),
         })
     }
 }
@@ -129,12 +137,18 @@ impl ContainerEngine for DockerEngine {
         containers::stop(&self.patient, id, grace).await
     }
 
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<Outcome, EngineError> {
+        signals::send(&self.docker, self.init, id, signal).await
+    }
+
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError> {
         self.running_since.forget(id.as_str());
         containers::remove(&self.docker, id).await
     }
 
     async fn list(&self, app: Option<AppId>) -> Result<Vec<ObservedContainer>, EngineError> {
+        // The semaphore is never closed, and without a permit the list would only have more company.
+        let _permit = self.lists.acquire().await.ok();
         containers::list(&self.docker, &self.labels, &self.running_since, app).await
     }
 

@@ -1,0 +1,120 @@
+//! Durable writes over the API beside one-row commits of the bare store, in turns.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::connection::{Connection, Request};
+use crate::daemon::Daemon;
+use crate::fill;
+
+/// Of each turn.
+const TURN: Duration = Duration::from_secs(1);
+const CLIENTS: usize = 16;
+
+/// Commits over the API in percent of the bare store's, medians of the rounds.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    pub(crate) one: f64,
+    pub(crate) sixteen: f64,
+}
+
+/// The three take turns, so that a change of the disk's or the machine's pace reaches all of them.
+pub(crate) fn compare(daemon: &Daemon, rounds: usize) -> Result<Shares> {
+    let bare = BareStore::open(&daemon.folder().join("bare.db"))?;
+    let mut clients: Vec<Client> =
+        (0..CLIENTS).map(|number| Client::new(daemon, number)).collect::<Result<_>>()?;
+    let (mut one, mut sixteen) = (Vec::new(), Vec::new());
+    // Fills the caches, and the daemon's write-ahead log to the size at which it is written over from its start.
+    together(daemon, &mut clients)?;
+    for round in 1..=rounds {
+        let floor = bare.run()?;
+        let alone = together(daemon, clients.get_mut(..1).unwrap_or_default())?;
+        let all = together(daemon, &mut clients)?;
+        println!(
+            "round {round}: {floor:.0} commits/s bare, {alone:.0}/s by 1 client, {all:.0}/s by {CLIENTS}"
+        );
+        one.push(alone / floor * 100.0);
+        sixteen.push(all / floor * 100.0);
+    }
+    Ok(Shares { one: median(&mut one)?, sixteen: median(&mut sixteen)? })
+}
+
+/// One loop that commits one row at a time, with the daemon's own guarantees.
+struct BareStore(rusqlite::Connection);
+
+impl BareStore {
+    #[expect(clippy::disallowed_methods, reason = "the bare store is what the daemon's is compared with")]
+    fn open(path: &Path) -> Result<Self> {
+        let connection = rusqlite::Connection::open(path)?;
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE rows (id INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+        )?;
+        // A file that grows costs each commit more than one that is written over, so the log grows before.
+        connection.execute_batch(
+            "INSERT INTO rows (value)
+                WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000)
+                SELECT hex(zeroblob(4096)) FROM numbers;
+             PRAGMA wal_checkpoint(RESTART);",
+        )?;
+        Ok(Self(connection))
+    }
+
+    /// Commits a second.
+    fn run(&self) -> Result<f64> {
+        let mut insert = self.0.prepare("INSERT INTO rows (value) VALUES (?1)")?;
+        let start = Instant::now();
+        let mut commits = 0_u32;
+        while start.elapsed() < TURN {
+            insert.execute([format!("value {commits}")])?;
+            commits += 1;
+        }
+        Ok(f64::from(commits) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// Sets one config var of an app of its own to ever new values.
+struct Client {
+    connection: Connection,
+    path: String,
+    value: u32,
+}
+
+impl Client {
+    fn new(daemon: &Daemon, number: usize) -> Result<Self> {
+        let path = format!("/apps/{}/config-vars", fill::app_key(number));
+        Ok(Self { connection: Connection::open(daemon.api)?, path, value: 0 })
+    }
+
+    fn run(&mut self, daemon: &Daemon, start: Instant) -> Result<u32> {
+        let mut answered = 0;
+        while start.elapsed() < TURN {
+            self.value += 1;
+            let body = format!("{{\"CHANGED\":\"value {}\"}}", self.value);
+            self.connection.send(&Request::patch(daemon, &self.path, &body))?;
+            answered += 1;
+        }
+        Ok(answered)
+    }
+}
+
+/// Answered writes a second.
+fn together(daemon: &Daemon, clients: &mut [Client]) -> Result<f64> {
+    let start = Instant::now();
+    let answered: u32 = std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            clients.iter_mut().map(|client| scope.spawn(move || client.run(daemon, start))).collect();
+        let answered = clients
+            .into_iter()
+            .map(|client| client.join().map_err(|_| anyhow::anyhow!("a client panicked"))?);
+        answered.sum::<Result<u32>>()
+    })?;
+    Ok(f64::from(answered) / start.elapsed().as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> Result<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().context("no round was run")
+}
