@@ -237,8 +237,8 @@ async fn delete(
 
 /// List the results of a hook.
 ///
-/// The newest 100 deliveries that were begun or are over; results are kept for 30 days and at least the newest 100
-/// of a hook.
+/// The newest 100 deliveries that were begun or are over. Of each hook the newest 100 results are kept, and for
+/// 30 days up to 5000.
 #[utoipa::path(get, path = "/apps/{app}/hooks/{hook}/results", operation_id = "list_hook_results",
     params(("hook" = String, Path, description = "Id")),
     responses((status = 200, description = "Oldest first", body = Vec<ResultView>)))]

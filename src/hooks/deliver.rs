@@ -123,14 +123,14 @@ async fn happened(events: &mut broadcast::Receiver<std::sync::Arc<Event>>) {
 /// Leases what is due, at most `free` deliveries, and tells how long nothing more will be.
 async fn lease(parts: &DelivererParts, free: usize) -> Result<(Vec<Lease>, Duration), StoreError> {
     let now = parts.clock.now();
-    let next = parts.store.read(store::hook_queue::next_due).await?;
+    let next = parts.store.look_up(store::hook_queue::next_due)?;
     if free == 0 || next.is_none_or(|due| due > now) {
         return Ok((Vec::new(), pause(next, now)));
     }
     let until = now.plus(LEASE);
     let leases =
         parts.store.write(&Principal::daemon(), move |tx| store::hook_queue::lease(tx, until, free)).await?;
-    let next = parts.store.read(store::hook_queue::next_due).await?;
+    let next = parts.store.look_up(store::hook_queue::next_due)?;
     Ok((leases, pause(next, now)))
 }
 
