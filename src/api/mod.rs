@@ -22,6 +22,7 @@ mod formations;
 mod health;
 mod hooks;
 mod invoices;
+mod json_body;
 mod oauth;
 mod oauth_clients;
 mod openapi;

@@ -73,7 +73,7 @@ impl Store {
         migrate::migrate(&mut connection, path)?;
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let writer = Writer::start(connection, clock, events.clone())?;
-        Ok(Self { writer, reads: ReadStore::open(path), events })
+        Ok(Self { writer, reads: ReadStore::open(path)?, events })
     }
 
     /// Runs `work` in a transaction of its own and returns its result once that is on disk.
