@@ -142,6 +142,7 @@ impl Daemon {
             ids: ids.clone(),
             timing: timing(config),
             launches: Context::launch_permits(),
+            looks: Context::look_permits(),
         };
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         let sources = SourceFolder::new(config.sources_dir());

@@ -46,6 +46,17 @@ impl io::Write for Pieces {
         Ok(fitting.len())
     }
 
+    /// Nearly every token of the JSON fits into the piece.
+    #[inline]
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while bytes.len() > PIECE - self.last.len() {
+            let written = self.write(bytes)?;
+            bytes = bytes.split_at(written).1;
+        }
+        self.last.extend_from_slice(bytes);
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -19,7 +19,10 @@ const QUEUE: usize = 64;
 
 /// Reads only. Clones share the pool.
 #[derive(Debug, Clone)]
-pub struct ReadStore {
+pub struct ReadStore(Arc<Reading>);
+
+#[derive(Debug)]
+struct Reading {
     pool: Arc<Pool>,
     jobs: mpsc::Sender<Job>,
 }
@@ -46,7 +49,7 @@ impl ReadStore {
                 .spawn(move || work(&pool, &queue))
                 .map_err(|_| StoreError::Closed)?;
         }
-        Ok(Self { pool, jobs })
+        Ok(Self(Arc::new(Reading { pool, jobs })))
     }
 
     /// Runs a query on a read-only connection, off the runtime's threads.
@@ -63,7 +66,7 @@ impl ReadStore {
                 let _gone = answer.send(connection.map_err(E::from).and_then(query));
             }
         });
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.0.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         answered.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
@@ -76,9 +79,9 @@ impl ReadStore {
         E: From<StoreError>,
         F: FnOnce(&Connection) -> Result<T, E>,
     {
-        let connection = self.pool.take()?;
+        let connection = self.0.pool.take()?;
         let result = query(&connection);
-        self.pool.give_back(connection);
+        self.0.pool.give_back(connection);
         result
     }
 }

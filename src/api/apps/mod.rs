@@ -262,8 +262,10 @@ impl utoipa::PartialSchema for ListedAppView<'_> {
 impl ToSchema for ListedAppView<'_> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((AppView::name().into_owned(), <AppView<'_> as utoipa::PartialSchema>::schema()));
-        schemas
-            .push((SimpleAppView::name().into_owned(), <SimpleAppView<'_> as utoipa::PartialSchema>::schema()));
+        schemas.push((
+            SimpleAppView::name().into_owned(),
+            <SimpleAppView<'_> as utoipa::PartialSchema>::schema(),
+        ));
         AppView::schemas(schemas);
         SimpleAppView::schemas(schemas);
     }
