@@ -93,9 +93,11 @@ impl Worker {
     /// Works until the app is gone or `stop` is cancelled.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
+            // In a box, so that a worker that waits, as most of a thousand do, holds no room for its next look.
+            let look = Box::pin(self.look());
             let next = tokio::select! {
                 () = stop.cancelled() => return,
-                next = self.look() => next,
+                next = look => next,
             };
             let next = next.unwrap_or_else(|error| {
                 tracing::warn!(app = %self.id, error = &error as &dyn std::error::Error, "the app could not be looked at");
