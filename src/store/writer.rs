@@ -204,13 +204,12 @@ impl WriterThread {
         let commit = self.execute("COMMIT");
         match commit {
             Ok(()) => {
-                // Those who wait come first; whom the events wake has time.
-                for reply in replies {
-                    reply(Ok(()));
-                }
                 for event in happened {
                     // Nobody listening is no error.
                     let _listeners = self.published.send(event);
+                }
+                for reply in replies {
+                    reply(Ok(()));
                 }
             }
             Err(error) => {
