@@ -34,8 +34,8 @@ use crate::tasks::Activator;
 /// Between two looks that were asked for from outside, once there were many: what changes all the time is looked at
 /// now and then.
 const SPACING: Duration = Duration::from_millis(250);
-/// Looks that are made at once, whatever asks for them; one more comes free each [`SPACING`].
-const AT_ONCE: u32 = 4;
+/// Looks that are made at once, whatever asks for them: those of a few releases. One more comes free each [`SPACING`].
+const AT_ONCE: u32 = 32;
 /// Pause after a look that failed, because the engine or the store was not there.
 const RETRY: Duration = Duration::from_secs(1);
 
