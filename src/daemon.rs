@@ -2,6 +2,8 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod error;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,29 +14,30 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+pub use self::error::DaemonError;
 use crate::api::{self, ApiParts, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::builds::{BuildLimits, Builder, BuilderParts};
-use crate::catalogue::{CatalogueError, CatalogueHandle};
-use crate::certs::{CertError, CertificateStore, LocalAuthority};
+use crate::catalogue::CatalogueHandle;
+use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
-use crate::config::{Config, PassedSockets, SocketsError};
+use crate::config::{Config, PassedSockets};
 use crate::durable_file;
-use crate::edge::{Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
-use crate::engine::{ContainerEngine, EngineError};
 use crate::hooks;
 use crate::ids::Ids;
 use crate::model::ids::InstallationId;
-use crate::outbound::{Outbound, OutboundError};
+use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
-use crate::reconcile::{Context, ReconcileError, Reconciler, Timing};
-use crate::seal::{SealError, Sealer};
+use crate::reconcile::{Context, Reconciler, Timing};
+use crate::seal::Sealer;
 use crate::service;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// How long the start waits for each app to be looked at before the edge opens.
@@ -45,43 +48,6 @@ const RELEASE_LIMIT: Duration = Duration::from_mins(10);
 const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the background tasks and the store may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-
-/// Why the daemon could not start, or ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    #[error("the data directory {path} cannot be used")]
-    DataDir { path: String, source: io::Error },
-    #[error("another akkerisd uses the data directory {0}; stop it first or name another with --data-dir")]
-    InUse(String),
-    #[error("cannot listen on {address} ({setting}); is another server using it?")]
-    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
-    #[error(
-        "the container engine at {host} cannot be used; is Docker running, and may this user use its socket?"
-    )]
-    Engine { host: String, source: EngineError },
-    #[error(transparent)]
-    Sockets(#[from] SocketsError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    #[error(transparent)]
-    Certificates(#[from] CertError),
-    #[error("the first start could not be completed")]
-    Bootstrap(#[from] service::Error),
-    #[error("outgoing requests cannot be set up")]
-    Outbound(#[from] OutboundError),
-    #[error("the apps could not be looked at")]
-    Reconcile(#[from] ReconcileError),
-    #[error("the edge could not be started")]
-    Edge(#[from] EdgeError),
-    #[error("the API server ended")]
-    Api(#[source] io::Error),
-    #[error("signals cannot be received")]
-    Signals(#[source] io::Error),
-}
 
 /// Runs the daemon until SIGTERM or SIGINT. Containers run on when it ends.
 pub async fn run(config: &Config) -> Result<(), DaemonError> {
@@ -132,8 +98,6 @@ impl Daemon {
         hooks::start((&store, &sealer), (&clock, &ids), (catalogue.shared(), &outbound), &tasks).await?;
         let installation = first_start(config, &store, &ids, &catalogue).await?;
         let engine = connect(config, installation).await?;
-        let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-        let certificates = CertificateStore::new(authority, &config.edge.apps_domain)?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         let context = Context {
             store: store.clone(),
@@ -145,6 +109,7 @@ impl Daemon {
             ids: ids.clone(),
             timing: timing(config),
             launches: Context::launch_permits(),
+            looks: Context::look_permits(),
         };
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         let sources = SourceFolder::new(config.sources_dir());
@@ -173,8 +138,7 @@ impl Daemon {
             limits: build_limits(config),
         };
         Builder::start(builder, &tasks).await?;
-        let settings = edge_settings(config, &listeners, clock);
-        let edge = Edge::start(settings, &listeners.edge, &routes.table(), Arc::new(certificates))?;
+        let edge = start_edge(config, &listeners, &routes, clock)?;
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
         Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
@@ -399,6 +363,18 @@ fn serve_api(
             ended.cancel();
         }
     });
+}
+
+fn start_edge(
+    config: &Config,
+    listeners: &Listeners,
+    routes: &RouteBook,
+    clock: Clock,
+) -> Result<EdgeHandle, DaemonError> {
+    let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
+    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
+    let settings = edge_settings(config, listeners, clock);
+    Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
 }
 
 fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
