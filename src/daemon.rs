@@ -2,6 +2,8 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod state;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,11 +14,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, ApiParts, ApiSettings, ApiState};
+use self::state::State;
+use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
-use crate::builds::log::BuildLogs;
-use crate::builds::source::SourceFolder;
-use crate::builds::{BuildLimits, Builder, BuilderParts};
+use crate::builds::{BuildLimits, Builder};
 use crate::catalogue::{CatalogueError, CatalogueHandle};
 use crate::certs::{CertError, CertificateStore, LocalAuthority};
 use crate::clock::Clock;
@@ -30,8 +31,8 @@ use crate::model::ids::InstallationId;
 use crate::outbound::{Outbound, OutboundError};
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
-use crate::reconcile::{Context, ReconcileError, Reconciler, Timing};
-use crate::seal::{SealError, Sealer};
+use crate::reconcile::{ReconcileError, Reconciler, Timing};
+use crate::seal::SealError;
 use crate::service;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -122,58 +123,27 @@ impl Daemon {
         let lock = lock_data_dir(config)?;
         let listeners = listen(config)?;
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
-        let (clock, ids, tasks) = (Clock::system(), Ids::random(), Tasks::new());
-        let store = Store::open(&config.database_path(), clock.clone())?;
-        let sealer = Sealer::open(&config.seal_key_path())?;
-        let catalogue = CatalogueHandle::open(&config.data_dir)?;
-        catalogue.watch(&tasks)?;
-        let installation = first_start(config, &store, &ids, &catalogue).await?;
+        let tasks = Tasks::new();
+        let state = State::open(config)?;
+        state.catalogue.watch(&tasks)?;
+        let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
-        let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
+        let authority = LocalAuthority::open(&config.ca_dir(), state.clock.clone())?;
         let certificates = CertificateStore::new(authority, &config.edge.apps_domain)?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
-        let context = Context {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            engine: Arc::clone(&engine),
-            routes: Arc::clone(&routes),
-            catalogue: catalogue.shared(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            timing: timing(config),
-            launches: Context::launch_permits(),
-        };
+        let context = state.context(&engine, &routes, timing(config));
+        let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-        let sources = SourceFolder::new(config.sources_dir());
-        let logs = BuildLogs::new(config.build_logs_dir());
-        let parts = ApiParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            catalogue: catalogue.shared(),
-            sources: sources.clone(),
-            build_logs: logs.clone(),
-            settings: api_settings(config, &listeners.edge),
-        };
-        let builder = BuilderParts {
-            store: store.clone(),
-            sealer,
-            engine,
-            outbound: Outbound::new(config.outbound.allow_private)?,
-            sources,
-            logs,
-            work: config.build_work_dir(),
-            clock: clock.clone(),
-            ids,
-            catalogue: catalogue.shared(),
-            limits: build_limits(config),
-        };
-        Builder::start(builder, &tasks).await?;
-        let settings = edge_settings(config, &listeners, clock);
+        let outbound = Outbound::new(config.outbound.allow_private)?;
+        Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
+        let settings = edge_settings(config, &listeners, state.clock.clone());
         let edge = Edge::start(settings, &listeners.edge, &routes.table(), Arc::new(certificates))?;
+        let metrics = state.metrics(&edge, looks, &tasks);
+        metrics.start(engine, config.metrics.interval);
+        let parts = state.api(metrics, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
+        let State { store, catalogue, .. } = state;
         Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
     }
 
@@ -347,6 +317,7 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
         apps_domain: config.edge.apps_domain.clone(),
         https_port: https_port(config, edge),
         dialect: config.api.dialect,
+        public_metrics: config.metrics.public,
         max_upload: config.builds.max_upload,
     }
 }

@@ -22,6 +22,7 @@ mod formations;
 mod health;
 mod hooks;
 mod invoices;
+mod metrics;
 mod oauth;
 mod oauth_clients;
 mod openapi;
@@ -58,6 +59,7 @@ use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
 use crate::ids::Ids;
+use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
@@ -87,6 +89,7 @@ pub struct ApiParts {
     /// Takes uploaded sources, one file a build.
     pub sources: SourceFolder,
     pub build_logs: BuildLogs,
+    pub metrics: Metrics,
     pub settings: ApiSettings,
 }
 
@@ -101,6 +104,8 @@ pub struct ApiSettings {
     pub https_port: u16,
     /// The dialect of a request that chooses none.
     pub dialect: Dialect,
+    /// `/metrics` needs no token.
+    pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
 }

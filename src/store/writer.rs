@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -79,10 +80,30 @@ struct Job {
     work: Work,
 }
 
+/// What the writer did since it started, and what waits for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriterFigures {
+    /// Writes that were committed or rolled back.
+    pub writes: u64,
+    /// Commits; writes that wait together share one.
+    pub commits: u64,
+    pub failed_commits: u64,
+    /// Writes that wait now.
+    pub waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    writes: AtomicU64,
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+}
+
 /// The sending end of the writer thread's queue.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Request>,
+    counters: Arc<Counters>,
 }
 
 enum Request {
@@ -98,12 +119,13 @@ impl Writer {
         published: broadcast::Sender<Arc<Event>>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = WriterThread { connection, clock, published, queue };
+        let counters = Arc::new(Counters::default());
+        let thread = WriterThread { connection, clock, published, queue, counters: Arc::clone(&counters) };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, counters })
     }
 
     pub(super) async fn write<T, E, F>(&self, author: UserName, work: F) -> Result<T, E>
@@ -127,6 +149,15 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
+    pub(super) fn figures(&self) -> WriterFigures {
+        WriterFigures {
+            writes: self.counters.writes.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            failed_commits: self.counters.failed_commits.load(Ordering::Relaxed),
+            waiting: self.jobs.max_capacity() - self.jobs.capacity(),
+        }
+    }
+
     pub(super) async fn close(&self, limit: Duration) -> bool {
         let (closed, wait) = oneshot::channel();
         let closing = async {
@@ -144,6 +175,7 @@ struct WriterThread {
     clock: Clock,
     published: broadcast::Sender<Arc<Event>>,
     queue: mpsc::Receiver<Request>,
+    counters: Arc<Counters>,
 }
 
 impl WriterThread {
@@ -187,6 +219,7 @@ impl WriterThread {
     }
 
     fn commit(&mut self, batch: &mut Vec<Job>) {
+        self.counters.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             tracing::error!(%error, writes = batch.len(), "a transaction could not be begun");
             for job in batch.drain(..) {
@@ -204,6 +237,7 @@ impl WriterThread {
         let commit = self.execute("COMMIT");
         match commit {
             Ok(()) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 for event in happened {
                     // Nobody listening is no error.
                     let _listeners = self.published.send(event);
@@ -213,6 +247,7 @@ impl WriterThread {
                 }
             }
             Err(error) => {
+                self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
                 self.roll_back();
                 // Each waiting write gets an error of its own; SQLite's error cannot be cloned.
                 tracing::error!(%error, writes = replies.len(), "a commit failed");
