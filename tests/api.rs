@@ -25,6 +25,7 @@ mod health;
 mod hooks;
 mod house_rules;
 mod invoices;
+mod metrics;
 mod oauth;
 mod openapi;
 mod organizations;

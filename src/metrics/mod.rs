@@ -84,6 +84,11 @@ impl Metrics {
         registry::collect(&self.0, reach).await
     }
 
+    /// Where the ends of requests are counted.
+    pub fn router(&self) -> RouterFigures {
+        self.0.router.clone()
+    }
+
     /// What the last measurement found.
     pub fn latest(&self) -> Vec<DynoSample> {
         self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
