@@ -68,12 +68,13 @@ async fn a_dyno_that_burns_cpu_and_holds_memory_is_measured_as_it_is() {
     exported_alike(&daemon, &app, before).await;
 
     // What was measured before a restart is still told after it, and the layer's size is asked for at the start.
+    let stopped_at = now();
     daemon.restart().await;
-    let layer = newest(&daemon, &app, "fs_usage_bytes", now()).await;
+    let layer = newest(&daemon, &app, "fs_usage_bytes", stopped_at + 1).await;
     within("fs_usage_bytes", layer, 8.0 * MIB, 9.0 * MIB);
     let series = daemon.client().get(&format!("/apps/{app}/metrics?resolution=10s")).await;
     let points = series["memory_rss"].as_object().unwrap();
-    assert!(points.keys().any(|at| at.parse::<u64>().unwrap() <= asked_at), "{points:?}");
+    assert!(points.keys().any(|at| at.parse::<u64>().unwrap() <= stopped_at), "{points:?}");
 
     daemon.client().send("DELETE", &format!("/apps/{app}"), None, 200).await;
     wait_until("nothing of the app is exported", Duration::from_secs(30), || async {
