@@ -126,6 +126,8 @@ impl Daemon {
         let tasks = Tasks::new();
         let state = State::open(config)?;
         state.catalogue.watch(&tasks)?;
+        let outbound = Outbound::new(config.outbound.allow_private)?;
+        state.start_hooks(&outbound, &tasks).await?;
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let authority = LocalAuthority::open(&config.ca_dir(), state.clock.clone())?;
@@ -134,7 +136,6 @@ impl Daemon {
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-        let outbound = Outbound::new(config.outbound.allow_private)?;
         Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
         let settings = edge_settings(config, &listeners, state.clock.clone());
         let edge = Edge::start(settings, &listeners.edge, &routes.table(), Arc::new(certificates))?;

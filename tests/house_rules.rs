@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
     ("metrics", &["store", "engine", "edge", "reconcile"]),
     ("builds", &["store", "service", "engine", "config", "outbound"]),
+    ("hooks", &["store", "outbound"]),
     ("api", &["store", "service", "builds", "config", "metrics"]),
 ];
 

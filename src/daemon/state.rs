@@ -12,14 +12,15 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::EdgeHandle;
 use crate::engine::ContainerEngine;
+use crate::hooks;
 use crate::ids::Ids;
 use crate::metrics::{Metrics, MetricsParts, RouterFigures};
 use crate::outbound::Outbound;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
-use crate::store::Store;
 use crate::store::samples::SampleStore;
+use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 
 /// Handles that the rooms share.
@@ -51,6 +52,12 @@ impl State {
             ids: Ids::random(),
             clock,
         })
+    }
+
+    /// Begins to tell of events; from then on each event finds its hooks.
+    pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
+        let state = (&self.store, &self.sealer);
+        hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
     }
 
     pub(super) fn context(

@@ -21,7 +21,7 @@ use super::routes::PublishedApp;
 use super::status;
 use crate::engine::EngineError;
 use crate::failpoint;
-use crate::model::dyno::Dyno;
+use crate::model::dyno::{CrashCode, Dyno};
 use crate::model::formation::Port;
 use crate::model::ids::AppId;
 use crate::model::journal::JournalStep;
@@ -291,7 +291,9 @@ impl Worker {
         if let Some(tracked) = self.progress.dynos.get_mut(dyno) {
             tracked.activity = Activity::None;
             if !error.is_transient() {
-                tracked.start_failed(&error.to_string(), now);
+                let blamed = matches!(error, EngineError::CannotRun(_));
+                let code = if blamed { CrashCode::DidNotStart } else { CrashCode::PlatformError };
+                tracked.start_failed(code, &error.to_string(), now);
             }
         }
     }
@@ -302,10 +304,13 @@ impl Worker {
         if same {
             return Ok(());
         }
-        let id = self.id;
+        let (id, late) = (self.id, status::late(live, &self.progress, now, self.context.timing.limits.boot));
         self.context
             .store
-            .write(&Principal::daemon(), move |tx| store::dynos::replace(tx, id, &rows))
+            .write(&Principal::daemon(), move |tx| {
+                store::dynos::replace(tx, id, &rows)?;
+                late.into_iter().try_for_each(|event| tx.record(event))
+            })
             .await?;
         Ok(())
     }

@@ -17,6 +17,9 @@ pub mod favorites;
 pub mod features;
 pub mod formation_periods;
 pub mod formations;
+pub mod hook_deliveries;
+pub mod hook_queue;
+pub mod hooks;
 pub mod installation;
 mod migrate;
 pub mod oauth_clients;
@@ -51,7 +54,7 @@ pub use self::error::StoreError;
 pub use self::migrate::{Schema, schema};
 pub use self::readers::ReadStore;
 use self::writer::Writer;
-pub use self::writer::{Tx, WriterFigures};
+pub use self::writer::{Outbox, Tx, WriterFigures};
 use crate::clock::Clock;
 use crate::model::event::Event;
 use crate::model::principal::Principal;
@@ -99,6 +102,11 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.reads.read(query).await
+    }
+
+    /// Lets an outbox join every later write that records an event; the first one stays.
+    pub fn join_outbox(&self, outbox: Arc<dyn Outbox>) {
+        self.writer.join_outbox(outbox);
     }
 
     /// Runs a query of a few rows by their keys, on the calling thread: microseconds, without a wait for the writer.
