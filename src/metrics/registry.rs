@@ -20,7 +20,7 @@ struct Stored {
     builds: BTreeMap<String, u64>,
 }
 
-/// The name and help of a metric of each dyno, its kind's name ending, and the label that tells parts apart.
+/// The name and help of a metric of each dyno, and what it is made of, each with the `mode` that tells it apart.
 type DynoFamily = (&'static str, &'static str, &'static [(Metric, &'static str)]);
 
 const DYNO_FAMILIES: &[DynoFamily] = &[

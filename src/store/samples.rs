@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing here is needed to run an app, so nothing is waited for to reach the disk, and a damaged
 //! file is begun anew; a value is written once into each level, so that no level waits for another; the file
-//! does not grow beyond [`LARGEST_FILE`].
+//! does not grow beyond 256 MiB.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
