@@ -60,7 +60,8 @@ impl Cgroups {
         usage
     }
 
-    /// The counters of the network that the group's processes are in; only root and their own user may read them.
+    /// The counters of the network that the group's processes are in; unknown where processes of others are hidden
+    /// (`ProtectProc=` of systemd).
     fn traffic(&self, name: &str) -> Option<network::Traffic> {
         let processes = read(&self.processes_file(name))?;
         let process: u32 = processes.lines().next()?.trim().parse().ok()?;
