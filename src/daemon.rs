@@ -3,6 +3,7 @@
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
 mod error;
+mod state;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -15,11 +16,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::DaemonError;
-use crate::api::{self, ApiParts, ApiSettings, ApiState};
+use self::state::State;
+use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
-use crate::builds::log::BuildLogs;
-use crate::builds::source::SourceFolder;
-use crate::builds::{BuildLimits, Builder, BuilderParts};
+use crate::builds::{BuildLimits, Builder};
 use crate::catalogue::CatalogueHandle;
 use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
@@ -28,14 +28,12 @@ use crate::durable_file;
 use crate::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
-use crate::hooks;
 use crate::ids::Ids;
 use crate::model::ids::InstallationId;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
-use crate::reconcile::{Context, Reconciler, Timing};
-use crate::seal::Sealer;
+use crate::reconcile::{Reconciler, Timing};
 use crate::service;
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -89,58 +87,25 @@ impl Daemon {
         let lock = lock_data_dir(config)?;
         let listeners = listen(config)?;
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
-        let (clock, ids, tasks) = (Clock::system(), Ids::random(), Tasks::new());
-        let store = Store::open(&config.database_path(), clock.clone())?;
-        let sealer = Sealer::open(&config.seal_key_path())?;
-        let catalogue = CatalogueHandle::open(&config.data_dir)?;
-        catalogue.watch(&tasks)?;
+        let tasks = Tasks::new();
+        let state = State::open(config)?;
+        state.catalogue.watch(&tasks)?;
         let outbound = Outbound::new(config.outbound.allow_private)?;
-        hooks::start((&store, &sealer), (&clock, &ids), (catalogue.shared(), &outbound), &tasks).await?;
-        let installation = first_start(config, &store, &ids, &catalogue).await?;
+        state.start_hooks(&outbound, &tasks).await?;
+        let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
-        let context = Context {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            engine: Arc::clone(&engine),
-            routes: Arc::clone(&routes),
-            catalogue: catalogue.shared(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            timing: timing(config),
-            launches: Context::launch_permits(),
-            looks: Context::look_permits(),
-        };
+        let context = state.context(&engine, &routes, timing(config));
+        let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-        let sources = SourceFolder::new(config.sources_dir());
-        let logs = BuildLogs::new(config.build_logs_dir());
-        let parts = ApiParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
-            catalogue: catalogue.shared(),
-            sources: sources.clone(),
-            build_logs: logs.clone(),
-            settings: api_settings(config, &listeners.edge),
-        };
-        let builder = BuilderParts {
-            store: store.clone(),
-            sealer,
-            engine,
-            outbound,
-            sources,
-            logs,
-            work: config.build_work_dir(),
-            clock: clock.clone(),
-            ids,
-            catalogue: catalogue.shared(),
-            limits: build_limits(config),
-        };
-        Builder::start(builder, &tasks).await?;
-        let edge = start_edge(config, &listeners, &routes, clock)?;
+        Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
+        let edge = start_edge(config, &listeners, &routes, state.clock.clone())?;
+        let metrics = state.metrics(&edge, looks, &tasks);
+        metrics.start(engine, config.metrics.interval);
+        let parts = state.api(metrics, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
+        let State { store, catalogue, .. } = state;
         Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
     }
 
@@ -314,6 +279,7 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
         apps_domain: config.edge.apps_domain.clone(),
         https_port: https_port(config, edge),
         dialect: config.api.dialect,
+        public_metrics: config.metrics.public,
         max_upload: config.builds.max_upload,
     }
 }

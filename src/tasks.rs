@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    panics: Arc<AtomicU64>,
 }
 
 impl Tasks {
@@ -30,8 +32,10 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let panics = Arc::clone(&self.panics);
         drop(self.tracker.spawn(async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(task = name, "the task panicked");
             }
         }));
@@ -44,10 +48,11 @@ impl Tasks {
         M: FnMut() -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let stop = self.stopping();
+        let (stop, panics) = (self.stopping(), Arc::clone(&self.panics));
         drop(self.tracker.spawn(async move {
             let mut pause = Duration::from_secs(1);
             while AssertUnwindSafe(make()).catch_unwind().await.is_err() {
+                panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(
                     task = name,
                     pause_s = pause.as_secs(),
@@ -65,6 +70,16 @@ impl Tasks {
     /// A token that is cancelled when the tasks shall stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// How many tasks run.
+    pub fn running(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// How often a task panicked.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
     }
 
     /// Tells every task to stop and waits for them, at most `limit`. Returns whether all ended.

@@ -1,11 +1,15 @@
 //! The two dialects of the API, row by row of the specification's table, for each endpoint that is served.
-//! Metrics and routes, which differ too, are not.
+//! Routes, which differ too, are not.
+
+use std::sync::Arc;
 
 use akkerisd::config::Dialect;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::metrics::measured;
 use crate::pipelines::{id_of, released, text, with_stages};
+use crate::support::fake_engine::FakeEngine;
 use crate::support::{Client, TestDaemon};
 
 const BOTH: [Dialect; 2] = [Dialect::Document, Dialect::Reference];
@@ -138,6 +142,24 @@ async fn a_detail_of_a_recommendation_is_a_number_or_a_text() {
     for (dialect, quantity) in [(Dialect::Document, json!(2)), (Dialect::Reference, json!("2"))] {
         let all = speaking(&client, dialect).get("/apps/dev-space/recommendations").await.json(200);
         assert_eq!(all[0]["details"]["quantity"], quantity);
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_over_all_dynos_or_by_their_type() {
+    let (daemon, client) = with_apps().await;
+    let app = id_of(&client, "dev-space").await;
+    let engine = Arc::new(FakeEngine::new());
+    measured(&daemon, &engine, app, "dev-space", &[("web", 100.0), ("worker", 20.0)]).await;
+    let metric = "memory_usage_bytes";
+    for (dialect, place, value) in [
+        (Dialect::Document, metric.to_owned(), 120.0),
+        (Dialect::Reference, format!("web/{metric}"), 100.0),
+        (Dialect::Reference, format!("worker/{metric}"), 20.0),
+    ] {
+        let answer = speaking(&client, dialect).get("/apps/dev-space/metrics").await.json(200);
+        let points = answer.pointer(&format!("/{place}")).and_then(Value::as_object).unwrap();
+        assert_eq!(points.values().collect::<Vec<_>>(), [&json!(value)], "{dialect}: {answer}");
     }
 }
 

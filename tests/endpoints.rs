@@ -14,7 +14,6 @@ const NOT_YET: &[&str] = &[
     "GET /apps/{app}/app-setups",
     "POST /apps/{app}/log-sessions",
     "GET (logplex_url)",
-    "GET /apps/{app}/metrics",
     "POST /apps/{app}/builds/auto/github",
     "GET /apps/{app}/builds/auto",
     "POST /apps/{app}/builds/auto",

@@ -39,9 +39,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
+    ("metrics", &["store", "engine", "edge", "reconcile"]),
     ("builds", &["store", "service", "engine", "config", "outbound"]),
     ("hooks", &["store", "outbound"]),
-    ("api", &["store", "service", "builds", "config"]),
+    ("api", &["store", "service", "builds", "config", "metrics"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

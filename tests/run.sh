@@ -20,6 +20,22 @@ timed() {
 
 cargo() { as_builder cargo "$@"; }
 
+# promtool comes with a server that would be started where there is an init system: only the program is taken.
+need_promtool() {
+  local tools=$PWD/target/tools folder
+  export PATH=$PATH:$tools
+  if command -v promtool >/dev/null; then return 0; fi
+  say "fetching promtool"
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  apt-get update -q >/dev/null || true
+  (cd "$folder" && apt-get download -q prometheus >/dev/null 2>&1 && dpkg-deb -x prometheus_*.deb .) ||
+    fail "the package prometheus, which holds promtool, cannot be fetched"
+  as_builder mkdir -p "$tools"
+  install -m 755 "$folder/usr/bin/promtool" "$tools/promtool"
+  rm -rf "$folder"
+}
+
 install_everything() {
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv
   need_rust
@@ -27,6 +43,7 @@ install_everything() {
     as_builder rustup component add rustfmt clippy
   fi
   need_docker
+  need_promtool
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
 }
 

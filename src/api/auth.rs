@@ -30,7 +30,9 @@ pub(super) enum Policy {
     Password,
     /// Anyone with a valid token.
     User,
-    /// The same, but a service token only for the user whom it names (`behaviour.md` §34).
+    /// The same, or anyone at all where the operator says so (`metrics.public`).
+    Scraper,
+    /// Like `User`, but a service token only for the user whom it names (`behaviour.md` §34).
     Person,
     /// A person with a token of their own: no application that acts for one.
     Holder,
@@ -42,7 +44,7 @@ impl Policy {
         match self {
             Self::Public => "public",
             Self::Password => "password",
-            Self::User => "user",
+            Self::User | Self::Scraper => "user",
             Self::Person => "person",
             Self::Holder => "holder",
         }
@@ -53,7 +55,7 @@ impl Policy {
         match self {
             Self::Public => None,
             Self::Password => Some("password"),
-            Self::User | Self::Person | Self::Holder => Some("token"),
+            Self::User | Self::Scraper | Self::Person | Self::Holder => Some("token"),
         }
     }
 }
@@ -67,10 +69,14 @@ pub(super) async fn enforce(
 ) -> Result<Response, Error> {
     match policy {
         Policy::Public | Policy::Password => {}
-        Policy::User | Policy::Person | Policy::Holder => {
+        Policy::Scraper if state.settings.public_metrics => {
+            let anyone = Principal::ordinary(UserName::from_stored("anonymous".to_owned()));
+            request.extensions_mut().insert(anyone);
+        }
+        Policy::User | Policy::Scraper | Policy::Person | Policy::Holder => {
             let (token, principal) = authenticate(&state, request.headers())?;
             check_scope(&token, request.method())?;
-            if policy != Policy::User {
+            if matches!(policy, Policy::Person | Policy::Holder) {
                 check_person(&token, request.headers())?;
             }
             if policy == Policy::Holder {

@@ -7,10 +7,11 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ApiState;
 use crate::config::Dialect;
+use crate::metrics::series::Series;
 use crate::model::app::App;
 use crate::model::names::{AppKey, AppName, SpaceName};
 use crate::model::pipeline::PromotionStatus;
@@ -38,6 +39,14 @@ impl Dialect {
         match (self, status) {
             (Self::Reference, PromotionStatus::Pending) => PromotionStatus::Successful,
             (Self::Document | Self::Reference, status) => status,
+        }
+    }
+
+    /// The metrics of an app: over all of its dynos, or by their type.
+    pub(super) fn metrics(self, series: &Series) -> Value {
+        match self {
+            Self::Document => json!(series.whole),
+            Self::Reference => json!(series.by_type),
         }
     }
 

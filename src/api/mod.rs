@@ -23,6 +23,7 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod metrics;
 mod oauth;
 mod oauth_clients;
 mod openapi;
@@ -59,6 +60,7 @@ use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
 use crate::ids::Ids;
+use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
@@ -92,6 +94,7 @@ pub struct ApiParts {
     /// Takes uploaded sources, one file a build.
     pub sources: SourceFolder,
     pub build_logs: BuildLogs,
+    pub metrics: Metrics,
     pub settings: ApiSettings,
 }
 
@@ -106,6 +109,8 @@ pub struct ApiSettings {
     pub https_port: u16,
     /// The dialect of a request that chooses none.
     pub dialect: Dialect,
+    /// `/metrics` needs no token.
+    pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
 }

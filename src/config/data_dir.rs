@@ -42,6 +42,11 @@ impl Config {
         self.ca_dir().join("ca.crt")
     }
 
+    /// What was measured of dynos and requests.
+    pub fn samples_path(&self) -> PathBuf {
+        self.data_dir.join("metrics.db")
+    }
+
     /// Sources that were handed over and wait for their build.
     pub fn sources_dir(&self) -> PathBuf {
         self.data_dir.join("sources")

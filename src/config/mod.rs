@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod layers;
 mod log;
+mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
@@ -33,6 +34,7 @@ pub use environment::{Environment, Secret};
 pub use error::ConfigError;
 pub use layers::{Layers, Place, Value};
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
@@ -61,6 +63,7 @@ pub struct Config {
     pub builds: BuildsConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
+    pub metrics: MetricsConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -77,6 +80,7 @@ impl Config {
             builds: BuildsConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
+            metrics: MetricsConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

@@ -40,6 +40,8 @@ fn the_defaults_are_those_of_the_operators_interface() {
     assert_eq!(config.dynos.stop_grace.as_secs(), 60);
     assert_eq!(config.api.dialect, Dialect::Document);
     assert!(config.outbound.allow_private);
+    assert_eq!(config.metrics.interval.as_secs(), 10);
+    assert!(!config.metrics.public);
     assert!(config.admin_token.is_none());
 }
 
@@ -136,6 +138,20 @@ fn addresses_and_domains_are_checked() {
     for wrong in ["ssh://a", "tcp://a", "unix://relative", "tcp://user@a:1"] {
         assert!(self::config("", &[], &[("--docker-host", wrong)]).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn dynos_are_measured_once_a_second_at_most_and_every_ten_minutes_at_least() {
+    for wrong in ["0s", "999ms", "11m", "ten"] {
+        assert!(
+            refusal("", &[("AKKERISD_METRICS_INTERVAL", wrong)], &[]).contains("from 1s to 10m"),
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        config("", &[("AKKERISD_METRICS_INTERVAL", "1s")], &[]).unwrap().metrics.interval.as_secs(),
+        1
+    );
 }
 
 #[test]

@@ -79,6 +79,10 @@ pub struct EdgeHandle {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Reads what the edge counts, also beside its handle. Without an edge everything is zero.
+#[derive(Debug, Clone, Default)]
+pub struct EdgeMeter(Vec<Arc<WorkerCounters>>);
+
 /// Starts the edge.
 #[derive(Debug)]
 pub struct Edge;
@@ -157,8 +161,20 @@ impl EdgeHandle {
 
     /// What all workers have counted so far.
     pub fn counters(&self) -> EdgeCounters {
+        self.meter().counters()
+    }
+
+    /// A meter that outlives the handle.
+    pub fn meter(&self) -> EdgeMeter {
+        EdgeMeter(self.counters.clone())
+    }
+}
+
+impl EdgeMeter {
+    /// What all workers have counted so far.
+    pub fn counters(&self) -> EdgeCounters {
         let mut sum = EdgeCounters::default();
-        self.counters.iter().for_each(|worker| sum.add(worker));
+        self.0.iter().for_each(|worker| sum.add(worker));
         sum
     }
 }

@@ -5,7 +5,7 @@
 
 pub mod docker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
+use crate::model::metric::Usage;
 use crate::model::names::{AppKey, DynoName, ProcessType, SpaceName};
 use crate::model::signal::Signal;
 use crate::model::time::Timestamp;
@@ -276,6 +277,17 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
 
     /// The last lines of a container's output, stdout and stderr together, oldest first; each line at most 1 KiB.
     async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError>;
+
+    /// The names that the kernel's control group of a container may have, below the root of its hierarchy; the
+    /// engine's set-up decides which of them it is.
+    fn control_groups(&self, id: &ContainerId) -> Vec<String>;
+
+    /// What a container has used, as far as the engine counts it; `None` when it is gone.
+    async fn usage(&self, id: &ContainerId) -> Result<Option<Usage>, EngineError>;
+
+    /// The bytes that each running container of this installation has written into its own layer. Costs the
+    /// engine a walk over the files.
+    async fn layer_sizes(&self) -> Result<HashMap<ContainerId, u64>, EngineError>;
 
     /// Makes the network of a space, or finds it.
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError>;

@@ -4,6 +4,7 @@
 //! never touched; a failing app delays only itself.
 
 mod actions;
+mod counters;
 pub mod desired;
 mod journal;
 mod operations;
@@ -23,6 +24,7 @@ use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::counters::LookCounters;
 use self::plan::Limits;
 use self::routes::RouteBook;
 use self::worker::Worker;
@@ -61,6 +63,7 @@ pub struct Context {
     pub launches: Semaphore,
     /// For loading an app and listing its containers.
     pub looks: Semaphore,
+    pub counters: LookCounters,
 }
 
 /// The limits that an operator can set.
@@ -189,6 +192,7 @@ impl Reconciler {
         let (this, stop) = (self.clone(), self.0.tasks.stopping());
         self.0.tasks.spawn("reconcile-app", async move {
             // Forgotten when it ends, also by a panic, so that the next look around starts it again.
+            this.0.context.counters.worker_started();
             let _forget = Forget { reconciler: this, app };
             worker.run(stop).await;
         });
@@ -300,5 +304,7 @@ impl Drop for Forget {
     fn drop(&mut self) {
         let mut workers = self.reconciler.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.remove(&self.app);
+        drop(workers);
+        self.reconciler.0.context.counters.worker_ended();
     }
 }

@@ -99,6 +99,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 next = look => next,
             };
+            self.context.counters.looked(next.is_ok());
             let next = next.unwrap_or_else(|error| {
                 tracing::warn!(app = %self.id, error = &error as &dyn std::error::Error, "the app could not be looked at");
                 Next::Wait(Some(RETRY))

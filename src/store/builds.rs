@@ -1,5 +1,7 @@
 //! Builds. The source is sealed: a URL or a login may hold a secret.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,14 @@ pub fn list_running(connection: &Connection) -> Result<Vec<(AppId, u32, Timestam
          ORDER BY builds.started_at",
     )?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many builds of each state there are, of all apps.
+pub fn count_by_state(connection: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT state, count(*) FROM builds GROUP BY state")?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -34,6 +34,7 @@ mod readers;
 pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;
+pub mod samples;
 pub mod spaces;
 pub mod stacks;
 pub mod tokens;
@@ -53,7 +54,7 @@ pub use self::error::StoreError;
 pub use self::migrate::{Schema, schema};
 pub use self::readers::ReadStore;
 use self::writer::Writer;
-pub use self::writer::{Outbox, Tx};
+pub use self::writer::{Outbox, Tx, WriterFigures};
 use crate::clock::Clock;
 use crate::model::event::Event;
 use crate::model::principal::Principal;
@@ -130,6 +131,11 @@ impl Store {
     /// Events from now on, each after its commit. One who lags gets an error and re-reads the state.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
+    }
+
+    /// What the writer did, and what waits for it.
+    pub fn figures(&self) -> WriterFigures {
+        self.writer.figures()
     }
 
     /// Finishes the writes that were sent and closes the database; later writes fail with

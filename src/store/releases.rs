@@ -1,5 +1,7 @@
 //! Releases.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
@@ -87,6 +89,14 @@ pub fn next_version(connection: &Connection, app: AppId) -> Result<u32, StoreErr
     let mut statement =
         connection.prepare_cached("SELECT coalesce(max(version), 0) + 1 FROM releases WHERE app_id = ?1")?;
     Ok(statement.query_row([app], |row| row.get(0))?)
+}
+
+/// How many releases each app had; versions count them.
+pub fn count_by_app(connection: &Connection) -> Result<BTreeMap<AppId, u32>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT app_id, max(version) FROM releases GROUP BY app_id")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Notes that something about a release changed now.

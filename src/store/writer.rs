@@ -1,6 +1,7 @@
 //! The one thread that writes. Jobs that wait together share one commit, each in a savepoint of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -89,10 +90,30 @@ struct Job {
     work: Work,
 }
 
+/// What the writer did since it started, and what waits for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriterFigures {
+    /// Writes that were committed or rolled back.
+    pub writes: u64,
+    /// Commits; writes that wait together share one.
+    pub commits: u64,
+    pub failed_commits: u64,
+    /// Writes that wait now.
+    pub waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    writes: AtomicU64,
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+}
+
 /// The sending end of the writer thread's queue.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Request>,
+    counters: Arc<Counters>,
     outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
 }
 
@@ -109,13 +130,21 @@ impl Writer {
         published: broadcast::Sender<Arc<Event>>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let counters = Arc::new(Counters::default());
         let outbox = Arc::new(OnceLock::new());
-        let thread = WriterThread { connection, clock, published, queue, outbox: Arc::clone(&outbox) };
+        let thread = WriterThread {
+            connection,
+            clock,
+            published,
+            queue,
+            counters: Arc::clone(&counters),
+            outbox: Arc::clone(&outbox),
+        };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self { jobs, outbox })
+        Ok(Self { jobs, counters, outbox })
     }
 
     pub(super) fn join_outbox(&self, outbox: Arc<dyn Outbox>) {
@@ -143,6 +172,15 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
 
+    pub(super) fn figures(&self) -> WriterFigures {
+        WriterFigures {
+            writes: self.counters.writes.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            failed_commits: self.counters.failed_commits.load(Ordering::Relaxed),
+            waiting: self.jobs.max_capacity() - self.jobs.capacity(),
+        }
+    }
+
     pub(super) async fn close(&self, limit: Duration) -> bool {
         let (closed, wait) = oneshot::channel();
         let closing = async {
@@ -160,6 +198,7 @@ struct WriterThread {
     clock: Clock,
     published: broadcast::Sender<Arc<Event>>,
     queue: mpsc::Receiver<Request>,
+    counters: Arc<Counters>,
     outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
 }
 
@@ -204,6 +243,7 @@ impl WriterThread {
     }
 
     fn commit(&mut self, batch: &mut Vec<Job>) {
+        self.counters.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             tracing::error!(%error, writes = batch.len(), "a transaction could not be begun");
             for job in batch.drain(..) {
@@ -221,6 +261,7 @@ impl WriterThread {
         let commit = self.execute("COMMIT");
         match commit {
             Ok(()) => {
+                self.counters.commits.fetch_add(1, Ordering::Relaxed);
                 for event in happened {
                     // Nobody listening is no error.
                     let _listeners = self.published.send(event);
@@ -230,6 +271,7 @@ impl WriterThread {
                 }
             }
             Err(error) => {
+                self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
                 self.roll_back();
                 // Each waiting write gets an error of its own; SQLite's error cannot be cloned.
                 tracing::error!(%error, writes = replies.len(), "a commit failed");

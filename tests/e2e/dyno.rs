@@ -2,7 +2,7 @@
 //!
 //! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
 //! `name=value` in `/behaviour`, baked into the image: `version`, `boot_delay_ms`, `never_listen`,
-//! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`.
+//! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,6 +26,20 @@ fn main() {
     }
     if orders.contains_key("eat_memory") {
         eat_memory();
+    }
+    // Every page is written to, so that it is really there.
+    let held = vec![1_u8; usize::try_from(number("hold_memory_mib").unwrap_or(0)).unwrap_or(0) << 20];
+    println!("holding {} bytes", std::hint::black_box(&held).len());
+    if let Some(mebibytes) = number("write_mib") {
+        let written = std::fs::write("/written", vec![7_u8; usize::try_from(mebibytes).unwrap_or(0) << 20]);
+        println!("wrote a file: {written:?}");
+    }
+    if orders.contains_key("burn_cpu") {
+        std::thread::spawn(|| {
+            loop {
+                std::hint::spin_loop();
+            }
+        });
     }
     if orders.contains_key("never_listen") {
         println!("never listening");
@@ -109,8 +123,16 @@ fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String
             (200, lines.join("\n"))
         }
         "/connect" => (200, connect(query)),
+        "/cpu" => (200, cpu_ticks().to_string()),
         _ => (200, version(orders)),
     }
+}
+
+/// The processor time of this process so far, in hundredths of a second, as the kernel tells it.
+fn cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
 fn version(orders: &HashMap<String, String>) -> String {

@@ -15,6 +15,7 @@ use akkerisd::engine::{
 };
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
+use akkerisd::model::metric::Usage;
 use akkerisd::model::names::SpaceName;
 use akkerisd::model::signal::Signal;
 use akkerisd::model::time::Timestamp;
@@ -40,6 +41,8 @@ pub(crate) enum Call {
     Remove,
     List,
     LastLines,
+    Usage,
+    LayerSizes,
     EnsureNetwork,
     ListNetworks,
     RemoveNetwork,
@@ -67,6 +70,7 @@ struct State {
     images: Vec<ObservedImage>,
     networks: BTreeMap<NetworkName, SpaceId>,
     output: Vec<String>,
+    usage: HashMap<ContainerId, Usage>,
     /// The contexts and args that builds were asked for.
     builds: Vec<(BuildSpec, Vec<u8>)>,
 }
@@ -110,6 +114,11 @@ impl FakeEngine {
     /// Puts an image on this machine under a reference, as if it had been pulled before.
     pub(crate) fn add_image(&self, reference: &str, id: &str) {
         self.lock().local.insert(reference.to_owned(), ImageId::new(id));
+    }
+
+    /// What a container has used.
+    pub(crate) fn set_usage(&self, id: &ContainerId, usage: Usage) {
+        self.lock().usage.insert(id.clone(), usage);
     }
 
     /// What a container wrote.
@@ -337,6 +346,20 @@ impl ContainerEngine for FakeEngine {
         let state = self.lock();
         let all = state.containers.get(id).map(|container| container.lines.as_slice()).unwrap_or_default();
         Ok(all.iter().skip(all.len().saturating_sub(lines)).cloned().collect())
+    }
+
+    fn control_groups(&self, id: &ContainerId) -> Vec<String> {
+        vec![format!("no-such-group/{}", id.as_str())]
+    }
+
+    async fn usage(&self, id: &ContainerId) -> Result<Option<Usage>, EngineError> {
+        self.called(Call::Usage, id.as_str()).await?;
+        Ok(self.lock().usage.get(id).copied())
+    }
+
+    async fn layer_sizes(&self) -> Result<HashMap<ContainerId, u64>, EngineError> {
+        self.called(Call::LayerSizes, "").await?;
+        Ok(self.lock().containers.keys().map(|id| (id.clone(), 4096)).collect())
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {

@@ -11,16 +11,21 @@ use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
+use akkerisd::edge::EdgeMeter;
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
+use akkerisd::metrics::{Metrics, MetricsParts, RouterFigures};
 use akkerisd::model::account::{Email, Role};
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
 use akkerisd::model::token::{Scope, TokenKind, TokenName};
 use akkerisd::password::Passwords;
+use akkerisd::reconcile::LookCounters;
 use akkerisd::seal::Sealer;
 use akkerisd::service;
 use akkerisd::store::Store;
+use akkerisd::store::samples::SampleStore;
+use akkerisd::tasks::Tasks;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
@@ -95,9 +100,19 @@ impl TestDaemon {
             apps_domain: "localhost".to_owned(),
             https_port: 443,
             dialect: Dialect::Document,
+            public_metrics: false,
             max_upload: 256 * 1024 * 1024,
         };
         change(&mut settings);
+        let metrics = Metrics::new(MetricsParts {
+            store: store.clone(),
+            samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            router: RouterFigures::default(),
+            edge: EdgeMeter::default(),
+            looks: LookCounters::default(),
+            tasks: Tasks::new(),
+            clock: clock.clone(),
+        });
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -106,6 +121,7 @@ impl TestDaemon {
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
+            metrics,
             settings,
         });
         Self { router: api::router(state.clone()), state, dir }

@@ -218,10 +218,15 @@ mod tests {
     use crate::builds::source::SourceFolder;
     use crate::clock::Clock;
     use crate::config::Dialect;
+    use crate::edge::EdgeMeter;
     use crate::ids::Ids;
+    use crate::metrics::{Metrics, MetricsParts, RouterFigures};
     use crate::model::catalogue::Catalogue;
+    use crate::reconcile::LookCounters;
     use crate::seal::Sealer;
     use crate::store::Store;
+    use crate::store::samples::SampleStore;
+    use crate::tasks::Tasks;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -267,19 +272,31 @@ mod tests {
     fn state(dir: &tempfile::TempDir) -> ApiState {
         let clock = Clock::system();
         let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
+        let store = Store::open(&dir.path().join("db"), clock.clone()).unwrap();
+        let metrics = Metrics::new(MetricsParts {
+            store: store.clone(),
+            samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            router: RouterFigures::default(),
+            edge: EdgeMeter::default(),
+            looks: LookCounters::default(),
+            tasks: Tasks::new(),
+            clock: clock.clone(),
+        });
         ApiState::new(ApiParts {
-            store: Store::open(&dir.path().join("db"), clock.clone()).unwrap(),
+            store,
             sealer: Sealer::from_key(&[1; 32]),
             clock,
             ids: Ids::counter(),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
+            metrics,
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
                 https_port: 443,
                 dialect: Dialect::Document,
+                public_metrics: false,
                 max_upload: 2 * SMALL_BODY,
             },
         })

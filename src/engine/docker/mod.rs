@@ -11,7 +11,9 @@ mod images;
 mod labels;
 mod networks;
 mod signals;
+mod stats;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use super::{
 };
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
+use crate::model::metric::Usage;
 use crate::model::names::SpaceName;
 use crate::model::signal::Signal;
 
@@ -159,6 +162,18 @@ impl ContainerEngine for DockerEngine {
 
     async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError> {
         containers::last_lines(&self.docker, id, lines).await
+    }
+
+    fn control_groups(&self, id: &ContainerId) -> Vec<String> {
+        stats::control_groups(id)
+    }
+
+    async fn usage(&self, id: &ContainerId) -> Result<Option<Usage>, EngineError> {
+        stats::usage(&self.docker, id).await
+    }
+
+    async fn layer_sizes(&self) -> Result<HashMap<ContainerId, u64>, EngineError> {
+        stats::layer_sizes(&self.patient, &self.labels).await
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {

@@ -1,0 +1,96 @@
+//! What is measured: dynos through the kernel's control groups, requests through the edge, and the daemon itself.
+//!
+//! Invariant: nothing here is needed to run an app; what cannot be measured is left out, never guessed.
+
+mod cgroup;
+mod exposition;
+mod network;
+mod process;
+mod registry;
+pub mod router;
+mod sampler;
+pub mod series;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use self::router::RouterFigures;
+use self::sampler::Sampler;
+use self::series::Series;
+use crate::clock::Clock;
+use crate::edge::EdgeMeter;
+use crate::engine::ContainerEngine;
+use crate::model::ids::AppId;
+use crate::model::metric::{DynoSample, Period};
+use crate::model::principal::Reach;
+use crate::model::time::Timestamp;
+use crate::reconcile::LookCounters;
+use crate::store::samples::SampleStore;
+use crate::store::{Store, StoreError};
+use crate::tasks::Tasks;
+
+/// Measures, keeps and tells. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Shared>);
+
+/// Whom the figures come from.
+#[derive(Debug, Clone)]
+pub struct MetricsParts {
+    pub store: Store,
+    pub samples: SampleStore,
+    pub router: RouterFigures,
+    pub edge: EdgeMeter,
+    pub looks: LookCounters,
+    pub tasks: Tasks,
+    pub clock: Clock,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    samples: SampleStore,
+    router: RouterFigures,
+    edge: EdgeMeter,
+    looks: LookCounters,
+    tasks: Tasks,
+    clock: Clock,
+    started_at: Timestamp,
+    /// What the last measurement found.
+    latest: Mutex<Vec<DynoSample>>,
+}
+
+impl Metrics {
+    /// Nothing is measured before [`Metrics::start`].
+    pub fn new(parts: MetricsParts) -> Self {
+        let started_at = parts.clock.now();
+        let MetricsParts { store, samples, router, edge, looks, tasks, clock } = parts;
+        let latest = Mutex::default();
+        Self(Arc::new(Shared { store, samples, router, edge, looks, tasks, clock, started_at, latest }))
+    }
+
+    /// Begins to measure the dynos of an engine, again and again after `interval`, until the tasks stop.
+    pub fn start(&self, engine: Arc<dyn ContainerEngine>, interval: Duration) {
+        Sampler::start(Arc::clone(&self.0), engine, interval, &self.0.tasks);
+    }
+
+    /// What was measured of an app within a period.
+    pub async fn series(&self, app: AppId, period: Period) -> Result<Series, StoreError> {
+        let kept = self.0.samples.read(app, period, self.0.clock.now()).await?;
+        Ok(Series::of(&kept, period.resolution))
+    }
+
+    /// Everything, as Prometheus reads it; of apps only those within reach.
+    pub async fn exposition(&self, reach: Reach) -> Result<String, StoreError> {
+        registry::collect(&self.0, reach).await
+    }
+
+    /// Where the ends of requests are counted.
+    pub fn router(&self) -> RouterFigures {
+        self.0.router.clone()
+    }
+
+    /// What the last measurement found.
+    pub fn latest(&self) -> Vec<DynoSample> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
