@@ -13,6 +13,7 @@ pub mod edge;
 pub mod engine;
 pub mod failpoint;
 pub mod ids;
+pub mod logs;
 pub mod model;
 pub mod outbound;
 pub mod password;

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["model", "text_enum"]),
     ("outbound", &[]),
     ("engine", &[]),
+    ("logs", &["store", "engine", "edge"]),
     ("store", &[]),
     ("edge", &[]),
     ("certs", &["edge"]),

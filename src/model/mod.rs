@@ -21,6 +21,7 @@ pub mod hook;
 pub mod ids;
 pub mod invoice;
 pub mod journal;
+pub mod log;
 pub mod names;
 pub mod oauth;
 pub mod organization;

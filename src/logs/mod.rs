@@ -1,0 +1,13 @@
+//! The logs of apps: a ring of lines on disk for each, and what fills it.
+//!
+//! Invariant: nothing here is held up by a reader. Writers append to the ring, readers ask it for what comes after
+//! their position, and who is too slow is told how many lines were lost.
+
+mod frame;
+mod reader;
+pub mod ring;
+mod rings;
+mod segment;
+
+pub use self::reader::{Chunk, Reader};
+pub use self::rings::Rings;
