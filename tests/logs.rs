@@ -1,5 +1,7 @@
 //! The ring of an app's log: what was appended is what is read, through rotations, restarts and crashes.
 
+mod collection;
+
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,9 +86,9 @@ impl Subject {
             numbered.iter().map(|(number, text)| LogLine::new(at, source(*number), text)).collect();
         self.fresh = lines.iter().map(|line| line.text().len() as u64).sum();
         self.lines.extend(numbered.into_iter().map(|(_, text)| text));
-        let taken = Taken { nanos: self.lines.len().try_into().unwrap(), count: 1 };
+        let taken = Taken { nanos: self.lines.len().try_into().unwrap(), count: 1, within_line: false };
         let container = "dyno".to_owned();
-        let checkpoint = Checkpoint { container, stdout: taken, stderr: Taken::default() };
+        let checkpoint = Checkpoint { container, since: 0, stdout: taken, stderr: Taken::default() };
         self.ring.append(&lines, Some(checkpoint)).unwrap();
         self.ends.push(self.lines.len() as u64);
     }

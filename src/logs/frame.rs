@@ -19,6 +19,8 @@ pub(super) const FRAME_LIMIT: usize = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     pub container: String,
+    /// All that is not taken was written in or after this second, since 1970.
+    pub since: i64,
     pub stdout: Taken,
     pub stderr: Taken,
 }
@@ -30,6 +32,8 @@ pub struct Taken {
     pub nanos: i64,
     /// How many pieces with exactly this time were taken.
     pub count: u32,
+    /// What was taken ends within a line that is longer than a line of a log may be.
+    pub within_line: bool,
 }
 
 /// What the first bytes of a frame say.
@@ -117,17 +121,21 @@ fn checksum(header: &[u8], body: &[u8]) -> u32 {
 
 fn put_checkpoint(bytes: &mut Vec<u8>, checkpoint: &Checkpoint) -> io::Result<()> {
     put_short(bytes, &checkpoint.container)?;
+    bytes.extend(checkpoint.since.to_le_bytes());
     for taken in [checkpoint.stdout, checkpoint.stderr] {
         bytes.extend(taken.nanos.to_le_bytes());
         bytes.extend(taken.count.to_le_bytes());
+        bytes.push(u8::from(taken.within_line));
     }
     Ok(())
 }
 
 fn take_checkpoint(input: &mut Input<'_>) -> Option<Checkpoint> {
     let container = input.short()?.to_owned();
-    let mut taken = || Some(Taken { nanos: input.i64()?, count: input.u32()? });
-    Some(Checkpoint { container, stdout: taken()?, stderr: taken()? })
+    let since = input.i64()?;
+    let mut taken =
+        || Some(Taken { nanos: input.i64()?, count: input.u32()?, within_line: input.u8()? != 0 });
+    Some(Checkpoint { container, since, stdout: taken()?, stderr: taken()? })
 }
 
 fn put_line(bytes: &mut Vec<u8>, line: &LogLine) -> io::Result<()> {

@@ -3,11 +3,15 @@
 //! Invariant: nothing here is held up by a reader. Writers append to the ring, readers ask it for what comes after
 //! their position, and who is too slow is told how many lines were lost.
 
+mod assemble;
+mod collect;
+mod follow;
 mod frame;
 mod reader;
 pub mod ring;
 mod rings;
 mod segment;
 
+pub use self::collect::{Collector, CollectorParts};
 pub use self::reader::{Chunk, Reader};
 pub use self::rings::Rings;
