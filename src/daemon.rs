@@ -2,9 +2,11 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod listeners;
+
 use std::fs::{File, TryLockError};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::listeners::{Listeners, https_port, listen, reachable};
 use crate::api::{self, ApiParts, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::log::BuildLogs;
@@ -20,12 +23,13 @@ use crate::builds::{BuildLimits, Builder, BuilderParts};
 use crate::catalogue::{CatalogueError, CatalogueHandle};
 use crate::certs::{CertError, CertificateStore, LocalAuthority};
 use crate::clock::Clock;
-use crate::config::{Config, PassedSockets, SocketsError};
+use crate::config::{Config, SocketsError};
 use crate::durable_file;
 use crate::edge::{Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{ContainerEngine, EngineError};
 use crate::ids::Ids;
+use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings};
 use crate::model::ids::InstallationId;
 use crate::outbound::{Outbound, OutboundError};
 use crate::reconcile::plan::Limits;
@@ -105,16 +109,11 @@ struct Daemon {
     store: Store,
     catalogue: CatalogueHandle,
     tasks: Tasks,
+    rings: Rings,
     edge: EdgeHandle,
     api_address: SocketAddr,
     api_stop: CancellationToken,
     api_ended: CancellationToken,
-}
-
-struct Listeners {
-    api: TcpListener,
-    edge: EdgeListeners,
-    workers: usize,
 }
 
 impl Daemon {
@@ -129,9 +128,8 @@ impl Daemon {
         catalogue.watch(&tasks)?;
         let installation = first_start(config, &store, &ids, &catalogue).await?;
         let engine = connect(config, installation).await?;
-        let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-        let certificates = CertificateStore::new(authority, &config.edge.apps_domain)?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        let rings = keep_logs(config, &store, &engine, &tasks);
         let context = Context {
             store: store.clone(),
             sealer: sealer.clone(),
@@ -154,6 +152,8 @@ impl Daemon {
             catalogue: catalogue.shared(),
             sources: sources.clone(),
             build_logs: logs.clone(),
+            rings: rings.clone(),
+            log_sessions: LogSessions::new(clock.clone()),
             settings: api_settings(config, &listeners.edge),
         };
         let builder = BuilderParts {
@@ -163,6 +163,7 @@ impl Daemon {
             outbound: Outbound::new(config.outbound.allow_private)?,
             sources,
             logs,
+            rings: rings.clone(),
             work: config.build_work_dir(),
             clock: clock.clone(),
             ids,
@@ -170,11 +171,10 @@ impl Daemon {
             limits: build_limits(config),
         };
         Builder::start(builder, &tasks).await?;
-        let settings = edge_settings(config, &listeners, clock);
-        let edge = Edge::start(settings, &listeners.edge, &routes.table(), Arc::new(certificates))?;
+        let edge = start_edge(config, &listeners, &routes, clock)?;
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
-        Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
+        Ok(Self { _lock: lock, store, catalogue, tasks, rings, edge, api_address, api_stop, api_ended })
     }
 
     /// Tells systemd that the daemon is ready, keeps its watchdog quiet, and obeys signals.
@@ -215,6 +215,8 @@ impl Daemon {
         notify_systemd(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("akkerisd stops; the dynos run on");
         self.api_stop.cancel();
+        // Who follows a log would hold the listeners open.
+        self.rings.close();
         self.edge.drain(EDGE_DRAIN_LIMIT).await;
         if !self.tasks.stop(STOP_LIMIT).await {
             tracing::warn!("some tasks did not end in time");
@@ -255,55 +257,6 @@ fn lock_data_dir(config: &Config) -> Result<File, DaemonError> {
     }
 }
 
-/// Takes the sockets that systemd passed, and binds the others.
-fn listen(config: &Config) -> Result<Listeners, DaemonError> {
-    let workers = config
-        .edge
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let mut passed = PassedSockets::take()?;
-    let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
-    let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
-    let edge = EdgeListeners {
-        http: match passed.claim(http) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
-        },
-        https: match passed.claim(https) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
-        },
-    };
-    let own = match passed.claim(api) {
-        Some(listener) => listener,
-        None => bind_api(api).map_err(failed("api.addr", api))?,
-    };
-    let unclaimed = passed.unclaimed();
-    if !unclaimed.is_empty() {
-        tracing::warn!(
-            ?unclaimed,
-            "systemd passed sockets at addresses that no setting names; they are closed"
-        );
-    }
-    let api = TcpListener::from_std(own).map_err(failed("api.addr", api))?;
-    Ok(Listeners { api, edge, workers })
-}
-
-fn bind_api(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Where this machine reaches a listener that may be bound to every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
-    }
-}
-
 async fn first_start(
     config: &Config,
     store: &Store,
@@ -333,6 +286,17 @@ async fn connect(
     Ok(Arc::new(engine))
 }
 
+/// Fills the logs of apps from their dynos and from what happens to them.
+fn keep_logs(config: &Config, store: &Store, engine: &Arc<dyn ContainerEngine>, tasks: &Tasks) -> Rings {
+    let rings = Rings::new(config.logs_dir(), config.logs.ring_bytes);
+    let clock = Clock::system();
+    Narrator { store: store.clone(), rings: rings.clone(), clock: clock.clone() }.start(tasks);
+    let (engine, dyno_rate) = (Arc::clone(engine), config.logs.dyno_rate);
+    let parts = CollectorParts { engine, rings: rings.clone(), clock, dyno_rate };
+    Collector::new(parts, tasks.clone()).start();
+    rings
+}
+
 fn timing(config: &Config) -> Timing {
     Timing {
         limits: Limits { boot: config.dynos.boot_timeout, release: RELEASE_LIMIT },
@@ -349,12 +313,6 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
         dialect: config.api.dialect,
         max_upload: config.builds.max_upload,
     }
-}
-
-/// The port that links and redirects name: the one that was really bound.
-fn https_port(config: &Config, edge: &EdgeListeners) -> u16 {
-    let bound = edge.https.first().and_then(|listener| listener.local_addr().ok());
-    bound.map_or(config.edge.public_https_port(), |address| address.port())
 }
 
 fn build_limits(config: &Config) -> BuildLimits {
@@ -396,6 +354,18 @@ fn serve_api(
             ended.cancel();
         }
     });
+}
+
+fn start_edge(
+    config: &Config,
+    listeners: &Listeners,
+    routes: &RouteBook,
+    clock: Clock,
+) -> Result<EdgeHandle, DaemonError> {
+    let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
+    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
+    let settings = edge_settings(config, listeners, clock);
+    Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
 }
 
 fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {

@@ -25,6 +25,7 @@ mod health;
 mod hooks;
 mod house_rules;
 mod invoices;
+mod log_sessions;
 mod logs;
 mod oauth;
 mod openapi;

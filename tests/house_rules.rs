@@ -40,8 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
-    ("builds", &["store", "service", "engine", "config", "outbound"]),
-    ("api", &["store", "service", "builds", "config"]),
+    ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
+    ("api", &["store", "service", "builds", "config", "logs"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

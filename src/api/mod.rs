@@ -22,6 +22,7 @@ mod formations;
 mod health;
 mod hooks;
 mod invoices;
+mod logs;
 mod oauth;
 mod oauth_clients;
 mod openapi;
@@ -58,6 +59,7 @@ use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
 use crate::ids::Ids;
+use crate::logs::{LogSessions, Rings};
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
@@ -87,6 +89,9 @@ pub struct ApiParts {
     /// Takes uploaded sources, one file a build.
     pub sources: SourceFolder,
     pub build_logs: BuildLogs,
+    /// The logs of apps.
+    pub rings: Rings,
+    pub log_sessions: LogSessions,
     pub settings: ApiSettings,
 }
 

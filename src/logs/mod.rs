@@ -7,11 +7,15 @@ mod assemble;
 mod collect;
 mod follow;
 mod frame;
+mod narrate;
 mod reader;
 pub mod ring;
 mod rings;
 mod segment;
+mod sessions;
 
 pub use self::collect::{Collector, CollectorParts};
+pub use self::narrate::Narrator;
 pub use self::reader::{Chunk, Reader};
 pub use self::rings::Rings;
+pub use self::sessions::{LogRequest, LogSessions};

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::ring::{End, Ring};
 use super::segment::Cursor;
@@ -16,6 +17,7 @@ pub struct Reader {
     ends: watch::Receiver<End>,
     position: u64,
     cursor: Option<Cursor>,
+    closed: CancellationToken,
 }
 
 /// Some lines in a row, about 64 KiB of them.
@@ -31,8 +33,18 @@ pub struct Chunk {
 impl Reader {
     /// Reads from `position` on; one beyond the end is taken for the end.
     pub fn new(ring: Arc<Ring>, position: u64) -> Self {
+        Self::until(ring, position, CancellationToken::new())
+    }
+
+    /// The same, ending when `closed` is cancelled.
+    pub(super) fn until(ring: Arc<Ring>, position: u64, closed: CancellationToken) -> Self {
         let ends = ring.ends();
-        Self { ring, ends, position, cursor: None }
+        Self { ring, ends, position, cursor: None, closed }
+    }
+
+    /// The position that the next line of the ring will get.
+    pub fn end(&self) -> u64 {
+        self.ring.bounds().1
     }
 
     /// Where the next line will be read.
@@ -40,7 +52,8 @@ impl Reader {
         self.position
     }
 
-    /// Waits until there is something to read, and reads it; `None` when the app is gone. Cancel-safe.
+    /// Waits until there is something to read, and reads it; `None` when the app is gone or the daemon
+    /// stops. Cancel-safe.
     pub async fn next(&mut self) -> io::Result<Option<Chunk>> {
         loop {
             if matches!(*self.ends.borrow_and_update(), End::Removed) {
@@ -50,8 +63,11 @@ impl Reader {
             if chunk.missed > 0 || !chunk.lines.is_empty() {
                 return Ok(Some(chunk));
             }
-            if self.ends.changed().await.is_err() {
-                return Ok(None);
+            tokio::select! {
+                () = self.closed.cancelled() => return Ok(None),
+                changed = self.ends.changed() => if changed.is_err() {
+                    return Ok(None);
+                },
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use super::reader::Reader;
 use super::ring::{Checkpoint, Ring};
@@ -21,12 +22,19 @@ struct Shared {
     folder: PathBuf,
     limit: u64,
     open: Mutex<HashMap<AppId, Arc<OnceCell<Arc<Ring>>>>>,
+    closed: CancellationToken,
 }
 
 impl Rings {
     /// Uses `folder`, in which each app gets a folder of at most `limit` bytes with its first line.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
-        Self(Arc::new(Shared { folder: folder.into(), limit, open: Mutex::default() }))
+        let (folder, closed) = (folder.into(), CancellationToken::new());
+        Self(Arc::new(Shared { folder, limit, open: Mutex::default(), closed }))
+    }
+
+    /// Ends all readers that wait for more, because the daemon stops. What is appended is still kept.
+    pub fn close(&self) {
+        self.0.closed.cancel();
     }
 
     /// The ring of an app; an empty one is made where there is none.
@@ -50,7 +58,7 @@ impl Rings {
 
     /// A reader of an app's log from a position on.
     pub async fn reader(&self, app: AppId, position: u64) -> io::Result<Reader> {
-        Ok(Reader::new(self.ring(app).await?, position))
+        Ok(Reader::until(self.ring(app).await?, position, self.0.closed.clone()))
     }
 
     /// A reader of the last `count` lines that `filter` wants, and of what follows them. It reads the other lines, too.
@@ -58,7 +66,7 @@ impl Rings {
         let ring = self.ring(app).await?;
         let of = Arc::clone(&ring);
         let position = blocking(move || of.position_of_last(count, &filter)).await?;
-        Ok(Reader::new(ring, position))
+        Ok(Reader::until(ring, position, self.0.closed.clone()))
     }
 
     /// Removes an app's log; its readers end.

@@ -218,6 +218,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::ids::Ids;
+    use crate::logs::{LogSessions, Rings};
     use crate::model::catalogue::Catalogue;
     use crate::seal::Sealer;
     use crate::store::Store;
@@ -269,6 +270,8 @@ mod tests {
         ApiState::new(ApiParts {
             store: Store::open(&dir.path().join("db"), clock.clone()).unwrap(),
             sealer: Sealer::from_key(&[1; 32]),
+            log_sessions: LogSessions::new(clock.clone()),
+            rings: Rings::new(dir.path(), 1 << 20),
             clock,
             ids: Ids::counter(),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
