@@ -25,11 +25,11 @@ use crate::certs::{CertError, CertificateStore, LocalAuthority};
 use crate::clock::Clock;
 use crate::config::{Config, SocketsError};
 use crate::durable_file;
-use crate::edge::{Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::edge::{AccessSink, Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
 use crate::engine::docker::DockerEngine;
 use crate::engine::{ContainerEngine, EngineError};
 use crate::ids::Ids;
-use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings};
+use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
 use crate::model::ids::InstallationId;
 use crate::outbound::{Outbound, OutboundError};
 use crate::reconcile::plan::Limits;
@@ -171,7 +171,7 @@ impl Daemon {
             limits: build_limits(config),
         };
         Builder::start(builder, &tasks).await?;
-        let edge = start_edge(config, &listeners, &routes, clock)?;
+        let edge = start_edge(config, &listeners, &routes, take_access(&rings, &tasks))?;
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
         Ok(Self { _lock: lock, store, catalogue, tasks, rings, edge, api_address, api_stop, api_ended })
@@ -356,15 +356,34 @@ fn serve_api(
     });
 }
 
+/// Takes the edge's records of requests to all who want them.
+fn take_access(rings: &Rings, tasks: &Tasks) -> AccessSink {
+    let (sink, mut records) = AccessSink::new();
+    let (lines, stop) = (RouterLines::new(rings.clone()), tasks.stopping());
+    tasks.spawn("logs-router", async move {
+        loop {
+            let records = tokio::select! {
+                () = stop.cancelled() => return,
+                records = records.recv() => records,
+            };
+            let Some(records) = records else { return };
+            lines.write(&records).await;
+        }
+    });
+    sink
+}
+
 fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    clock: Clock,
+    access: AccessSink,
 ) -> Result<EdgeHandle, DaemonError> {
+    let clock = Clock::system();
     let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
     let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
-    let settings = edge_settings(config, listeners, clock);
+    let mut settings = edge_settings(config, listeners, clock);
+    settings.access = Some(access);
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
 }
 

@@ -11,6 +11,7 @@ mod narrate;
 mod reader;
 pub mod ring;
 mod rings;
+mod router_lines;
 mod segment;
 mod sessions;
 
@@ -18,4 +19,5 @@ pub use self::collect::{Collector, CollectorParts};
 pub use self::narrate::Narrator;
 pub use self::reader::{Chunk, Reader};
 pub use self::rings::Rings;
+pub use self::router_lines::RouterLines;
 pub use self::sessions::{LogRequest, LogSessions};
