@@ -2,6 +2,7 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod error;
 mod listeners;
 
 use std::fs::{File, TryLockError};
@@ -14,30 +15,32 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+pub use self::error::DaemonError;
 use self::listeners::{Listeners, https_port, listen, reachable};
 use crate::api::{self, ApiParts, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::builds::{BuildLimits, Builder, BuilderParts};
-use crate::catalogue::{CatalogueError, CatalogueHandle};
-use crate::certs::{CertError, CertificateStore, LocalAuthority};
+use crate::catalogue::CatalogueHandle;
+use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
-use crate::config::{Config, SocketsError};
+use crate::config::Config;
 use crate::durable_file;
-use crate::edge::{AccessSink, Edge, EdgeError, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::edge::{AccessSink, Edge, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
-use crate::engine::{ContainerEngine, EngineError};
+use crate::hooks;
 use crate::ids::Ids;
 use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
 use crate::model::ids::InstallationId;
-use crate::outbound::{Outbound, OutboundError};
+use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
-use crate::reconcile::{Context, ReconcileError, Reconciler, Timing};
-use crate::seal::{SealError, Sealer};
+use crate::reconcile::{Context, Reconciler, Timing};
+use crate::seal::Sealer;
 use crate::service;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 /// How long the start waits for each app to be looked at before the edge opens.
@@ -48,43 +51,6 @@ const RELEASE_LIMIT: Duration = Duration::from_mins(10);
 const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// How long the background tasks and the store may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-
-/// Why the daemon could not start, or ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    #[error("the data directory {path} cannot be used")]
-    DataDir { path: String, source: io::Error },
-    #[error("another akkerisd uses the data directory {0}; stop it first or name another with --data-dir")]
-    InUse(String),
-    #[error("cannot listen on {address} ({setting}); is another server using it?")]
-    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
-    #[error(
-        "the container engine at {host} cannot be used; is Docker running, and may this user use its socket?"
-    )]
-    Engine { host: String, source: EngineError },
-    #[error(transparent)]
-    Sockets(#[from] SocketsError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Catalogue(#[from] CatalogueError),
-    #[error(transparent)]
-    Certificates(#[from] CertError),
-    #[error("the first start could not be completed")]
-    Bootstrap(#[from] service::Error),
-    #[error("outgoing requests cannot be set up")]
-    Outbound(#[from] OutboundError),
-    #[error("the apps could not be looked at")]
-    Reconcile(#[from] ReconcileError),
-    #[error("the edge could not be started")]
-    Edge(#[from] EdgeError),
-    #[error("the API server ended")]
-    Api(#[source] io::Error),
-    #[error("signals cannot be received")]
-    Signals(#[source] io::Error),
-}
 
 /// Runs the daemon until SIGTERM or SIGINT. Containers run on when it ends.
 pub async fn run(config: &Config) -> Result<(), DaemonError> {
@@ -118,16 +84,16 @@ struct Daemon {
 
 impl Daemon {
     async fn start(config: &Config) -> Result<Self, DaemonError> {
-        let lock = lock_data_dir(config)?;
-        let listeners = listen(config)?;
+        let (lock, listeners) = (lock_data_dir(config)?, listen(config)?);
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let (clock, ids, tasks) = (Clock::system(), Ids::random(), Tasks::new());
         let store = Store::open(&config.database_path(), clock.clone())?;
         let sealer = Sealer::open(&config.seal_key_path())?;
         let catalogue = CatalogueHandle::open(&config.data_dir)?;
         catalogue.watch(&tasks)?;
-        let installation = first_start(config, &store, &ids, &catalogue).await?;
-        let engine = connect(config, installation).await?;
+        let outbound = Outbound::new(config.outbound.allow_private)?;
+        hooks::start((&store, &sealer), (&clock, &ids), (catalogue.shared(), &outbound), &tasks).await?;
+        let engine = connect(config, first_start(config, &store, &ids, &catalogue).await?).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         let rings = keep_logs(config, &store, &engine, &tasks);
         let context = Context {
@@ -140,10 +106,11 @@ impl Daemon {
             ids: ids.clone(),
             timing: timing(config),
             launches: Context::launch_permits(),
+            looks: Context::look_permits(),
         };
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-        let sources = SourceFolder::new(config.sources_dir());
-        let logs = BuildLogs::new(config.build_logs_dir());
+        let (sources, logs) =
+            (SourceFolder::new(config.sources_dir()), BuildLogs::new(config.build_logs_dir()));
         let parts = ApiParts {
             store: store.clone(),
             sealer: sealer.clone(),
@@ -160,7 +127,7 @@ impl Daemon {
             store: store.clone(),
             sealer,
             engine,
-            outbound: Outbound::new(config.outbound.allow_private)?,
+            outbound,
             sources,
             logs,
             rings: rings.clone(),

@@ -12,6 +12,7 @@ pub mod durable_file;
 pub mod edge;
 pub mod engine;
 pub mod failpoint;
+pub mod hooks;
 pub mod ids;
 pub mod logs;
 pub mod model;

@@ -3,6 +3,7 @@
 //! Invariant: no connection is made to an address that the policy refuses, whatever a name resolves to and
 //! wherever a redirect points.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -11,13 +12,16 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, Url};
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence in the middle of an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 3;
+/// Bytes of names and values that are kept of an answer's headers.
+const HEADERS_KEPT: usize = 8 * 1024;
 /// Bytes that are gathered before the file is written to.
 const BUFFER: usize = 256 * 1024;
 
@@ -25,6 +29,8 @@ const BUFFER: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Outbound {
     client: Client,
+    /// Follows no redirect.
+    poster: Client,
     policy: AddressPolicy,
 }
 
@@ -37,7 +43,26 @@ pub struct DownloadLimits {
     pub total: Duration,
 }
 
-/// Why a download did not end well. No text holds the URL, which may carry a password.
+/// How much one POST may take.
+#[derive(Debug, Clone, Copy)]
+pub struct PostLimits {
+    /// From the first step to the last byte of the answer that is kept.
+    pub total: Duration,
+    /// Bytes of the answer's body that are kept; the rest is not read.
+    pub body: usize,
+}
+
+/// What a server answered to a POST.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case; values that are no text are left out, and so is what exceeds 8 KiB.
+    pub headers: BTreeMap<String, String>,
+    /// As much as was asked for, and as came in time.
+    pub body: Vec<u8>,
+}
+
+/// Why a request did not end well. No text holds the URL, which may carry a password.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
     #[error("the address is not a valid http:// or https:// URL")]
@@ -52,7 +77,7 @@ pub enum OutboundError {
     Status(String),
     #[error("the content is larger than {0} bytes, which is the limit")]
     TooLarge(u64),
-    #[error("the download did not end within {0:?}")]
+    #[error("it did not end within {0:?}")]
     TimedOut(Duration),
     #[error("{0}")]
     Transport(String),
@@ -64,18 +89,8 @@ impl Outbound {
     /// A client that reaches loopback and private addresses only with `allow_private`.
     pub fn new(allow_private: bool) -> Result<Self, OutboundError> {
         let policy = AddressPolicy { allow_private };
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("akkerisd/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(Duration::from_secs(5))
-            .redirect(Policy::custom(move |attempt| follow(attempt, policy)))
-            .dns_resolver(Arc::new(Resolver { policy }))
-            .build()
-            .map_err(transport)?;
-        Ok(Self { client, policy })
+        let client = build(policy, Policy::custom(move |attempt| follow(attempt, policy)))?;
+        Ok(Self { client, poster: build(policy, Policy::none())?, policy })
     }
 
     /// Fetches `url` into a new file at `to` and returns its length. Follows up to three redirects.
@@ -85,6 +100,33 @@ impl Outbound {
         tokio::time::timeout(limits.total, self.fetch(url, to, limits.bytes))
             .await
             .unwrap_or(Err(OutboundError::TimedOut(limits.total)))
+    }
+
+    /// Posts `body` to `url` and returns what was answered, whatever its status. Follows no redirect.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: String,
+        limits: PostLimits,
+    ) -> Result<Answer, OutboundError> {
+        let deadline = Instant::now() + limits.total;
+        let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
+        check_url(&url, self.policy)?;
+        let mut request = self.poster.post(url).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response = tokio::time::timeout_at(deadline, request.send())
+            .await
+            .map_err(|_| OutboundError::TimedOut(limits.total))?
+            .map_err(transport)?;
+        let mut answer =
+            Answer { status: response.status().as_u16(), headers: kept_headers(&response), body: Vec::new() };
+        // The status is the answer: a body that breaks off or never ends takes nothing from it.
+        let kept = read_start(response, &mut answer.body, limits.body);
+        drop(tokio::time::timeout_at(deadline, kept).await);
+        Ok(answer)
     }
 
     async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<u64, OutboundError> {
@@ -109,6 +151,45 @@ impl Outbound {
         }
         file.flush().await?;
         Ok(length)
+    }
+}
+
+fn build(policy: AddressPolicy, redirects: Policy) -> Result<Client, OutboundError> {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("akkerisd/", env!("CARGO_PKG_VERSION")))
+        .pool_idle_timeout(Duration::from_secs(5))
+        .redirect(redirects)
+        .dns_resolver(Arc::new(Resolver { policy }))
+        .build()
+        .map_err(transport)
+}
+
+fn kept_headers(response: &Response) -> BTreeMap<String, String> {
+    let mut left = HEADERS_KEPT;
+    let mut kept = BTreeMap::new();
+    for (name, value) in response.headers() {
+        let Ok(value) = value.to_str() else { continue };
+        let size = name.as_str().len() + value.len();
+        if size <= left {
+            left -= size;
+            kept.insert(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    kept
+}
+
+/// Reads up to `limit` bytes; an error ends it like the end of the body.
+async fn read_start(mut response: Response, body: &mut Vec<u8>, limit: usize) {
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = limit.saturating_sub(body.len());
+        body.extend(chunk.iter().take(room));
+        if chunk.len() >= room {
+            return;
+        }
     }
 }
 
@@ -227,6 +308,11 @@ fn transport(error: reqwest::Error) -> OutboundError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
+        match error.downcast_ref::<OutboundError>() {
+            Some(OutboundError::Private(address)) => return OutboundError::Private(*address),
+            Some(OutboundError::Forbidden(address)) => return OutboundError::Forbidden(*address),
+            Some(_) | None => {}
+        }
         let next = error.to_string();
         if !text.ends_with(&next) {
             text.push_str(": ");

@@ -22,6 +22,8 @@ mod favorites;
 mod features;
 mod formations;
 mod health;
+mod hook_deliveries;
+mod hook_payloads;
 mod hooks;
 mod house_rules;
 mod invoices;

@@ -41,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
+    ("hooks", &["store", "outbound"]),
     ("api", &["store", "service", "builds", "config", "logs"]),
 ];
 

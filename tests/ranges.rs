@@ -193,6 +193,8 @@ async fn audits_are_paged_from_the_newest_on() {
 async fn every_list_of_the_document_tells_what_it_may_be_paged_by() {
     let (_daemon, client) = with_apps(&["events"]).await;
     let pipeline = client.post("/pipelines", json!({ "name": "line" })).await.json(201);
+    let hook = json!({ "url": "https://example.com/", "events": ["build"], "secret": "secret" });
+    let hook = client.post("/apps/events-default/hooks", hook).await.json(201);
     let document = serde_json::to_value(api::openapi()).unwrap();
     let mut lists = 0;
     for (method, path, operation) in operations(&document) {
@@ -213,6 +215,7 @@ async fn every_list_of_the_document_tells_what_it_may_be_paged_by() {
         assert_eq!(parameter["in"], "header", "{path}");
         let path = path
             .replace("{app}", "events-default")
+            .replace("{hook}", hook["id"].as_str().unwrap())
             .replace("{pipeline}", pipeline["id"].as_str().unwrap())
             .replace("{organization}", "akkeris")
             .replace("{space}", "default");

@@ -64,6 +64,17 @@ async fn a_failing_or_panicking_write_rolls_back_alone() {
 }
 
 #[tokio::test]
+async fn a_panicking_read_fails_alone_and_costs_no_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    for _ in 0..8 {
+        let panicking = store.read::<(), StoreError, _>(|_| panic!("a bug in a query"));
+        assert!(matches!(panicking.await, Err(StoreError::Panicked)));
+    }
+    assert!(names(&store).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_second_row_of_the_same_name_is_told_apart_from_other_faults() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);

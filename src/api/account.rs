@@ -104,7 +104,10 @@ async fn view(State(state): State<ApiState>, principal: Principal) -> Result<Jso
 }
 
 /// Change one's own account.
+///
+/// With two-factor authentication a new password also needs a code, in the header `x-akkeris-otp`.
 #[utoipa::path(patch, path = "/account", operation_id = "update_account",
+    params(("x-akkeris-otp" = Option<String>, Header, description = "The code that the authenticator shows")),
     request_body = UpdateAccount, responses((status = 200, description = "The account", body = AccountView)))]
 async fn update(
     State(state): State<ApiState>,

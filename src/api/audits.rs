@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::Query;
+use super::features::FeatureView;
 use super::page::{Listed, Page, Paging, Property};
 use super::range::Order;
 use super::router::Routes;
@@ -48,8 +49,7 @@ struct AuditView {
     changes: Vec<Value>,
     /// The switched feature, for `feature_change`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    feature: Option<Value>,
+    feature: Option<FeatureView>,
     username: String,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
@@ -125,8 +125,9 @@ impl From<Audit> for AuditView {
         info.insert("app".to_owned(), json!(app));
         info.insert("space".to_owned(), json!(space));
         info.insert("changes".to_owned(), json!(audit.changes));
-        if let Some(feature) = &audit.feature {
-            info.insert("feature".to_owned(), feature.clone());
+        let feature = audit.feature.map(FeatureView::from);
+        if let Some(feature) = &feature {
+            info.insert("feature".to_owned(), json!(feature));
         }
         Self {
             id: audit.id,
@@ -134,7 +135,7 @@ impl From<Audit> for AuditView {
             app,
             space,
             changes: audit.changes,
-            feature: audit.feature,
+            feature,
             username: audit.author.to_string(),
             timestamp: audit.at,
             received_at: audit.at,

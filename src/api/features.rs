@@ -30,7 +30,7 @@ struct UpdateFeature {
 
 /// A feature, and whether it is on for the app.
 #[derive(Serialize, ToSchema)]
-struct FeatureView {
+pub(super) struct FeatureView {
     id: Uuid,
     name: &'static str,
     display_name: String,

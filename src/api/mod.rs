@@ -22,6 +22,7 @@ mod formations;
 mod health;
 mod hooks;
 mod invoices;
+mod json_body;
 mod logs;
 mod oauth;
 mod oauth_clients;
@@ -71,8 +72,12 @@ const LARGE_BODIES: usize = 2;
 
 /// What every handler may use. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct ApiState {
-    parts: Arc<ApiParts>,
+pub struct ApiState(Arc<Shared>);
+
+/// Behind one pointer, because every request clones the state several times.
+#[derive(Debug)]
+pub struct Shared {
+    parts: ApiParts,
     large_bodies: Arc<Semaphore>,
     logins: Logins,
 }
@@ -125,7 +130,8 @@ impl ApiState {
     /// Takes the parts.
     pub fn new(parts: ApiParts) -> Self {
         let logins = Logins::new(parts.store.clone(), parts.sealer.clone(), parts.clock.clone());
-        Self { parts: Arc::new(parts), large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)), logins }
+        let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
+        Self(Arc::new(Shared { parts, large_bodies, logins }))
     }
 }
 
@@ -142,6 +148,14 @@ impl ApiSettings {
 }
 
 impl std::ops::Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Shared {
     type Target = ApiParts;
 
     fn deref(&self) -> &ApiParts {

@@ -139,6 +139,16 @@ impl<T> Property<T> {
         }
     }
 
+    /// As the keys compare, without making them: lists hold thousands of items.
+    fn compare(&self, a: &T, b: &T) -> Ordering {
+        match self {
+            Self::Id(get) => get(a).cmp(&get(b)),
+            Self::Number(_, get) => get(a).cmp(&get(b)),
+            Self::Text(_, get) => get(a).cmp(get(b)),
+            Self::Time(_, get) => get(a).cmp(&get(b)),
+        }
+    }
+
     fn read(&self, text: &str) -> Result<Key, RuleError> {
         let wrong = |kind: &str| {
             let name = self.name();
@@ -220,9 +230,10 @@ fn select<T: Listed>(items: Vec<T>, range: &Range) -> Result<Page<T>, RuleError>
 /// The list as it is.
 fn whole<T: Listed>(items: Vec<T>) -> Result<Page<T>, RuleError> {
     let (property, unique) = (own::<T>()?, unique::<T>()?);
-    let positions = || items.iter().map(|item| (property.key(item), unique.key(item)));
-    let ends = positions().min().zip(positions().max());
-    let content_range = ends.map(|ends| content_range(property, &ends));
+    let order = |a: &&T, b: &&T| property.compare(a, b).then_with(|| unique.compare(a, b));
+    let position = |item: &T| (property.key(item), unique.key(item));
+    let ends = items.iter().min_by(order).zip(items.iter().max_by(order));
+    let content_range = ends.map(|(low, high)| content_range(property, &(position(low), position(high))));
     Ok(Page { items, accepted: accepted::<T>(), content_range, next_range: None })
 }
 

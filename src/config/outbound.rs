@@ -8,7 +8,7 @@ use super::units;
 /// Settings of outgoing requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutboundConfig {
-    /// Sources may be fetched from private and loopback addresses. Default `true`: this is the machine of its own operator.
+    /// Sources may be fetched from private and loopback addresses, and hooks may be sent there. Default `true`: this is the machine of its own operator.
     pub allow_private: bool,
 }
 

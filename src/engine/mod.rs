@@ -197,6 +197,9 @@ pub enum EngineError {
     /// The engine answered and refused; the text is its own.
     #[error("{0}")]
     Refused(String),
+    /// The container's command cannot be run: there is no such program, or it is none; the text is the engine's.
+    #[error("{0}")]
+    CannotRun(String),
     /// The image is neither here nor can it be had.
     #[error("the image {image} cannot be had: {reason}")]
     NoImage { image: String, reason: String },
@@ -213,7 +216,7 @@ impl EngineError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::TimedOut(_) => true,
-            Self::Refused(_) | Self::NoImage { .. } | Self::BuildFailed(_) => false,
+            Self::Refused(_) | Self::CannotRun(_) | Self::NoImage { .. } | Self::BuildFailed(_) => false,
         }
     }
 

@@ -66,6 +66,15 @@ impl CrashCode {
         }
     }
 
+    /// The code of a container whose process could not be started: the engine gives it the exit code of a shell
+    /// that does not find a program when the command is to blame.
+    pub const fn of_failed_start(exit_code: i64) -> Self {
+        match exit_code {
+            126 | 127 => Self::DidNotStart,
+            _ => Self::PlatformError,
+        }
+    }
+
     /// The code of a container that ended by itself (`behaviour.md` §30, first match).
     pub const fn of_exit(exit_code: i64, out_of_memory: bool) -> Self {
         match exit_code {

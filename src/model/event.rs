@@ -6,8 +6,9 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, OauthClientId, OrganizationId, PipelineId,
-    PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, HookId, OauthClientId, OrganizationId,
+    PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
+    TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -42,6 +43,9 @@ pub enum Event {
     CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
     CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    HookCreated { app: AppId, hook: HookId },
+    HookUpdated { app: AppId, hook: HookId },
+    HookDeleted { app: AppId, hook: HookId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OauthClientCreated { client: OauthClientId },
@@ -113,6 +117,9 @@ impl Event {
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
+            | Self::HookCreated { app, .. }
+            | Self::HookUpdated { app, .. }
+            | Self::HookDeleted { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -176,6 +183,9 @@ impl Event {
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",
+            Self::HookCreated { .. } => "hook_created",
+            Self::HookUpdated { .. } => "hook_updated",
+            Self::HookDeleted { .. } => "hook_deleted",
             Self::CouplingCreated { .. } => "coupling_created",
             Self::CouplingUpdated { .. } => "coupling_updated",
             Self::CouplingDeleted { .. } => "coupling_deleted",

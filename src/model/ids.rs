@@ -38,12 +38,15 @@ typed_id!(
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
+    /// One event for one hook; also the id of its result.
+    DeliveryId,
     DynoId,
     FavoriteId,
     FormationId,
     CouplingId,
     /// What a person allowed an application (RFC 6749).
     GrantId,
+    HookId,
     OauthClientId,
     OrganizationId,
     PipelineId,

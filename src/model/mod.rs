@@ -18,6 +18,8 @@ pub mod favorite;
 pub mod feature;
 pub mod formation;
 pub mod hook;
+pub mod hook_delivery;
+pub mod hook_url;
 pub mod ids;
 pub mod invoice;
 pub mod journal;

@@ -11,6 +11,7 @@ use super::plan::{Action, FailureCause};
 use super::progress::{Activity, End, Run, Tracked};
 use super::worker::{LookError, Worker};
 use crate::engine::{ContainerSpec, EngineError, NetworkName};
+use crate::model::dyno::CrashCode;
 use crate::model::event::Event;
 use crate::model::ids::AppId;
 use crate::model::names::{DynoName, ProcessType};
@@ -22,6 +23,10 @@ use crate::store;
 const INSTANCE_LENGTH: usize = 5;
 /// Lines of a dyno's output that go into the reason of a failed release.
 const LAST_LINES: usize = 20;
+
+/// Failed starts in a row that are not the app's fault, after which the dyno is made anew: what its container was
+/// made for, such as a network, may be gone.
+const STARTS_BEFORE_ANEW: u32 = 3;
 
 impl Worker {
     /// Does one action, or begins it. Returns whether to plan anew before anything else.
@@ -98,10 +103,16 @@ impl Worker {
         let Some(tracked) = self.progress.dynos.get_mut(name) else { return Ok(()) };
         let Some(id) = tracked.container.clone() else { return Ok(()) };
         tracked.activity = Activity::Starting;
+        let mut beyond_repair = false;
         if let Run::Ended(end) = &tracked.run {
             tracked.restarts = tracked.restarts.saturating_add(1);
+            beyond_repair = end.code == CrashCode::PlatformError && tracked.streak >= STARTS_BEFORE_ANEW;
             let event = crash(self.id, name, tracked, end);
             self.context.store.write(&Principal::daemon(), move |tx| tx.record(event)).await?;
+        }
+        if beyond_repair {
+            self.remove(name);
+            return Ok(());
         }
         self.operations.push(operations::start(Arc::clone(&self.context), name.clone(), id).boxed());
         Ok(())

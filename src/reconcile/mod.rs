@@ -41,6 +41,9 @@ const PERIOD: Duration = Duration::from_secs(15);
 const PRUNE_PERIOD: Duration = Duration::from_hours(1);
 /// Dynos that are launched at the same time, over all apps.
 const LAUNCHES_AT_ONCE: usize = 8;
+/// Apps that are loaded and listed at the same time: a start with a thousand apps would else ask the engine a
+/// thousand questions at once.
+const LOOKS_AT_ONCE: usize = 16;
 /// Pause before the engine's events are followed again.
 const FOLLOW_AGAIN: Duration = Duration::from_millis(500);
 
@@ -56,6 +59,8 @@ pub struct Context {
     pub ids: Ids,
     pub timing: Timing,
     pub launches: Semaphore,
+    /// For loading an app and listing its containers.
+    pub looks: Semaphore,
 }
 
 /// The limits that an operator can set.
@@ -94,6 +99,11 @@ impl Context {
     /// The permits for [`Context::launches`].
     pub fn launch_permits() -> Semaphore {
         Semaphore::new(LAUNCHES_AT_ONCE)
+    }
+
+    /// The permits for [`Context::looks`].
+    pub fn look_permits() -> Semaphore {
+        Semaphore::new(LOOKS_AT_ONCE)
     }
 }
 

@@ -104,6 +104,13 @@ pub(super) struct End {
     started_at: Option<Timestamp>,
 }
 
+impl End {
+    /// Whether the process ran nothing of the app's.
+    pub(super) fn never_ran(&self) -> bool {
+        self.started_at.is_none() || self.code == CrashCode::DidNotStart
+    }
+}
+
 /// Consecutive failed probes that take a ready dyno out of rotation.
 const FAILURES_THAT_MATTER: u32 = 3;
 
@@ -194,7 +201,7 @@ impl Tracked {
                     EndSeen {
                         started_at: None,
                         at: *finished_at,
-                        code: CrashCode::DidNotStart,
+                        code: CrashCode::of_failed_start(*code),
                         text: error.clone(),
                     }
                 } else {
@@ -252,16 +259,10 @@ impl Tracked {
     }
 
     /// Notes that the engine could not start the process.
-    pub(super) fn start_failed(&mut self, error: &str, now: Timestamp) {
+    pub(super) fn start_failed(&mut self, code: CrashCode, error: &str, now: Timestamp) {
         self.streak = self.streak.saturating_add(1);
         let retry_at = now.plus(backoff(self.streak));
-        self.run = Run::Ended(End {
-            at: now,
-            code: CrashCode::DidNotStart,
-            text: error.to_owned(),
-            retry_at,
-            started_at: None,
-        });
+        self.run = Run::Ended(End { at: now, code, text: error.to_owned(), retry_at, started_at: None });
     }
 
     /// Takes in a probe's answer about the run that began at `run`. Returns whether the planner must look.

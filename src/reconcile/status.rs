@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::desired::LiveApp;
 use super::plan::Phase;
-use super::progress::{Progress, Run, Tracked};
+use super::progress::{Health, Progress, Run, Tracked, UpRun};
 use crate::model::dyno::{CrashCode, Dyno, DynoState};
+use crate::model::event::Event;
 use crate::model::names::DynoName;
 use crate::model::time::Timestamp;
 
@@ -15,6 +16,26 @@ use crate::model::time::Timestamp;
 pub(super) fn rows(live: &LiveApp, progress: &Progress, now: Timestamp, boot_limit: Duration) -> Vec<Dyno> {
     let row = |(name, tracked): (&DynoName, &Tracked)| row(live, name, tracked, now, boot_limit);
     progress.dynos.iter().filter_map(row).collect()
+}
+
+/// That web dynos did not get ready in time since they were started, each told once (H20, `behaviour.md` §30):
+/// when it shows as waiting no longer.
+pub(super) fn late(live: &LiveApp, progress: &Progress, now: Timestamp, boot_limit: Duration) -> Vec<Event> {
+    let is_late = |(name, tracked): &(&DynoName, &Tracked)| {
+        let waiting = |dyno: &Dyno| dyno.name == **name && dyno.state == DynoState::Waiting;
+        let unready = |up: &UpRun| up.health == Health::Unknown && now.since(up.started_at) >= boot_limit;
+        tracked.process_type.is_web()
+            && live.dynos.iter().any(waiting)
+            && matches!(&tracked.run, Run::Up(up) if unready(up))
+    };
+    let event = |(name, tracked): (&DynoName, &Tracked)| Event::DynoCrashed {
+        app: live.app.id,
+        process_type: tracked.process_type.clone(),
+        dyno: name.clone(),
+        code: CrashCode::BootTimeout,
+        restarts: tracked.restarts,
+    };
+    progress.dynos.iter().filter(is_late).map(event).collect()
 }
 
 /// `None` for a dyno that does not exist in the engine yet.
@@ -66,7 +87,7 @@ fn state(tracked: &Tracked, phase: &Phase, now: Timestamp, boot_limit: Duration)
         Phase::Ready => DynoState::Running,
         Phase::Failing => DynoState::ProbeFailure,
         Phase::Ended { .. } => match &tracked.run {
-            Run::Ended(end) if end.code == CrashCode::DidNotStart => DynoState::StartFailure,
+            Run::Ended(end) if end.never_ran() => DynoState::StartFailure,
             Run::None | Run::Up(_) | Run::Ended(_) | Run::Dead => DynoState::AppCrashed,
         },
         Phase::Retiring => DynoState::Stopping,

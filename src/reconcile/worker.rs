@@ -21,7 +21,7 @@ use super::routes::PublishedApp;
 use super::status;
 use crate::engine::EngineError;
 use crate::failpoint;
-use crate::model::dyno::Dyno;
+use crate::model::dyno::{CrashCode, Dyno};
 use crate::model::formation::Port;
 use crate::model::ids::AppId;
 use crate::model::journal::JournalStep;
@@ -31,8 +31,11 @@ use crate::model::time::Timestamp;
 use crate::store::{self, StoreError};
 use crate::tasks::Activator;
 
-/// Between two looks that were asked for from outside: many changes of an app at once are one look.
+/// Between two looks that were asked for from outside, once there were many: what changes all the time is looked at
+/// now and then.
 const SPACING: Duration = Duration::from_millis(250);
+/// Looks that are made at once, whatever asks for them: those of a few releases. One more comes free each [`SPACING`].
+const AT_ONCE: u32 = 32;
 /// Pause after a look that failed, because the engine or the store was not there.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -45,8 +48,8 @@ pub(super) struct Worker {
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Told after the first look.
     looked: Option<oneshot::Sender<()>>,
-    /// When the next wake may lead to a look.
-    not_before: Instant,
+    /// When the looks so far are paid for, at one each [`SPACING`].
+    paid_at: Instant,
 }
 
 /// What a worker does after a look.
@@ -83,16 +86,18 @@ impl Worker {
             progress: Progress::default(),
             operations: FuturesUnordered::new(),
             looked,
-            not_before: Instant::now(),
+            paid_at: Instant::now(),
         }
     }
 
     /// Works until the app is gone or `stop` is cancelled.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
+            // In a box, so that a worker that waits, as most of a thousand do, holds no room for its next look.
+            let look = Box::pin(self.look());
             let next = tokio::select! {
                 () = stop.cancelled() => return,
-                next = self.look() => next,
+                next = look => next,
             };
             let next = next.unwrap_or_else(|error| {
                 tracing::warn!(app = %self.id, error = &error as &dyn std::error::Error, "the app could not be looked at");
@@ -117,7 +122,9 @@ impl Worker {
     /// Waits for a wake, the end of an operation that matters, or the limit.
     async fn wait(&mut self, limit: Option<Duration>) {
         let deadline = limit.map(|limit| Instant::now() + limit);
-        let (activator, not_before) = (self.activator.clone(), self.not_before);
+        let credit = SPACING * (AT_ONCE - 1);
+        let not_before = self.paid_at.checked_sub(credit).unwrap_or(self.paid_at);
+        let activator = self.activator.clone();
         let woken = async {
             tokio::time::sleep_until(not_before).await;
             activator.activated().await;
@@ -132,7 +139,7 @@ impl Worker {
             };
             tokio::select! {
                 () = &mut woken => {
-                    self.not_before = Instant::now() + SPACING;
+                    self.paid_at = self.paid_at.max(Instant::now()) + SPACING;
                     return;
                 }
                 () = sleep => return,
@@ -148,11 +155,14 @@ impl Worker {
     async fn look(&mut self) -> Result<Next, LookError> {
         let (id, context) = (self.id, Arc::clone(&self.context));
         let (sealer, catalogue) = (context.sealer.clone(), context.catalogue.load_full());
+        // It is never closed; a look without a permit would be better than none.
+        let permit = context.looks.acquire().await.ok();
         let desired = context.store.read(move |c| desired::load(c, &sealer, &catalogue, id)).await?;
         if matches!(desired, Desired::Deleted) {
             context.routes.publish(id, None);
         }
         let containers = context.engine.list(Some(id)).await?;
+        drop(permit);
         let now = context.clock.now();
         match desired {
             Desired::Deleted => {
@@ -290,7 +300,9 @@ impl Worker {
         if let Some(tracked) = self.progress.dynos.get_mut(dyno) {
             tracked.activity = Activity::None;
             if !error.is_transient() {
-                tracked.start_failed(&error.to_string(), now);
+                let blamed = matches!(error, EngineError::CannotRun(_));
+                let code = if blamed { CrashCode::DidNotStart } else { CrashCode::PlatformError };
+                tracked.start_failed(code, &error.to_string(), now);
             }
         }
     }
@@ -301,10 +313,13 @@ impl Worker {
         if same {
             return Ok(());
         }
-        let id = self.id;
+        let (id, late) = (self.id, status::late(live, &self.progress, now, self.context.timing.limits.boot));
         self.context
             .store
-            .write(&Principal::daemon(), move |tx| store::dynos::replace(tx, id, &rows))
+            .write(&Principal::daemon(), move |tx| {
+                store::dynos::replace(tx, id, &rows)?;
+                late.into_iter().try_for_each(|event| tx.record(event))
+            })
             .await?;
         Ok(())
     }

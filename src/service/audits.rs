@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Error;
+use super::features::Setting;
 use crate::model::catalogue::Catalogue;
 use crate::model::names::UserName;
 use crate::model::time::Timestamp;
@@ -26,8 +27,8 @@ pub struct Audit {
     pub at: Timestamp,
     /// What changed: `type`, `name` and, where it is no secret, `value` of each.
     pub changes: Vec<Value>,
-    /// The switched feature as the catalogue presents it, for `feature_change`.
-    pub feature: Option<Value>,
+    /// The switched feature, for `feature_change`; `None` for one that the catalogue offers no more.
+    pub feature: Option<Setting>,
     /// The other fields of the event.
     pub details: Map<String, Value>,
 }
@@ -52,7 +53,7 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
         Some(Value::Array(changes)) => changes,
         Some(_) | None => match (details.remove("feature"), details.remove("enabled")) {
             (Some(Value::String(name)), Some(enabled)) => {
-                feature = presented(catalogue, &name, &enabled);
+                feature = switched(catalogue, &name, &enabled);
                 vec![json!({ "type": "update", "name": name, "value": enabled })]
             }
             _ => formation_changes(&event.kind, &details),
@@ -100,16 +101,7 @@ fn formation_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
     vec![json!({ "type": change, "name": details.get("process_type") })]
 }
 
-fn presented(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Value> {
+fn switched(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Setting> {
     let offered = catalogue.features.iter().find(|offered| offered.feature.as_str() == name)?;
-    Some(json!({
-        "id": offered.id,
-        "name": name,
-        "display_name": offered.display_name,
-        "description": offered.description,
-        "state": offered.state,
-        "doc_url": format!("/features/{name}"),
-        "feedback_email": offered.feedback_email,
-        "enabled": enabled,
-    }))
+    Some(Setting { offered: offered.clone(), enabled: enabled.as_bool()? })
 }

@@ -192,7 +192,7 @@ impl From<PasswordError> for Error {
             PasswordError::Busy => {
                 Self::Unavailable("Many people log in at the moment; try again in a moment.".to_owned())
             }
-            PasswordError::Hash(_) | PasswordError::Parameters(_) | PasswordError::Panicked => {
+            PasswordError::Hash(_) | PasswordError::Parts(_) | PasswordError::Panicked => {
                 Self::internal(error)
             }
         }

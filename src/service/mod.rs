@@ -15,6 +15,7 @@ mod error;
 pub mod favorites;
 pub mod features;
 pub mod formations;
+pub mod hooks;
 pub mod invoices;
 mod login_attempts;
 pub mod logins;

@@ -65,7 +65,7 @@ pub fn list(connection: &Connection) -> Result<Vec<App>, StoreError> {
 /// The image of the current release (the newest that succeeded) of an app.
 pub fn current_image(connection: &Connection, id: AppId) -> Result<Option<ImageId>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug
+        "SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug AND builds.image IS NOT NULL
          WHERE releases.app_id = ?1 AND releases.status = 'succeeded' ORDER BY releases.version DESC LIMIT 1",
     )?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
@@ -75,7 +75,7 @@ pub fn current_image(connection: &Connection, id: AppId) -> Result<Option<ImageI
 pub fn current_images(connection: &Connection) -> Result<HashMap<AppId, ImageId>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT apps.id,
-            (SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug
+            (SELECT builds.image FROM releases JOIN builds ON builds.id = releases.slug AND builds.image IS NOT NULL
              WHERE releases.app_id = apps.id AND releases.status = 'succeeded'
              ORDER BY releases.version DESC LIMIT 1)
          FROM apps WHERE apps.deleted_at IS NULL",

@@ -9,10 +9,12 @@ use crate::model::build::{BuildStep, ImageId};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
+use crate::model::hook::HookEvent;
+use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, FavoriteId, FormationId, GrantId, InstallationId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
+    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
+    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
@@ -77,9 +79,11 @@ id_columns!(
     AppId,
     BuildId,
     CouplingId,
+    DeliveryId,
     FavoriteId,
     FormationId,
     GrantId,
+    HookId,
     InstallationId,
     OauthClientId,
     OrganizationId,
@@ -112,8 +116,10 @@ enum_columns!(
     BuildStep,
     CheckState,
     ClientKind,
+    DeliveryState,
     DynoState,
     Feature,
+    HookEvent,
     MemberRole,
     Origin,
     ResourceType,

@@ -29,6 +29,12 @@ pub fn find(
     Ok(statement.query_row((app, process_type), from_row).optional()?)
 }
 
+/// The formation of that id, also a deleted one.
+pub fn find_any(connection: &Connection, id: FormationId) -> Result<Option<Formation>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM formations WHERE id = ?1")?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
+
 /// The live formations of an app, oldest first.
 pub fn list(connection: &Connection, app: AppId) -> Result<Vec<Formation>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(

@@ -20,6 +20,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0022_recommendations.sql"),
     include_str!("migrations/0030_accounts.sql"),
     include_str!("migrations/0040_dyno_signals.sql"),
+    include_str!("migrations/0035_current_releases.sql"),
+    include_str!("migrations/0041_hooks.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -17,6 +17,9 @@ pub mod favorites;
 pub mod features;
 pub mod formation_periods;
 pub mod formations;
+pub mod hook_deliveries;
+pub mod hook_queue;
+pub mod hooks;
 pub mod installation;
 mod migrate;
 pub mod oauth_clients;
@@ -49,14 +52,18 @@ use tokio::sync::broadcast;
 pub use self::error::StoreError;
 pub use self::migrate::{Schema, schema};
 pub use self::readers::ReadStore;
-pub use self::writer::Tx;
 use self::writer::Writer;
+pub use self::writer::{Outbox, Tx};
 use crate::clock::Clock;
 use crate::model::event::Event;
 use crate::model::principal::Principal;
 
 /// Events that wait for a slow subscriber; one that falls further behind re-reads the state instead.
 const EVENT_BACKLOG: usize = 4096;
+
+/// The write-ahead log grows to so many pages (16 MiB) before they are written into the database: a write that many
+/// changes brought up to date together is paid for once.
+const CHECKPOINT_PAGES: u32 = 4096;
 
 /// Reads and writes. Clones share one writer thread and one pool of readers.
 #[derive(Debug, Clone)]
@@ -73,7 +80,7 @@ impl Store {
         migrate::migrate(&mut connection, path)?;
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let writer = Writer::start(connection, clock, events.clone())?;
-        Ok(Self { writer, reads: ReadStore::open(path), events })
+        Ok(Self { writer, reads: ReadStore::open(path)?, events })
     }
 
     /// Runs `work` in a transaction of its own and returns its result once that is on disk.
@@ -98,6 +105,11 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.reads.read(query).await
+    }
+
+    /// Lets an outbox join every later write that records an event; the first one stays.
+    pub fn join_outbox(&self, outbox: Arc<dyn Outbox>) {
+        self.writer.join_outbox(outbox);
     }
 
     /// Runs a query of a few rows by their keys, on the calling thread: microseconds, without a wait for the writer.
@@ -145,6 +157,7 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -2048;",
     )?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(128);
     keep_plans(&connection)?;
     Ok(connection)

@@ -1,34 +1,55 @@
-//! Read-only connections: a small pool, used off the runtime's threads, or on them for what takes microseconds.
+//! Read-only connections: a small pool, used by threads of its own, or by the caller's for what takes microseconds.
+//!
+//! Invariant: a long query runs on one of the few reader threads. Each thread that ever held many rows keeps the
+//! memory for them, and those of the runtime for blocking work may be busy with archives for minutes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{StoreError, open_reader};
 
-/// Queries that run at the same time, at most; not more than the machine can work on, because each holds its rows.
+/// Reader threads at most; not more than the machine can work on, because each holds its rows.
 const READERS: usize = 4;
+/// Queries that may wait for a thread; one more makes its sender wait.
+const QUEUE: usize = 64;
 
 /// Reads only. Clones share the pool.
 #[derive(Debug, Clone)]
-pub struct ReadStore(Arc<Pool>);
+pub struct ReadStore(Arc<Reading>);
+
+#[derive(Debug)]
+struct Reading {
+    pool: Arc<Pool>,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// Gets a connection, or the reason why there is none, and tells the one who waits.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) + Send>;
 
 #[derive(Debug)]
 struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Arc<Semaphore>,
 }
 
 impl ReadStore {
-    pub(super) fn open(path: &Path) -> Self {
-        Self(Arc::new(Pool {
-            path: path.to_owned(),
-            idle: Mutex::new(Vec::new()),
-            permits: Arc::new(Semaphore::new(readers())),
-        }))
+    /// Starts the threads, which end when the last clone is gone.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let pool = Arc::new(Pool { path: path.to_owned(), idle: Mutex::default() });
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..readers() {
+            let (pool, queue) = (Arc::clone(&pool), Arc::clone(&queue));
+            std::thread::Builder::new()
+                .name("store-reader".to_owned())
+                .spawn(move || work(&pool, &queue))
+                .map_err(|_| StoreError::Closed)?;
+        }
+        Ok(Self(Arc::new(Reading { pool, jobs })))
     }
 
     /// Runs a query on a read-only connection, off the runtime's threads.
@@ -38,21 +59,17 @@ impl ReadStore {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        // The permit goes into the closure: a request that is cancelled must not free it while its query runs.
-        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let pool = Arc::clone(&self.0);
-        let result = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let connection = pool.take()?;
-            let result = query(&connection);
-            pool.give_back(connection);
-            result
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // The one who asked may have gone before its turn came.
+            if !answer.is_closed() {
+                let _gone = answer.send(connection.map_err(E::from).and_then(query));
+            }
         });
-        result.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
+        self.0.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        answered.await.unwrap_or_else(|_| Err(StoreError::Panicked.into()))
     }
-}
 
-impl ReadStore {
     /// Runs a query of a few rows by their keys, on the calling thread.
     ///
     /// Such a query takes some ten microseconds: readers never wait for the writer, and the rows lie in memory.
@@ -62,10 +79,32 @@ impl ReadStore {
         E: From<StoreError>,
         F: FnOnce(&Connection) -> Result<T, E>,
     {
-        let connection = self.0.take()?;
+        let connection = self.0.pool.take()?;
         let result = query(&connection);
-        self.0.give_back(connection);
+        self.0.pool.give_back(connection);
         result
+    }
+}
+
+/// Runs queries until nobody can send one any more. The thread that waits for the next holds the lock, the
+/// others wait for the lock.
+fn work(pool: &Pool, queue: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(job) = job else { return };
+        let connection = match pool.take() {
+            Ok(connection) => connection,
+            Err(error) => {
+                job(Err(error));
+                continue;
+            }
+        };
+        // The sender notices by itself that its query panicked, and the thread lives on.
+        if catch_unwind(AssertUnwindSafe(|| job(Ok(&connection)))).is_ok() {
+            pool.give_back(connection);
+        } else {
+            tracing::error!("a read panicked");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one thread that writes. Jobs that wait together share one commit, each in a savepoint of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -18,6 +18,12 @@ const QUEUE: usize = 256;
 /// Writes that share a commit at most, so that the first of them is not kept waiting for the last.
 const BATCH: usize = 64;
 
+/// Turns events into rows that are to be sent, in the transaction of the event: both are committed or neither.
+pub trait Outbox: std::fmt::Debug + Send + Sync {
+    /// Called once for each event, when the change it tells of is written. An error rolls the write back.
+    fn enqueue(&self, tx: &Tx<'_>, event: &Event) -> Result<(), StoreError>;
+}
+
 /// A transaction of one write. Dereferences to the connection, so that several nouns' functions join it.
 #[derive(Debug)]
 pub struct Tx<'c> {
@@ -25,12 +31,16 @@ pub struct Tx<'c> {
     author: UserName,
     now: Timestamp,
     events: Vec<Arc<Event>>,
+    outbox: Option<&'c dyn Outbox>,
 }
 
 impl Tx<'_> {
     /// Writes an event beside the change it tells of; it is published after the commit.
     pub fn record(&mut self, event: Event) -> Result<(), StoreError> {
         events::insert(self.connection, &event, &self.author, self.now)?;
+        if let Some(outbox) = self.outbox {
+            outbox.enqueue(self, &event)?;
+        }
         self.events.push(Arc::new(event));
         Ok(())
     }
@@ -83,6 +93,7 @@ struct Job {
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Request>,
+    outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
 }
 
 enum Request {
@@ -98,12 +109,17 @@ impl Writer {
         published: broadcast::Sender<Arc<Event>>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread = WriterThread { connection, clock, published, queue };
+        let outbox = Arc::new(OnceLock::new());
+        let thread = WriterThread { connection, clock, published, queue, outbox: Arc::clone(&outbox) };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || thread.run())
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, outbox })
+    }
+
+    pub(super) fn join_outbox(&self, outbox: Arc<dyn Outbox>) {
+        self.outbox.get_or_init(|| outbox);
     }
 
     pub(super) async fn write<T, E, F>(&self, author: UserName, work: F) -> Result<T, E>
@@ -144,6 +160,7 @@ struct WriterThread {
     clock: Clock,
     published: broadcast::Sender<Arc<Event>>,
     queue: mpsc::Receiver<Request>,
+    outbox: Arc<OnceLock<Arc<dyn Outbox>>>,
 }
 
 impl WriterThread {
@@ -234,6 +251,7 @@ impl WriterThread {
             author: job.author,
             now: self.clock.now(),
             events: Vec::new(),
+            outbox: self.outbox.get().map(Arc::as_ref),
         };
         let work = job.work;
         let done = catch_unwind(AssertUnwindSafe(|| work(Ok(&mut tx))));

@@ -5,6 +5,7 @@
 //! filters, none of which is served yet; and commands that send nothing (`apps:stacks`, `auth:token`).
 
 mod apps;
+mod auth;
 mod builds;
 mod config;
 mod dynos;
@@ -80,10 +81,7 @@ impl Aka {
 
     /// A request whose body comes in chunks of unknown number.
     async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
-        let bytes = body.to_string().into_bytes();
-        let chunks: Vec<_> = bytes.chunks(7).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
-        let body = Body::from_stream(stream::iter(chunks));
-        self.client.header("transfer-encoding", "chunked").send_body(method, path, body).await
+        chunked(&self.client, method, path, body).await
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
@@ -93,6 +91,14 @@ impl Aka {
     async fn patch(&self, path: &str, body: Value) -> Value {
         self.send(Method::PATCH, path, body).await.json(200)
     }
+}
+
+/// A request whose body comes in chunks of unknown number.
+async fn chunked(client: &Client, method: Method, path: &str, body: Value) -> Answer {
+    let bytes = body.to_string().into_bytes();
+    let chunks: Vec<_> = bytes.chunks(7).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+    let body = Body::from_stream(stream::iter(chunks));
+    client.header("transfer-encoding", "chunked").send_body(method, path, body).await
 }
 
 /// The headers of every request of the client.

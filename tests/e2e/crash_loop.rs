@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::archive::Source;
 use crate::support::client::all_ready;
 use crate::support::daemon::Daemon;
+use crate::support::docker::docker;
 use crate::support::{pause, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,4 +65,37 @@ async fn a_dyno_that_ignores_sigterm_is_killed_after_the_grace_period() {
     })
     .await;
     assert_eq!(daemon.fetch(&app, "/").await.unwrap(), (200, "one".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_not_there_is_the_app_s_fault_and_a_network_that_is_gone_is_not() {
+    let mut daemon = Daemon::start().await;
+    let client = daemon.client();
+    let app = client.create_app("nothing", "default").await;
+    let command = json!({"type": "web", "quantity": 1, "command": "/no/such/program"});
+    client.send("POST", &format!("/apps/{app}/formation"), Some(command), 201).await;
+    client.deploy(&app, &Source::version("one")).await;
+    let says = |code: &'static str| {
+        move |dynos: &[Value]| {
+            let says = |dyno: &Value| dyno["additional_info"].as_str().unwrap_or("").starts_with(code);
+            dynos.iter().any(|dyno| dyno["state"] == "start-failure" && says(dyno))
+        }
+    };
+    client.wait_for_dynos(&app, "the command is blamed", says("H9")).await;
+
+    client.create_space("other").await;
+    let app = client.create_app("stranded", "other").await;
+    client.deploy(&app, &Source::version("one")).await;
+    let container = docker(&["ps", "-q", "--filter", &format!("label=akkeris.key={app}")]);
+    let format = "{{range $name, $network := .NetworkSettings.Networks}}{{$network.NetworkID}}{{end}}";
+    let network = docker(&["inspect", "-f", format, &container]);
+    daemon.kill_9();
+    docker(&["kill", &container]);
+    docker(&["network", "rm", &network]);
+    daemon.spawn(&[]);
+    daemon.wait_for_api().await;
+    client.wait_for_dynos(&app, "the platform is blamed", says("H99")).await;
+    client.wait_for_dynos(&app, "another dyno runs in another network", all_ready(1)).await;
+    daemon.wait_for_answer(&app, "/", "one").await;
+    assert!(client.crashes(&app).await.iter().any(|code| code == "H99"));
 }

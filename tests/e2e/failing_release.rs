@@ -22,6 +22,7 @@ async fn a_release_that_never_listens_exits_or_is_unhealthy_fails_and_the_old_on
     let silent = client.deploy(&app, &Source::version("silent").order("never_listen", "1")).await;
     let text = reason(&silent);
     assert!(text.contains("H20") && text.contains("never listening"), "{text}");
+    assert_eq!(client.crashes(&app).await, ["H20"]);
     assert_eq!(daemon.fetch(&app, "/").await.unwrap(), (200, "good".to_owned()));
 
     let exiting = client.deploy(&app, &Source::version("exiting").order("exit_code", "3")).await;

@@ -1,6 +1,7 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
 pub(crate) mod fake_engine;
+pub(crate) mod sink;
 pub(crate) mod wait;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
+use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
 use akkerisd::model::account::{Email, Role};
@@ -86,6 +88,9 @@ impl TestDaemon {
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
         let catalogue = Catalogue::parse(include_str!("../../assets/catalogue.toml")).unwrap();
         service::bootstrap::run(&store, &ids, &catalogue, Some(ADMIN_TOKEN)).await.unwrap();
+        let (sealer, catalogue) = (Sealer::from_key(&[7; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
+        let outbox = HookOutbox::new(sealer.clone(), Arc::clone(&catalogue), ids.clone());
+        store.join_outbox(Arc::new(outbox));
         let mut settings = ApiSettings {
             public_url: None,
             apps_domain: "localhost".to_owned(),
@@ -97,10 +102,10 @@ impl TestDaemon {
         let log_sessions = LogSessions::new(clock.clone());
         let state = ApiState::new(ApiParts {
             store,
-            sealer: Sealer::from_key(&[7; 32]),
+            sealer,
             clock,
             ids,
-            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
             rings: Rings::new(dir.path().join("logs"), 1 << 20),

@@ -5,7 +5,8 @@ mod view;
 use std::collections::HashMap;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::AnyOfBuilder;
@@ -15,14 +16,14 @@ use utoipa_axum::routes;
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Query};
-use super::page::{Listed, Page, Paging, Property};
+use super::page::{Listed, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::ids::AppId;
-use crate::model::principal::{Principal, Reach};
+use crate::model::principal::Principal;
 use crate::service;
 use crate::service::apps::{AppChange, NewApp};
 use crate::store::{self, Connection, StoreError};
@@ -73,23 +74,32 @@ struct ListApps {
     simple: Option<bool>,
 }
 
-/// An app in full or with names and links only.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ListedAppView {
-    Full(Box<AppView>),
-    Simple(Box<SimpleAppView>),
+/// An app of a list, in full or with names and links only: its view is made while it is written.
+struct ListedAppView<'a> {
+    viewer: &'a AppViewer,
+    app: App,
+    /// `None` for the short form.
+    running: Option<Running>,
+}
+
+impl Serialize for ListedAppView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.running {
+            Some(running) => self.viewer.full(&self.app, running).serialize(serializer),
+            None => self.viewer.simple(&self.app).serialize(serializer),
+        }
+    }
 }
 
 /// Create an app.
 #[utoipa::path(post, path = "/apps", operation_id = "create_app",
-    request_body = CreateApp, responses((status = 201, description = "Created", body = AppView)))]
+    request_body = CreateApp, responses((status = 201, description = "Created", body = AppView<'static>)))]
 async fn create(
     State(state): State<ApiState>,
     author: Principal,
     viewer: AppViewer,
     Json(body): Json<CreateApp>,
-) -> Result<Created<AppView>, Error> {
+) -> Result<Response, Error> {
     let new = NewApp {
         name: body.name,
         space: body.space,
@@ -98,53 +108,58 @@ async fn create(
         labels: body.labels.unwrap_or_default(),
     };
     let app = service::apps::create(&state.store, &state.ids, &author, new).await?;
-    Ok(Created(viewer.full(&app, Running::default())))
+    Ok(Created(viewer.full(&app, &Running::default())).into_response())
 }
 
 /// List all apps.
 #[utoipa::path(get, path = "/apps", operation_id = "list_apps",
     params(("simple" = Option<bool>, Query, description = "`true` leaves out all but names and links")),
-    responses((status = 200, description = "All, oldest first", body = Vec<ListedAppView>)))]
+    responses((status = 200, description = "All, oldest first", body = Vec<ListedAppView<'static>>)))]
 async fn list(
     State(state): State<ApiState>,
     principal: Principal,
     viewer: AppViewer,
     paging: Paging,
     Query(query): Query<ListApps>,
-) -> Result<Page<ListedAppView>, Error> {
-    if query.simple == Some(true) {
-        let apps = state.store.read(move |c| service::apps::list(c, &principal.reach)).await?;
-        return Ok(paging.page(apps)?.map(|app| ListedAppView::Simple(Box::new(viewer.simple(&app)))));
-    }
-    let (apps, mut running) = state.store.read(move |c| all_running(c, &principal.reach)).await?;
-    let mut full = |app: &App| viewer.full(app, running.remove(&app.id).unwrap_or_default());
-    Ok(paging.page(apps)?.map(|app| ListedAppView::Full(Box::new(full(&app)))))
+) -> Result<Response, Error> {
+    let simple = query.simple == Some(true);
+    let answer = state.store.read(move |connection| {
+        let apps = service::apps::list(connection, &principal.reach)?;
+        let mut running = if simple { HashMap::new() } else { all_running(connection)? };
+        let listed = |app: App| {
+            let running = (!simple).then(|| running.remove(&app.id).unwrap_or_default());
+            ListedAppView { viewer: &viewer, app, running }
+        };
+        // The answer is written here, because a thousand apps take too long for the runtime's threads.
+        Ok::<_, Error>(paging.page(apps)?.map(listed).into_response())
+    });
+    answer.await
 }
 
 /// View an app.
 #[utoipa::path(get, path = "/apps/{app}", operation_id = "view_app",
-    responses((status = 200, description = "The app", body = AppView)))]
+    responses((status = 200, description = "The app", body = AppView<'static>)))]
 async fn view(
     State(state): State<ApiState>,
     viewer: AppViewer,
     AppPath(app): AppPath,
-) -> Result<Json<AppView>, Error> {
+) -> Result<Response, Error> {
     let running = running(&state, app.id)?;
-    Ok(Json(viewer.full(&app, running)))
+    Ok(Json(viewer.full(&app, &running)).into_response())
 }
 
 /// Change an app.
 ///
 /// Maintenance, description and labels; a changed name or build stack is refused.
 #[utoipa::path(patch, path = "/apps/{app}", operation_id = "update_app",
-    request_body = UpdateApp, responses((status = 200, description = "The app", body = AppView)))]
+    request_body = UpdateApp, responses((status = 200, description = "The app", body = AppView<'static>)))]
 async fn update(
     State(state): State<ApiState>,
     author: Principal,
     viewer: AppViewer,
     AppPath(app): AppPath,
     Json(body): Json<UpdateApp>,
-) -> Result<Json<AppView>, Error> {
+) -> Result<Response, Error> {
     check_unchanged(&body, &app, &state.catalogue.load())?;
     let change = AppChange {
         maintenance: body.maintenance.and_then(|value| value.as_bool()),
@@ -153,23 +168,23 @@ async fn update(
     };
     let app = service::apps::update(&state.store, &author, app.id, change).await?;
     let running = running(&state, app.id)?;
-    Ok(Json(viewer.full(&app, running)))
+    Ok(Json(viewer.full(&app, &running)).into_response())
 }
 
 /// Delete an app.
 ///
 /// Its dynos are stopped at once; its slugs stay readable.
 #[utoipa::path(delete, path = "/apps/{app}", operation_id = "delete_app",
-    responses((status = 200, description = "The app that was", body = DeletedAppView)))]
+    responses((status = 200, description = "The app that was", body = DeletedAppView<'static>)))]
 async fn delete(
     State(state): State<ApiState>,
     author: Principal,
     viewer: AppViewer,
     AppPath(app): AppPath,
-) -> Result<Json<DeletedAppView>, Error> {
+) -> Result<Response, Error> {
     let running = running(&state, app.id)?;
     let app = service::apps::delete(&state.store, &author, app.id).await?;
-    Ok(Json(viewer.deleted(&app, running)))
+    Ok(Json(viewer.deleted(&app, &running)).into_response())
 }
 
 fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
@@ -179,11 +194,8 @@ fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
     })
 }
 
-/// Every live app within reach and what runs of it, in three statements.
-fn all_running(
-    connection: &Connection,
-    reach: &Reach,
-) -> Result<(Vec<App>, HashMap<AppId, Running>), service::Error> {
+/// What runs of every live app, in two statements.
+fn all_running(connection: &Connection) -> Result<HashMap<AppId, Running>, StoreError> {
     let mut running: HashMap<AppId, Running> = HashMap::new();
     for formation in store::formations::list_of_live_apps(connection)? {
         running.entry(formation.app_id).or_default().formations.push(formation);
@@ -191,7 +203,7 @@ fn all_running(
     for (app, image) in store::apps::current_images(connection)? {
         running.entry(app).or_default().image = Some(image);
     }
-    Ok((service::apps::list(connection, reach)?, running))
+    Ok(running)
 }
 
 fn check_unchanged(body: &UpdateApp, app: &App, catalogue: &Catalogue) -> Result<(), service::Error> {
@@ -237,7 +249,7 @@ impl Listed for App {
 }
 
 /// By hand, because an app in full also fits the short form: the derived `oneOf` would refuse it.
-impl utoipa::PartialSchema for ListedAppView {
+impl utoipa::PartialSchema for ListedAppView<'_> {
     fn schema() -> RefOr<Schema> {
         AnyOfBuilder::new()
             .item(Ref::from_schema_name(AppView::name()))
@@ -247,11 +259,13 @@ impl utoipa::PartialSchema for ListedAppView {
     }
 }
 
-impl ToSchema for ListedAppView {
+impl ToSchema for ListedAppView<'_> {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((AppView::name().into_owned(), <AppView as utoipa::PartialSchema>::schema()));
-        schemas
-            .push((SimpleAppView::name().into_owned(), <SimpleAppView as utoipa::PartialSchema>::schema()));
+        schemas.push((AppView::name().into_owned(), <AppView<'_> as utoipa::PartialSchema>::schema()));
+        schemas.push((
+            SimpleAppView::name().into_owned(),
+            <SimpleAppView<'_> as utoipa::PartialSchema>::schema(),
+        ));
         AppView::schemas(schemas);
         SimpleAppView::schemas(schemas);
     }

@@ -33,24 +33,24 @@ pub(super) struct Running {
 
 /// An app.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AppView {
+pub(super) struct AppView<'a> {
     id: Uuid,
     /// The short name, or the key in the dialect `reference`.
     name: String,
-    simple_name: String,
+    simple_name: &'a str,
     /// Name and space: the app's unique name.
     key: String,
-    description: String,
+    description: &'a str,
     /// Separated by commas.
-    labels: String,
+    labels: &'a str,
     maintenance: bool,
     web_url: String,
     /// The image of the current release, `""` before the first.
-    image: String,
-    formation: Vec<AppFormationView>,
-    organization: AppOrganizationView,
+    image: &'a str,
+    formation: Vec<AppFormationView<'a>>,
+    organization: AppOrganizationView<'a>,
     owner: OwnerView,
-    space: AppSpaceView,
+    space: AppSpaceView<'a>,
     region: PlaceView,
     stack: PlaceView,
     build_stack: PlaceView,
@@ -73,40 +73,40 @@ pub(super) struct AppView {
 
 /// An app that is no more.
 #[derive(Serialize, ToSchema)]
-pub(super) struct DeletedAppView {
+pub(super) struct DeletedAppView<'a> {
     #[serde(flatten)]
-    app: AppView,
+    app: AppView<'a>,
     /// Always `successful`.
     result: &'static str,
 }
 
 /// The names and links of an app.
 #[derive(Serialize, ToSchema)]
-pub(super) struct SimpleAppView {
+pub(super) struct SimpleAppView<'a> {
     id: Uuid,
     name: String,
-    simple_name: String,
+    simple_name: &'a str,
     key: String,
     web_url: String,
-    organization: AppOrganizationView,
-    space: AppSpaceView,
+    organization: AppOrganizationView<'a>,
+    space: AppSpaceView<'a>,
 }
 
 /// A formation inside an app.
 #[derive(Serialize, ToSchema)]
-struct AppFormationView {
+struct AppFormationView<'a> {
     id: Uuid,
     #[serde(rename = "type")]
-    process_type: String,
+    process_type: &'a str,
     quantity: u32,
-    size: String,
+    size: &'a str,
 }
 
 /// The organization of an app.
 #[derive(Serialize, ToSchema)]
-struct AppOrganizationView {
+struct AppOrganizationView<'a> {
     id: Uuid,
-    name: String,
+    name: &'a str,
 }
 
 /// Who an app is accounted to: its organization.
@@ -118,9 +118,9 @@ struct OwnerView {
 
 /// The space of an app.
 #[derive(Serialize, ToSchema)]
-struct AppSpaceView {
+struct AppSpaceView<'a> {
     id: Uuid,
-    name: String,
+    name: &'a str,
     /// `compliance=socs,compliance=prod`, `""` without.
     compliance: String,
 }
@@ -141,20 +141,20 @@ impl FromRequestParts<ApiState> for AppViewer {
 }
 
 impl AppViewer {
-    pub(super) fn full(&self, app: &App, running: Running) -> AppView {
+    pub(super) fn full<'a>(&self, app: &'a App, running: &'a Running) -> AppView<'a> {
         let catalogue = self.state.catalogue.load();
         let stack = PlaceView::stack(&catalogue, &app.space.stack);
         AppView {
             id: app.id.uuid(),
             name: self.dialect.app_name(app),
-            simple_name: app.name.to_string(),
+            simple_name: app.name.as_str(),
             key: app.key().to_string(),
-            description: app.description.clone(),
-            labels: app.labels.clone(),
+            description: &app.description,
+            labels: &app.labels,
             maintenance: app.maintenance,
             web_url: self.state.settings.web_url(app),
-            image: running.image.map(|image| image.as_str().to_owned()).unwrap_or_default(),
-            formation: running.formations.into_iter().map(AppFormationView::from).collect(),
+            image: running.image.as_ref().map_or("", ImageId::as_str),
+            formation: running.formations.iter().map(AppFormationView::from).collect(),
             organization: AppOrganizationView::of(app),
             owner: OwnerView { id: deterministic(app.organization.name.as_str()), email: "" },
             space: AppSpaceView::of(app),
@@ -174,11 +174,11 @@ impl AppViewer {
         }
     }
 
-    pub(super) fn simple(&self, app: &App) -> SimpleAppView {
+    pub(super) fn simple<'a>(&self, app: &'a App) -> SimpleAppView<'a> {
         SimpleAppView {
             id: app.id.uuid(),
             name: self.dialect.app_name(app),
-            simple_name: app.name.to_string(),
+            simple_name: app.name.as_str(),
             key: app.key().to_string(),
             web_url: self.state.settings.web_url(app),
             organization: AppOrganizationView::of(app),
@@ -186,34 +186,34 @@ impl AppViewer {
         }
     }
 
-    pub(super) fn deleted(&self, app: &App, running: Running) -> DeletedAppView {
+    pub(super) fn deleted<'a>(&self, app: &'a App, running: &'a Running) -> DeletedAppView<'a> {
         DeletedAppView { app: self.full(app, running), result: "successful" }
     }
 }
 
-impl AppOrganizationView {
-    fn of(app: &App) -> Self {
-        Self { id: app.organization.id.uuid(), name: app.organization.name.to_string() }
+impl<'a> AppOrganizationView<'a> {
+    fn of(app: &'a App) -> Self {
+        Self { id: app.organization.id.uuid(), name: app.organization.name.as_str() }
     }
 }
 
-impl AppSpaceView {
-    fn of(app: &App) -> Self {
+impl<'a> AppSpaceView<'a> {
+    fn of(app: &'a App) -> Self {
         Self {
             id: app.space.id.uuid(),
-            name: app.space.name.to_string(),
+            name: app.space.name.as_str(),
             compliance: app.space.compliance.to_app_text(),
         }
     }
 }
 
-impl From<Formation> for AppFormationView {
-    fn from(formation: Formation) -> Self {
+impl<'a> From<&'a Formation> for AppFormationView<'a> {
+    fn from(formation: &'a Formation) -> Self {
         Self {
             id: formation.id.uuid(),
-            process_type: formation.process_type.to_string(),
+            process_type: formation.process_type.as_str(),
             quantity: formation.quantity.get().into(),
-            size: formation.size.to_string(),
+            size: formation.size.as_str(),
         }
     }
 }

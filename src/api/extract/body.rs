@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::bad;
+use crate::api::json_body::json_body;
 use crate::api::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::rule::shown;
@@ -84,8 +85,8 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.0) {
-            Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
+        match json_body(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
             Err(error) => Error::from(service::Error::internal(error)).into_response(),
         }
     }

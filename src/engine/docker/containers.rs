@@ -18,7 +18,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use super::labels::{self, Labels};
-use super::{ASK_LIMIT, STOP_MARGIN, WORK_LIMIT, bounded, found, outcome};
+use super::{ASK_LIMIT, STOP_MARGIN, WORK_LIMIT, bounded, found, outcome, refusal};
 use crate::engine::{ContainerId, ContainerSpec, ContainerState, EngineError, ObservedContainer, Outcome};
 use crate::model::names::{DynoName, ProcessType};
 use crate::model::time::Timestamp;
@@ -106,7 +106,20 @@ fn networking(spec: &ContainerSpec) -> NetworkingConfig {
 }
 
 pub(super) async fn start(docker: &Docker, id: &ContainerId) -> Result<Outcome, EngineError> {
-    outcome(WORK_LIMIT, &[304, 404], docker.start_container(id.as_str(), None::<StartContainerOptions>)).await
+    use bollard::errors::Error::DockerResponseServerError as Refusal;
+    let call = docker.start_container(id.as_str(), None::<StartContainerOptions>);
+    match tokio::time::timeout(WORK_LIMIT, call).await {
+        Ok(Ok(())) => Ok(Outcome::Done),
+        Ok(Err(Refusal { status_code: 304, .. })) => Ok(Outcome::Nothing),
+        // The network that it was made for can be what is not found, too.
+        Ok(Err(Refusal { status_code: 404, message })) if message.starts_with("No such container") => {
+            Ok(Outcome::Nothing)
+        }
+        // The engine blames the command.
+        Ok(Err(Refusal { status_code: 400, message })) => Err(EngineError::CannotRun(message)),
+        Ok(Err(error)) => Err(refusal(error)),
+        Err(_) => Err(EngineError::TimedOut(WORK_LIMIT)),
+    }
 }
 
 pub(super) async fn stop(docker: &Docker, id: &ContainerId, grace: Duration) -> Result<Outcome, EngineError> {

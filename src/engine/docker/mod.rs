@@ -39,6 +39,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(30);
 const WORK_LIMIT: Duration = Duration::from_mins(2);
 /// Lists of containers that are asked for at the same time; each is a connection to the engine.
 const LISTS_AT_ONCE: usize = 8;
+/// Longest wait for those who look for a network before.
+const NETWORK_TURN_LIMIT: Duration = WORK_LIMIT;
 /// What a stop may take beyond its grace period.
 const STOP_MARGIN: Duration = Duration::from_secs(15);
 
@@ -53,6 +55,8 @@ pub struct DockerEngine {
     init: bool,
     running_since: RunningSince,
     lists: Semaphore,
+    /// One at a time looks for the network of a space and makes it.
+    networks: Semaphore,
 }
 
 impl DockerEngine {
@@ -72,6 +76,7 @@ impl DockerEngine {
             init: info.init_commit.is_some_and(|commit| commit.id.as_deref() != Some("N/A")),
             running_since: RunningSince::default(),
             lists: Semaphore::new(LISTS_AT_ONCE),
+            networks: Semaphore::new(1),
         })
     }
 }
@@ -166,6 +171,8 @@ impl ContainerEngine for DockerEngine {
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {
+        let turn = tokio::time::timeout(NETWORK_TURN_LIMIT, self.networks.acquire()).await;
+        let _turn = turn.map_err(|_| EngineError::TimedOut(NETWORK_TURN_LIMIT))?.ok();
         networks::ensure(&self.docker, &self.labels, space, name).await
     }
 

@@ -12,15 +12,16 @@ use crate::engine::{EngineError, NetworkName, ObservedNetwork, Outcome};
 use crate::model::ids::SpaceId;
 use crate::model::names::SpaceName;
 
-/// Finds or makes the network of a space. Docker lets two networks have one name, so after making one the
-/// oldest of the space is taken and the others, which two calls at once can make, are removed.
+/// Finds or makes the network of a space. One call at a time: Docker lets two networks have one name, and then
+/// starts no container in either. Where there are several all the same, the oldest is taken and the others are
+/// removed, once nothing uses them.
 pub(super) async fn ensure(
     docker: &Docker,
     labels: &Labels,
     space: SpaceId,
     name: &SpaceName,
 ) -> Result<NetworkName, EngineError> {
-    if let Some(network) = of_space(docker, labels, space).await?.into_iter().next() {
+    if let Some(network) = only(docker, of_space(docker, labels, space).await?).await? {
         return Ok(network);
     }
     let request = NetworkCreateRequest {
@@ -30,15 +31,17 @@ pub(super) async fn ensure(
         ..NetworkCreateRequest::default()
     };
     let created = bounded(WORK_LIMIT, docker.create_network(request)).await;
-    let mut networks = of_space(docker, labels, space).await?.into_iter();
-    let Some(first) = networks.next() else {
-        return Err(match created {
-            Err(error) => error,
-            Ok(_) => {
-                EngineError::Refused(format!("the network of the space {name} went away as it was made"))
-            }
-        });
-    };
+    let made = only(docker, of_space(docker, labels, space).await?).await?;
+    made.ok_or_else(|| match created {
+        Err(error) => error,
+        Ok(_) => EngineError::Refused(format!("the network of the space {name} went away as it was made")),
+    })
+}
+
+/// The first of these networks, without the others.
+async fn only(docker: &Docker, networks: Vec<NetworkName>) -> Result<Option<NetworkName>, EngineError> {
+    let mut networks = networks.into_iter();
+    let first = networks.next();
     for extra in networks {
         remove(docker, &extra).await?;
     }

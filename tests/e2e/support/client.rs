@@ -127,6 +127,18 @@ impl Client {
         self.send("PATCH", &path, Some(json!({"quantity": quantity})), 200).await;
     }
 
+    /// The codes of an app's crashes, newest first.
+    pub async fn crashes(&self, app: &str) -> Vec<String> {
+        let (name, space) = app.split_once('-').unwrap();
+        let audits = self.get(&format!("/audits?app={name}&space={space}&size=1000")).await;
+        let crashes = audits.as_array().unwrap().iter().filter(|audit| audit["action"] == "crashed");
+        let code = |audit: &Value| {
+            let info: Value = serde_json::from_str(audit["info"].as_str().unwrap()).unwrap();
+            info["code"].as_str().unwrap().to_owned()
+        };
+        crashes.map(code).collect()
+    }
+
     /// Waits until the app's dynos satisfy `wanted`; gives them.
     pub async fn wait_for_dynos(
         &self,

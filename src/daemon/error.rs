@@ -1,0 +1,52 @@
+//! Why the daemon does not run.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::catalogue::CatalogueError;
+use crate::certs::CertError;
+use crate::config::SocketsError;
+use crate::edge::EdgeError;
+use crate::engine::EngineError;
+use crate::outbound::OutboundError;
+use crate::reconcile::ReconcileError;
+use crate::seal::SealError;
+use crate::service;
+use crate::store::StoreError;
+
+/// Why the daemon could not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("the data directory {path} cannot be used")]
+    DataDir { path: String, source: io::Error },
+    #[error("another akkerisd uses the data directory {0}; stop it first or name another with --data-dir")]
+    InUse(String),
+    #[error("cannot listen on {address} ({setting}); is another server using it?")]
+    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
+    #[error(
+        "the container engine at {host} cannot be used; is Docker running, and may this user use its socket?"
+    )]
+    Engine { host: String, source: EngineError },
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
+    Certificates(#[from] CertError),
+    #[error("the first start could not be completed")]
+    Bootstrap(#[from] service::Error),
+    #[error("outgoing requests cannot be set up")]
+    Outbound(#[from] OutboundError),
+    #[error("the apps could not be looked at")]
+    Reconcile(#[from] ReconcileError),
+    #[error("the edge could not be started")]
+    Edge(#[from] EdgeError),
+    #[error("the API server ended")]
+    Api(#[source] io::Error),
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+}

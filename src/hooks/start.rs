@@ -1,0 +1,37 @@
+//! The two ends put to work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::{Deliverer, DelivererParts, HookOutbox};
+use crate::clock::Clock;
+use crate::ids::Ids;
+use crate::model::catalogue::Catalogue;
+use crate::outbound::{Outbound, PostLimits};
+use crate::seal::Sealer;
+use crate::store::{Store, StoreError};
+use crate::tasks::Tasks;
+
+/// What one delivery may take, and what is kept of the answer.
+const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16 * 1024 };
+
+/// From here on events become deliveries, and deliveries leave. To be called before anything records an event.
+pub async fn start(
+    (store, sealer): (&Store, &Sealer),
+    (clock, ids): (&Clock, &Ids),
+    (catalogue, outbound): (Arc<ArcSwap<Catalogue>>, &Outbound),
+    tasks: &Tasks,
+) -> Result<(), StoreError> {
+    store.join_outbox(Arc::new(HookOutbox::new(sealer.clone(), catalogue, ids.clone())));
+    let parts = DelivererParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        outbound: outbound.clone(),
+        clock: clock.clone(),
+        limits: LIMITS,
+    };
+    Deliverer::start(parts, tasks).await?;
+    Ok(())
+}

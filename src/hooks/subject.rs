@@ -1,0 +1,137 @@
+//! Which events hooks are told of, and under which name (`behaviour.md` §23).
+
+use crate::model::dyno::CrashCode;
+use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
+use crate::model::feature::Feature;
+use crate::model::hook::HookEvent;
+use crate::model::ids::{BuildId, FormationId, ReleaseId};
+use crate::model::names::{DynoName, ProcessType};
+
+/// What a payload is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject<'a> {
+    Updated,
+    Destroyed,
+    /// It began, succeeded or failed; which of them is in the build.
+    Build(BuildId),
+    ConfigVars(&'a [ConfigVarChanged]),
+    Crash {
+        process_type: &'a ProcessType,
+        dyno: &'a DynoName,
+        code: CrashCode,
+        restarts: u32,
+    },
+    Feature {
+        feature: Feature,
+        enabled: bool,
+    },
+    Formation {
+        formation: FormationId,
+        change: ChangeKind,
+    },
+    Promotion {
+        release: ReleaseId,
+        source: ReleaseId,
+    },
+    /// It was made, which is told as a success (`behaviour.md` §9), or it failed.
+    Release {
+        release: ReleaseId,
+        failed: bool,
+    },
+    /// Its dynos are up.
+    Released(ReleaseId),
+}
+
+impl<'a> Subject<'a> {
+    /// `None` for what no hook is told of.
+    #[expect(clippy::too_many_lines, reason = "one line an event, so that a new one is decided on here")]
+    pub(super) fn of(event: &'a Event) -> Option<Self> {
+        match event {
+            Event::AppUpdated { .. } => Some(Self::Updated),
+            Event::AppDeleted { .. } => Some(Self::Destroyed),
+            Event::BuildStarted { build, .. }
+            | Event::BuildSucceeded { build, .. }
+            | Event::BuildFailed { build, .. }
+            | Event::BuildStopped { build, .. } => Some(Self::Build(*build)),
+            Event::ConfigVarsChanged { changes, .. } => Some(Self::ConfigVars(changes)),
+            Event::DynoCrashed { process_type, dyno, code, restarts, .. } => {
+                Some(Self::Crash { process_type, dyno, code: *code, restarts: *restarts })
+            }
+            Event::FeatureChanged { feature, enabled, .. } => {
+                Some(Self::Feature { feature: *feature, enabled: *enabled })
+            }
+            Event::FormationCreated { formation, .. } => {
+                Some(Self::Formation { formation: *formation, change: ChangeKind::Create })
+            }
+            Event::FormationUpdated { formation, .. } => {
+                Some(Self::Formation { formation: *formation, change: ChangeKind::Update })
+            }
+            Event::FormationDeleted { formation, .. } => {
+                Some(Self::Formation { formation: *formation, change: ChangeKind::Delete })
+            }
+            Event::ReleasePromoted { release, source, .. } => {
+                Some(Self::Promotion { release: *release, source: *source })
+            }
+            Event::ReleaseCreated { release, .. } => Some(Self::Release { release: *release, failed: false }),
+            Event::ReleaseFailed { release, .. } => Some(Self::Release { release: *release, failed: true }),
+            Event::ReleaseSucceeded { release, .. } => Some(Self::Released(*release)),
+            Event::AccountCreated { .. }
+            | Event::AccountUpdated { .. }
+            | Event::AccountLoggedIn { .. }
+            | Event::AppCreated { .. }
+            | Event::BuildCreated { .. }
+            | Event::ConfigVarNotesChanged { .. }
+            | Event::DynoSignalled { .. }
+            | Event::DynosRestarted { .. }
+            | Event::FavoriteCreated { .. }
+            | Event::FavoriteDeleted { .. }
+            | Event::CouplingCreated { .. }
+            | Event::CouplingUpdated { .. }
+            | Event::CouplingDeleted { .. }
+            | Event::GrantCreated { .. }
+            | Event::GrantRevoked { .. }
+            | Event::HookCreated { .. }
+            | Event::HookUpdated { .. }
+            | Event::HookDeleted { .. }
+            | Event::OauthClientCreated { .. }
+            | Event::OauthClientUpdated { .. }
+            | Event::OauthClientDeleted { .. }
+            | Event::OrganizationCreated { .. }
+            | Event::OrganizationMemberChanged { .. }
+            | Event::PipelineCreated { .. }
+            | Event::PipelineDeleted { .. }
+            | Event::PluginCreated { .. }
+            | Event::PluginUpdated { .. }
+            | Event::PluginDeleted { .. }
+            | Event::RecommendationCreated { .. }
+            | Event::RecommendationUpdated { .. }
+            | Event::RecommendationDeleted { .. }
+            | Event::ReleaseStarted { .. }
+            | Event::ReleaseStatusCreated { .. }
+            | Event::ReleaseStatusUpdated { .. }
+            | Event::SpaceCreated { .. }
+            | Event::SpaceUpdated { .. }
+            | Event::StackCreated { .. }
+            | Event::StackUpdated { .. }
+            | Event::StackDeleted { .. }
+            | Event::TokenCreated { .. }
+            | Event::TokenRevoked { .. } => None,
+        }
+    }
+
+    /// The name by which hooks ask for it.
+    pub(super) fn hook_event(self) -> HookEvent {
+        match self {
+            Self::Updated => HookEvent::Updated,
+            Self::Destroyed => HookEvent::Destroy,
+            Self::Build(_) => HookEvent::Build,
+            Self::ConfigVars(_) => HookEvent::ConfigChange,
+            Self::Crash { .. } => HookEvent::Crashed,
+            Self::Feature { .. } => HookEvent::FeatureChange,
+            Self::Formation { .. } => HookEvent::FormationChange,
+            Self::Promotion { .. } => HookEvent::PipelinePromotion,
+            Self::Release { .. } => HookEvent::Release,
+            Self::Released(_) => HookEvent::Released,
+        }
+    }
+}
