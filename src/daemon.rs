@@ -3,11 +3,12 @@
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
 mod error;
+mod listeners;
 mod state;
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::DaemonError;
+use self::listeners::{Listeners, https_port, listen, reachable};
 use self::state::State;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
@@ -23,12 +25,13 @@ use crate::builds::{BuildLimits, Builder};
 use crate::catalogue::CatalogueHandle;
 use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
-use crate::config::{Config, PassedSockets};
+use crate::config::Config;
 use crate::durable_file;
-use crate::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
+use crate::edge::{AccessSink, Edge, EdgeHandle, EdgeListeners, EdgeSettings};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
 use crate::ids::Ids;
+use crate::logs::Rings;
 use crate::model::ids::InstallationId;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
@@ -70,22 +73,16 @@ struct Daemon {
     store: Store,
     catalogue: CatalogueHandle,
     tasks: Tasks,
+    rings: Rings,
     edge: EdgeHandle,
     api_address: SocketAddr,
     api_stop: CancellationToken,
     api_ended: CancellationToken,
 }
 
-struct Listeners {
-    api: TcpListener,
-    edge: EdgeListeners,
-    workers: usize,
-}
-
 impl Daemon {
     async fn start(config: &Config) -> Result<Self, DaemonError> {
-        let lock = lock_data_dir(config)?;
-        let listeners = listen(config)?;
+        let (lock, listeners) = (lock_data_dir(config)?, listen(config)?);
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let tasks = Tasks::new();
         let state = State::open(config)?;
@@ -95,18 +92,20 @@ impl Daemon {
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
-        let edge = start_edge(config, &listeners, &routes, state.clock.clone())?;
+        let access = state.take_access(&tasks);
+        let edge = start_edge(config, &listeners, &routes, access)?;
         let metrics = state.metrics(&edge, looks, &tasks);
         metrics.start(engine, config.metrics.interval);
         let parts = state.api(metrics, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
-        let State { store, catalogue, .. } = state;
-        Ok(Self { _lock: lock, store, catalogue, tasks, edge, api_address, api_stop, api_ended })
+        let State { store, catalogue, rings, .. } = state;
+        Ok(Self { _lock: lock, store, catalogue, tasks, rings, edge, api_address, api_stop, api_ended })
     }
 
     /// Tells systemd that the daemon is ready, keeps its watchdog quiet, and obeys signals.
@@ -147,6 +146,8 @@ impl Daemon {
         notify_systemd(&[sd_notify::NotifyState::Stopping]);
         tracing::info!("akkerisd stops; the dynos run on");
         self.api_stop.cancel();
+        // Who follows a log would hold the listeners open.
+        self.rings.close();
         self.edge.drain(EDGE_DRAIN_LIMIT).await;
         if !self.tasks.stop(STOP_LIMIT).await {
             tracing::warn!("some tasks did not end in time");
@@ -184,55 +185,6 @@ fn lock_data_dir(config: &Config) -> Result<File, DaemonError> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(DaemonError::InUse(path)),
         Err(TryLockError::Error(source)) => Err(unusable(source)),
-    }
-}
-
-/// Takes the sockets that systemd passed, and binds the others.
-fn listen(config: &Config) -> Result<Listeners, DaemonError> {
-    let workers = config
-        .edge
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let mut passed = PassedSockets::take()?;
-    let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
-    let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
-    let edge = EdgeListeners {
-        http: match passed.claim(http) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
-        },
-        https: match passed.claim(https) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
-        },
-    };
-    let own = match passed.claim(api) {
-        Some(listener) => listener,
-        None => bind_api(api).map_err(failed("api.addr", api))?,
-    };
-    let unclaimed = passed.unclaimed();
-    if !unclaimed.is_empty() {
-        tracing::warn!(
-            ?unclaimed,
-            "systemd passed sockets at addresses that no setting names; they are closed"
-        );
-    }
-    let api = TcpListener::from_std(own).map_err(failed("api.addr", api))?;
-    Ok(Listeners { api, edge, workers })
-}
-
-fn bind_api(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Where this machine reaches a listener that may be bound to every address.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
     }
 }
 
@@ -284,12 +236,6 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
     }
 }
 
-/// The port that links and redirects name: the one that was really bound.
-fn https_port(config: &Config, edge: &EdgeListeners) -> u16 {
-    let bound = edge.https.first().and_then(|listener| listener.local_addr().ok());
-    bound.map_or(config.edge.public_https_port(), |address| address.port())
-}
-
 fn build_limits(config: &Config) -> BuildLimits {
     BuildLimits {
         concurrency: config.builds.concurrency,
@@ -335,11 +281,13 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    clock: Clock,
+    access: AccessSink,
 ) -> Result<EdgeHandle, DaemonError> {
+    let clock = Clock::system();
     let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
     let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
-    let settings = edge_settings(config, listeners, clock);
+    let mut settings = edge_settings(config, listeners, clock);
+    settings.access = Some(access);
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
 }
 

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod hooks;
 pub mod ids;
+pub mod logs;
 pub mod metrics;
 pub mod model;
 pub mod outbound;

@@ -27,6 +27,8 @@ mod hook_payloads;
 mod hooks;
 mod house_rules;
 mod invoices;
+mod log_sessions;
+mod logs;
 mod metrics;
 mod oauth;
 mod openapi;

@@ -11,6 +11,7 @@ use akkerisd::clock::Clock;
 use akkerisd::config::ChecksumRule;
 use akkerisd::engine::{ContainerEngine, EngineError};
 use akkerisd::ids::Ids;
+use akkerisd::logs::Rings;
 use akkerisd::model::build::{Build, BuildState, BuildStep, Checksum, Commit};
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::config_var::ConfigValue;
@@ -58,6 +59,7 @@ impl Bench {
             outbound: Outbound::new(true).unwrap(),
             sources: self.sources(),
             logs: self.logs(),
+            rings: self.rings(),
             work: self.dir.path().join("work"),
             clock: Clock::system(),
             ids: self.ids.clone(),
@@ -75,6 +77,10 @@ impl Bench {
 
     fn sources(&self) -> SourceFolder {
         SourceFolder::new(self.dir.path().join("sources"))
+    }
+
+    fn rings(&self) -> Rings {
+        Rings::new(self.dir.path().join("rings"), 1 << 20)
     }
 
     fn logs(&self) -> BuildLogs {

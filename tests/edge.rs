@@ -1,5 +1,6 @@
 //! The edge before small servers: routing, headers, streams, tunnels, TLS, and what happens when things go away.
 
+mod access;
 mod backend;
 mod harness;
 

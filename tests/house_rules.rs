@@ -34,15 +34,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["model", "text_enum"]),
     ("outbound", &[]),
     ("engine", &[]),
+    ("logs", &["store", "engine", "edge"]),
     ("store", &[]),
     ("edge", &[]),
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
     ("metrics", &["store", "engine", "edge", "reconcile"]),
-    ("builds", &["store", "service", "engine", "config", "outbound"]),
+    ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("hooks", &["store", "outbound"]),
-    ("api", &["store", "service", "builds", "config", "metrics"]),
+    ("api", &["store", "service", "builds", "config", "logs", "metrics"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

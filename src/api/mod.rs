@@ -23,6 +23,7 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod logs;
 mod metrics;
 mod oauth;
 mod oauth_clients;
@@ -60,6 +61,7 @@ use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
 use crate::ids::Ids;
+use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -94,6 +96,9 @@ pub struct ApiParts {
     /// Takes uploaded sources, one file a build.
     pub sources: SourceFolder,
     pub build_logs: BuildLogs,
+    /// The logs of apps.
+    pub rings: Rings,
+    pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub settings: ApiSettings,
 }

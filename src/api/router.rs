@@ -5,13 +5,14 @@ use axum::middleware;
 use axum::routing::MethodRouter;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, metrics, oauth, oauth_clients,
+    envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
     plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
 };
@@ -29,7 +30,7 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
         .method_not_allowed_fallback(|| std::future::ready(Error::MethodNotAllowed))
         .layer(CatchPanicLayer::custom(envelope::panicked))
         .layer(middleware::from_fn(envelope::wrap))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(logs::is_compressible)))
         .layer(middleware::map_response(page::tell))
 }
 
@@ -50,6 +51,7 @@ pub(super) fn nouns() -> Routes {
         .merge(health::router())
         .merge(hooks::router())
         .merge(invoices::router())
+        .merge(logs::router())
         .merge(metrics::router())
         .merge(openapi::router())
         .merge(oauth::router())

@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::model::ids::BuildId;
+use crate::clock::Clock;
+use crate::logs::Rings;
+use crate::model::ids::{AppId, BuildId};
+use crate::model::log::{LogLine, LogSource};
 
 /// Bytes after which the output of a build is no longer kept; the daemon's own closing lines always are.
 pub const LOG_LIMIT: u64 = 8 * 1024 * 1024;
@@ -34,6 +37,15 @@ pub struct BuildLog {
     full: bool,
     /// A write whose caller went away before it ended; the next one waits for it, so that lines keep their order.
     writing: Option<JoinHandle<io::Result<()>>>,
+    mirror: Option<Mirror>,
+}
+
+/// The log of the app, which shows its builds too.
+#[derive(Debug)]
+struct Mirror {
+    rings: Rings,
+    app: AppId,
+    clock: Clock,
 }
 
 impl BuildLogs {
@@ -63,7 +75,7 @@ impl BuildLogs {
                 length += 1;
             }
             let full = complete_lines(&present).lines().any(|line| line == MARKER);
-            Ok(BuildLog { file: Arc::new(file), length, full, writing: None })
+            Ok(BuildLog { file: Arc::new(file), length, full, writing: None, mirror: None })
         })
         .await
     }
@@ -93,6 +105,11 @@ impl BuildLogs {
 }
 
 impl BuildLog {
+    /// What is written from now on is also shown in the log of the app.
+    pub fn show_in(&mut self, rings: Rings, app: AppId, clock: Clock) {
+        self.mirror = Some(Mirror { rings, app, clock });
+    }
+
     /// Adds output of the build; what does not fit any more is replaced by one line that says so.
     pub async fn append(&mut self, lines: impl IntoIterator<Item = String>) -> io::Result<()> {
         let mut text = String::new();
@@ -129,6 +146,9 @@ impl BuildLog {
             return Ok(());
         }
         self.settle().await?;
+        if let Some(mirror) = &self.mirror {
+            mirror.show(&text).await;
+        }
         self.length += text.len() as u64;
         let file = Arc::clone(&self.file);
         self.writing = Some(tokio::task::spawn_blocking(move || {
@@ -143,6 +163,17 @@ impl BuildLog {
         let written = writing.await;
         self.writing = None;
         written.map_err(io::Error::other)?
+    }
+}
+
+impl Mirror {
+    /// A build does not fail because of the app's log.
+    async fn show(&self, text: &str) {
+        let line = |line: &str| LogLine::new(self.clock.now(), LogSource::Build, line);
+        let lines: Vec<LogLine> = text.lines().map(line).collect();
+        if let Err(error) = self.rings.append(self.app, lines, None).await {
+            tracing::warn!(app = %self.app, %error, "output of a build is missing in the app's log");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::ChecksumRule;
 use crate::engine::ContainerEngine;
 use crate::ids::Ids;
+use crate::logs::Rings;
 use crate::model::build::Build;
 use crate::model::catalogue::Catalogue;
 use crate::model::event::Event;
@@ -42,6 +43,8 @@ pub struct BuilderParts {
     pub outbound: Outbound,
     pub sources: SourceFolder,
     pub logs: BuildLogs,
+    /// The logs of apps, which show their builds too.
+    pub rings: Rings,
     /// A folder of its own; it is emptied at the start.
     pub work: PathBuf,
     pub clock: Clock,

@@ -64,6 +64,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 async fn attempt(parts: &Arc<BuilderParts>, build: Build, signals: &Signals) -> Result<(), Fault> {
     let attempt = if let BuildState::Running { attempt, .. } = build.state { attempt + 1 } else { 1 };
     let mut log = parts.logs.open(build.id).await?;
+    log.show_in(parts.rings.clone(), build.app_id, parts.clock.clone());
     failpoint::reached(JournalStep::BuildQueued);
     let end = if attempt > ATTEMPTS {
         End::Failed(format!("The build was interrupted {ATTEMPTS} times and is given up. Start it again."))

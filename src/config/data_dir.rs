@@ -57,6 +57,11 @@ impl Config {
         self.data_dir.join("build-logs")
     }
 
+    /// The logs of apps, a folder each.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.data_dir.join("logs")
+    }
+
     /// Where sources are unpacked while they are built; nothing in it outlives a build.
     pub fn build_work_dir(&self) -> PathBuf {
         self.data_dir.join("build-work")

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod layers;
 mod log;
+mod logs;
 mod metrics;
 mod outbound;
 mod setting;
@@ -34,6 +35,7 @@ pub use environment::{Environment, Secret};
 pub use error::ConfigError;
 pub use layers::{Layers, Place, Value};
 pub use log::{LogConfig, LogFormat, LogLevel};
+pub use logs::LogsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
@@ -60,6 +62,7 @@ pub struct Config {
     pub edge: EdgeConfig,
     pub docker: DockerConfig,
     pub log: LogConfig,
+    pub logs: LogsConfig,
     pub builds: BuildsConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
@@ -77,6 +80,7 @@ impl Config {
             edge: EdgeConfig::read(layers)?,
             docker: DockerConfig::read(layers)?,
             log: LogConfig::read(layers)?,
+            logs: LogsConfig::read(layers)?,
             builds: BuildsConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,

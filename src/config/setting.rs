@@ -1,6 +1,6 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, docker, dynos, edge, log, metrics, outbound};
+use super::{DATA_DIR, api, builds, docker, dynos, edge, log, logs, metrics, outbound};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     edge::SETTINGS,
     docker::SETTINGS,
     log::SETTINGS,
+    logs::SETTINGS,
     builds::SETTINGS,
     dynos::SETTINGS,
     outbound::SETTINGS,

@@ -10,10 +10,11 @@ use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge::EdgeHandle;
+use crate::edge::{AccessSink, EdgeHandle};
 use crate::engine::ContainerEngine;
 use crate::hooks;
 use crate::ids::Ids;
+use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
 use crate::metrics::{Metrics, MetricsParts, RouterFigures};
 use crate::outbound::Outbound;
 use crate::reconcile::routes::RouteBook;
@@ -35,6 +36,8 @@ pub(super) struct State {
     router: RouterFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
+    /// The logs of apps.
+    pub(super) rings: Rings,
 }
 
 impl State {
@@ -49,6 +52,7 @@ impl State {
             router: RouterFigures::default(),
             sources: SourceFolder::new(config.sources_dir()),
             build_logs: BuildLogs::new(config.build_logs_dir()),
+            rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
             clock,
         })
@@ -58,6 +62,36 @@ impl State {
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
         hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+    }
+
+    /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
+    /// to them.
+    pub(super) fn keep_logs(&self, engine: &Arc<dyn ContainerEngine>, dyno_rate: u64, tasks: &Tasks) {
+        let (store, rings, clock) = (self.store.clone(), self.rings.clone(), self.clock.clone());
+        Narrator { store, rings: rings.clone(), clock: clock.clone() }.start(tasks);
+        let parts = CollectorParts { engine: Arc::clone(engine), rings, clock, dyno_rate };
+        Collector::new(parts, tasks.clone()).start();
+    }
+
+    /// Takes the edge's records of requests to all who want them.
+    pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
+        let (sink, mut records) = AccessSink::new();
+        let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
+        let figures = self.router.clone();
+        tasks.spawn("access records", async move {
+            loop {
+                let records = tokio::select! {
+                    () = stop.cancelled() => return,
+                    records = records.recv() => records,
+                };
+                let Some(records) = records else { return };
+                for record in &records {
+                    figures.record(record.app, record.status, record.total);
+                }
+                lines.write(&records).await;
+            }
+        });
+        sink
     }
 
     pub(super) fn context(
@@ -94,6 +128,7 @@ impl State {
             outbound,
             sources: self.sources.clone(),
             logs: self.build_logs.clone(),
+            rings: self.rings.clone(),
             work: config.build_work_dir(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -123,6 +158,8 @@ impl State {
             catalogue: self.catalogue.shared(),
             sources: self.sources.clone(),
             build_logs: self.build_logs.clone(),
+            rings: self.rings.clone(),
+            log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             settings,
         }

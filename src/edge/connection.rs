@@ -17,7 +17,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::HttpService;
 use tokio::time::sleep;
 
-use super::body::EdgeBody;
+use super::access::ToldBody;
 use super::coalesce::{Coalesce, Drain};
 use super::worker::Worker;
 
@@ -232,7 +232,7 @@ impl<T: Write + Unpin> Write for Watched<T> {
 impl<I, S> ClientConnection for http1::UpgradeableConnection<I, S>
 where
     I: Read + Write + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = EdgeBody>,
+    S: HttpService<Incoming, ResBody = ToldBody>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
@@ -247,10 +247,10 @@ where
 impl<T, S, E> ClientConnection for Coalesced<T, S, E>
 where
     T: Read + Write + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = EdgeBody> + Unpin,
+    S: HttpService<Incoming, ResBody = ToldBody> + Unpin,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::Future: 'static,
-    E: Http2ServerConnExec<S::Future, EdgeBody> + Unpin,
+    E: Http2ServerConnExec<S::Future, ToldBody> + Unpin,
 {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         let end = Pin::new(&mut self.connection).poll(cx);

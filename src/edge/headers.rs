@@ -64,6 +64,11 @@ impl CameBy {
         }
     }
 
+    /// The client's address as text.
+    pub(super) fn address(&self) -> &str {
+        self.address.to_str().unwrap_or("unknown")
+    }
+
     /// Makes a client's headers those of a request to an upstream.
     pub(super) fn prepare(&self, headers: &mut HeaderMap, particulars: Particulars<'_>) {
         let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));

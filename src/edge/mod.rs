@@ -6,6 +6,7 @@
 //! Each worker is a thread with a runtime of its own, so a request never changes cores, and no work of the
 //! control plane delays it.
 
+mod access;
 mod body;
 mod coalesce;
 mod connection;
@@ -36,6 +37,7 @@ use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
+pub use access::{AccessRecord, AccessSink};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
 
@@ -58,6 +60,8 @@ pub struct EdgeSettings {
     pub max_connections: usize,
     pub limits: TimeLimits,
     pub clock: Clock,
+    /// Takes a record of each request of an app; `None` tells nobody.
+    pub access: Option<AccessSink>,
 }
 
 /// What the edge waits for, and for how long.
@@ -113,6 +117,7 @@ impl EdgeSettings {
                 first_byte: Duration::from_secs(30),
             },
             clock,
+            access: None,
         }
     }
 }

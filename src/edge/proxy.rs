@@ -8,12 +8,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{ACCEPT, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::access::{Access, ToldBody};
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::headers::{self, CameBy, Particulars};
@@ -60,15 +62,16 @@ struct Target {
 pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<EdgeBody>, Infallible>> {
+) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
+    let mut access = Access::begin(&client, &request, &id);
     let admission = admit(&client, request, &id);
     async move {
         let served = match admission {
-            Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open).await,
+            Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open, &mut access).await,
             Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
             Err(error) => Err(error),
         };
@@ -80,7 +83,8 @@ pub(super) fn answer(
         // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
         id.set_sensitive(true);
         response.headers_mut().insert(headers::X_REQUEST_ID, id);
-        Ok(response)
+        let status = response.status();
+        Ok(response.map(|body| access.told_with(status, body)))
     }
 }
 
@@ -113,9 +117,10 @@ async fn serve(
     worker: &Worker,
     forward: Forward,
     open: OpenRequest,
+    access: &mut Access,
 ) -> Result<Response<EdgeBody>, ProxyError> {
     let Forward { request, progress, client_side } = forward;
-    let (response, lease) = exchange(worker, request, progress).await?;
+    let (response, lease) = exchange(worker, request, progress, access).await?;
     finish(worker, response, lease, (open, client_side))
 }
 
@@ -124,18 +129,19 @@ async fn exchange(
     worker: &Worker,
     mut request: Box<Request<RequestBody>>,
     progress: Option<Progress>,
+    access: &mut Access,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let patience = Patience { limit: worker.settings.limits.first_byte, progress };
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(Target { address, claim }) = choose(worker, &request, &failed)? else { break };
+        let Some(Target { address, claim }) = choose(worker, &request, &failed, access)? else { break };
         let mut pooled = worker.pool.take(address);
         loop {
             let was_pooled = pooled.is_some();
             let opened = match pooled.take() {
                 Some(connection) => Ok(connection),
-                None => Box::pin(open(worker, address)).await,
+                None => Box::pin(open(worker, address, access)).await,
             };
             let mut connection = match opened {
                 Ok(connection) => connection,
@@ -144,8 +150,10 @@ async fn exchange(
                     break;
                 }
             };
+            let sent = Instant::now();
             match connection.send(request, &patience).await {
                 Ok(response) => {
+                    access.answered(sent);
                     let pool = Rc::clone(&worker.pool);
                     return Ok((response, Lease { pool, address, connection, claim }));
                 }
@@ -165,8 +173,10 @@ async fn exchange(
     Err(failure.unwrap_or(ProxyError::NoUpstream))
 }
 
-async fn open(worker: &Worker, address: SocketAddr) -> io::Result<Connection> {
+async fn open(worker: &Worker, address: SocketAddr, access: &mut Access) -> io::Result<Connection> {
+    let began = Instant::now();
     let connection = Connection::open(address).await?;
+    access.connected(began);
     worker.counters.upstream_connections.increment();
     Ok(connection)
 }
@@ -176,6 +186,7 @@ fn choose(
     worker: &Worker,
     request: &Request<RequestBody>,
     failed: &[SocketAddr],
+    access: &mut Access,
 ) -> Result<Option<Target>, ProxyError> {
     let name = host::name(request.headers().get(HOST).ok_or(ProxyError::InvalidHost)?)?;
     for _ in 0..ATTEMPTS {
@@ -187,6 +198,7 @@ fn choose(
             }
             HostRoute::App(app) => app,
         };
+        access.is_for(app);
         let upstreams = match &app.service {
             Service::Maintenance => return Err(ProxyError::Maintenance),
             Service::Upstreams(upstreams) => upstreams,
@@ -199,6 +211,7 @@ fn choose(
             return Ok(None);
         };
         if let Some(claim) = upstream.claim() {
+            access.goes_to(upstream);
             return Ok(Some(Target { address: upstream.address, claim: Some(claim) }));
         }
     }

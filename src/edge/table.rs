@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::model::ids::AppId;
 use crate::model::names::{AppKey, DynoName};
 
 /// Who answers for which host. Built by the control plane, never changed after it is published.
@@ -25,6 +26,7 @@ pub enum HostRoute {
 /// The state of an app in the routing table.
 #[derive(Debug)]
 pub struct AppRoute {
+    pub id: AppId,
     pub key: AppKey,
     pub service: Service,
 }

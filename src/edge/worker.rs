@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
+use super::access::AccessBatch;
 use super::coalesce::coalesce;
 use super::connection::{Activity, Coalesced, Watched, drive};
 use super::counters::WorkerCounters;
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
     pub(super) clients: TaskTracker,
@@ -90,6 +92,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     let entrances = entrances(parts.listeners, &parts.settings, &parts.tls)?;
     let worker = Rc::new(Worker {
         pool: Rc::default(),
+        access: AccessBatch::new(parts.settings.access.clone()),
         settings: parts.settings,
         table: parts.table,
         counters: parts.counters,
@@ -104,6 +107,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     let sweeper = sweep(&worker);
     tokio::select! {
         () = sweeper => {}
+        () = worker.access.flush_periodically() => {}
         () = worker.stop.cancelled() => {}
     }
     worker.clients.close();
@@ -113,6 +117,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
             "the edge ends with connections that did not drain in time"
         );
     }
+    worker.access.flush();
     worker.pool.close();
     Ok(())
 }

@@ -11,11 +11,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
+use crate::model::log::OutputStream;
 use crate::model::metric::Usage;
 use crate::model::names::{AppKey, DynoName, ProcessType, SpaceName};
 use crate::model::signal::Signal;
@@ -170,6 +172,15 @@ pub struct EngineEvent {
     pub app: AppId,
 }
 
+/// A line that a container wrote, with its line end, or a piece of one that was long for the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPiece {
+    pub stream: OutputStream,
+    /// When the engine took it, in nanoseconds since 1970; several pieces may have the same.
+    pub nanos: i64,
+    pub bytes: Bytes,
+}
+
 /// What became of a request about a thing that may be gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -278,6 +289,13 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
     /// The last lines of a container's output, stdout and stderr together, oldest first; each line at most 1 KiB.
     async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError>;
 
+    /// Follows a container's output, both streams in the order of their pieces, from those of the second `since`
+    /// (since 1970) on; pieces of before may come with them. The stream ends when the process does.
+    async fn output(
+        &self,
+        id: &ContainerId,
+        since: i64,
+    ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError>;
     /// The names that the kernel's control group of a container may have, below the root of its hierarchy; the
     /// engine's set-up decides which of them it is.
     fn control_groups(&self, id: &ContainerId) -> Vec<String>;

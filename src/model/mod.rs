@@ -23,6 +23,7 @@ pub mod hook_url;
 pub mod ids;
 pub mod invoice;
 pub mod journal;
+pub mod log;
 pub mod metric;
 pub mod names;
 pub mod oauth;

@@ -66,13 +66,13 @@ impl RouteBook {
 
     fn build(&self, apps: &HashMap<AppId, PublishedApp>) -> RoutingTable {
         let mut hosts = HashMap::with_capacity(apps.len() + 1);
-        for app in apps.values() {
+        for (id, app) in apps {
             let service = if app.maintenance {
                 Service::Maintenance
             } else {
                 Service::Upstreams(app.upstreams.clone())
             };
-            let route = HostRoute::App(AppRoute { key: app.key.clone(), service });
+            let route = HostRoute::App(AppRoute { id: *id, key: app.key.clone(), service });
             hosts.insert(self.host(&app.key).into_boxed_str(), Arc::new(route));
         }
         // Last, so that no app can take the host of the control API.

@@ -2,7 +2,8 @@
 //!
 //! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
 //! `name=value` in `/behaviour`, baked into the image: `version`, `boot_delay_ms`, `never_listen`,
-//! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`.
+//! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`,
+//! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go).
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -51,11 +52,43 @@ fn main() {
     let port: u16 = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(9000);
     let listener = TcpListener::bind(("0.0.0.0", port)).expect("the port is free in a dyno");
     println!("listening on {port}");
+    if let Some(time) = number("count_for_ms") {
+        std::thread::spawn(move || count(Duration::from_millis(time)));
+    }
+    if let Some(time) = number("flood_for_ms") {
+        std::thread::spawn(move || flood(Duration::from_millis(time)));
+    }
     let orders = Arc::new(orders);
     for stream in listener.incoming().flatten() {
         let orders = Arc::clone(&orders);
         std::thread::spawn(move || serve(stream, &orders));
     }
+}
+
+/// Writes `n 0`, `n 1` and so on, every third to stderr, then `counted` and how many there were.
+fn count(time: Duration) {
+    let began = std::time::Instant::now();
+    let mut number = 0_u32;
+    while began.elapsed() < time {
+        if number.is_multiple_of(3) {
+            eprintln!("n {number}");
+        } else {
+            println!("n {number}");
+        }
+        number += 1;
+        if number.is_multiple_of(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    println!("counted {number}");
+}
+
+fn flood(time: Duration) {
+    let (began, line) = (std::time::Instant::now(), "f".repeat(999));
+    while began.elapsed() < time {
+        println!("{line}");
+    }
+    println!("flooded");
 }
 
 fn eat_memory() {

@@ -20,6 +20,7 @@ mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;
 mod load_during_deploy;
+mod logs;
 mod metrics;
 mod promotion;
 mod restart_of_the_daemon;

@@ -9,6 +9,7 @@ use akkerisd::certs::{CertificateStore, LocalAuthority};
 use akkerisd::clock::Clock;
 use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
 use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
+use akkerisd::model::ids::AppId;
 use akkerisd::model::names::AppKey;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(super) const HOST: &str = "web.apps.test";
+pub(super) const APP: AppId = AppId::new(uuid::Uuid::from_u128(5));
 
 /// A running edge with two workers.
 pub(super) struct TestEdge {
@@ -71,7 +73,7 @@ impl TestEdge {
     /// Publishes a table in which [`HOST`] is the only app.
     pub(super) fn route(&self, service: Service) {
         let key = AppKey::from_stored("web-default".to_owned());
-        self.publish(HostRoute::App(AppRoute { key, service }));
+        self.publish(HostRoute::App(AppRoute { id: APP, key, service }));
     }
 
     pub(super) fn route_to(&self, upstreams: &[&Arc<Upstream>]) {

@@ -6,23 +6,25 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use akkerisd::engine::{
     BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, EngineError, EngineEvent,
-    EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome,
+    EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece,
 };
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
+use akkerisd::model::log::OutputStream;
 use akkerisd::model::metric::Usage;
 use akkerisd::model::names::SpaceName;
 use akkerisd::model::signal::Signal;
 use akkerisd::model::time::Timestamp;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 /// Which call a script or a delay is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +43,7 @@ pub(crate) enum Call {
     Remove,
     List,
     LastLines,
+    Output,
     Usage,
     LayerSizes,
     EnsureNetwork,
@@ -50,10 +53,12 @@ pub(crate) enum Call {
 }
 
 /// The engine. Its state is looked at and changed between calls through the methods below.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct FakeEngine {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     events: broadcast::Sender<EngineEvent>,
+    /// Sent to when a container wrote or ended.
+    written: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +86,7 @@ struct Container {
     created_at: Timestamp,
     state: ContainerState,
     lines: Vec<String>,
+    output: Vec<OutputPiece>,
 }
 
 #[expect(dead_code, reason = "the tests of the reconciler and of the API use the rest")]
@@ -88,7 +94,11 @@ impl FakeEngine {
     /// An engine with nothing in it; dynos get the address 127.0.0.1.
     pub(crate) fn new() -> Self {
         let state = State { address: Some([127, 0, 0, 1].into()), ..State::default() };
-        Self { state: Mutex::new(state), events: broadcast::channel(1024).0 }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            events: broadcast::channel(1024).0,
+            written: watch::Sender::new(()),
+        }
     }
 
     /// The address that containers get when they start; `None` leaves them without one.
@@ -126,6 +136,23 @@ impl FakeEngine {
         if let Some(container) = self.lock().containers.get_mut(id) {
             container.lines = lines.iter().map(|line| (*line).to_owned()).collect();
         }
+    }
+
+    /// A container writes a piece of output at this time (nanoseconds since 1970).
+    pub(crate) fn write(&self, id: &ContainerId, stream: OutputStream, nanos: i64, text: &str) {
+        if let Some(container) = self.lock().containers.get_mut(id) {
+            let bytes = Bytes::copy_from_slice(text.as_bytes());
+            container.output.push(OutputPiece { stream, nanos, bytes });
+        }
+        self.written.send_replace(());
+    }
+
+    /// The piece of output with this number; `Err(true)` when there will be none, `Err(false)` when not yet.
+    fn piece(&self, id: &ContainerId, number: usize) -> Result<OutputPiece, bool> {
+        let state = self.lock();
+        let container = state.containers.get(id).ok_or(true)?;
+        let running = matches!(container.state, ContainerState::Running { .. });
+        container.output.get(number).cloned().ok_or(!running)
     }
 
     /// A running container's process ends, as if by itself; the followers of events hear of it.
@@ -174,6 +201,7 @@ impl FakeEngine {
     }
 
     fn tell(&self, app: AppId) {
+        self.written.send_replace(());
         // Nobody may be listening.
         let _listeners = self.events.send(EngineEvent { app });
     }
@@ -281,8 +309,13 @@ impl ContainerEngine for FakeEngine {
         state.next += 1;
         let id = ContainerId::new(format!("container-{}", state.next));
         let created_at = state.tick();
-        let container =
-            Container { spec: spec.clone(), created_at, state: ContainerState::Created, lines: Vec::new() };
+        let container = Container {
+            spec: spec.clone(),
+            created_at,
+            state: ContainerState::Created,
+            lines: Vec::new(),
+            output: Vec::new(),
+        };
         state.containers.insert(id.clone(), container);
         Ok(id)
     }
@@ -360,6 +393,30 @@ impl ContainerEngine for FakeEngine {
     async fn layer_sizes(&self) -> Result<HashMap<ContainerId, u64>, EngineError> {
         self.called(Call::LayerSizes, "").await?;
         Ok(self.lock().containers.keys().map(|id| (id.clone(), 4096)).collect())
+    }
+
+    async fn output(
+        &self,
+        id: &ContainerId,
+        since: i64,
+    ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
+        self.called(Call::Output, format!("{} {since}", id.as_str())).await?;
+        let (engine, id, written) = (self.clone(), id.clone(), self.written.subscribe());
+        let stream = futures_util::stream::unfold((0, written), move |(mut number, mut written)| {
+            let (engine, id) = (engine.clone(), id.clone());
+            async move {
+                loop {
+                    written.borrow_and_update();
+                    match engine.piece(&id, number) {
+                        Ok(piece) if piece.nanos / 1_000_000_000 < since => number += 1,
+                        Ok(piece) => return Some((Ok(piece), (number + 1, written))),
+                        Err(true) => return None,
+                        Err(false) => written.changed().await.ok()?,
+                    }
+                }
+            }
+        });
+        Ok(stream.boxed())
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {

@@ -14,6 +14,7 @@ use akkerisd::config::Dialect;
 use akkerisd::edge::EdgeMeter;
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
+use akkerisd::logs::{LogSessions, Rings};
 use akkerisd::metrics::{Metrics, MetricsParts, RouterFigures};
 use akkerisd::model::account::{Email, Role};
 use akkerisd::model::catalogue::Catalogue;
@@ -104,6 +105,7 @@ impl TestDaemon {
             max_upload: 256 * 1024 * 1024,
         };
         change(&mut settings);
+        let log_sessions = LogSessions::new(clock.clone());
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
@@ -121,6 +123,8 @@ impl TestDaemon {
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
+            rings: Rings::new(dir.path().join("logs"), 1 << 20),
+            log_sessions,
             metrics,
             settings,
         });
@@ -230,14 +234,23 @@ impl Client {
 
     /// Sends a request with a body of any form.
     pub(crate) async fn send_body(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let (parts, body) = self.open(method, path, body).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends a request and returns when the head of its answer is there.
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl Into<Body>,
+    ) -> http::Response<Body> {
         let mut request = Request::new(body.into());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().unwrap();
         *request.headers_mut() = self.headers.clone();
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

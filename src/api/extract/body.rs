@@ -220,6 +220,7 @@ mod tests {
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
     use crate::ids::Ids;
+    use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
     use crate::model::catalogue::Catalogue;
     use crate::reconcile::LookCounters;
@@ -285,6 +286,8 @@ mod tests {
         ApiState::new(ApiParts {
             store,
             sealer: Sealer::from_key(&[1; 32]),
+            log_sessions: LogSessions::new(clock.clone()),
+            rings: Rings::new(dir.path(), 1 << 20),
             clock,
             ids: Ids::counter(),
             catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),

@@ -10,6 +10,7 @@ mod events;
 mod images;
 mod labels;
 mod networks;
+mod output;
 mod signals;
 mod stats;
 
@@ -27,7 +28,7 @@ use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
     BuildSpec, ContainerEngine, ContainerId, ContainerSpec, EngineError, EngineEvent, EngineInfo,
-    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome,
+    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece,
 };
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
@@ -174,6 +175,14 @@ impl ContainerEngine for DockerEngine {
 
     async fn layer_sizes(&self) -> Result<HashMap<ContainerId, u64>, EngineError> {
         stats::layer_sizes(&self.patient, &self.labels).await
+    }
+
+    async fn output(
+        &self,
+        id: &ContainerId,
+        since: i64,
+    ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
+        Ok(output::follow(&self.patient, id, since))
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use akkerisd::certs::{CertificateStore, LocalAuthority};
 use akkerisd::clock::Clock;
 use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
-use akkerisd::edge::{Edge, EdgeListeners, EdgeSettings};
+use akkerisd::edge::{AccessSink, Edge, EdgeListeners, EdgeSettings};
+use akkerisd::logs::{Rings, RouterLines};
+use akkerisd::model::ids::AppId;
 use akkerisd::model::names::{AppKey, DynoName};
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
@@ -54,16 +56,36 @@ pub(crate) fn again(arguments: &[&str]) -> Result<Child> {
         .context("cannot start this program again")
 }
 
+/// Writes the line of each request to a log of the bench's own, as the daemon does.
+fn keep_router_lines(folder: &Path) -> Result<AccessSink> {
+    let lines = RouterLines::new(Rings::new(folder.join("logs"), 64 << 20));
+    let (sink, mut records) = AccessSink::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            while let Some(records) = records.recv().await {
+                lines.write(&records).await;
+            }
+        });
+    });
+    Ok(sink)
+}
+
 /// Serves as the edge until the process is ended.
 pub(crate) fn serve_edge(folder: &Path, backend: SocketAddr) -> Result<()> {
     let authority = LocalAuthority::open(folder, Clock::system())?;
     let certificates = CertificateStore::new(authority, "localhost")?;
     let upstreams = vec![Upstream::new(DynoName::new("1", "a"), backend)];
     let key = AppKey::from_stored("bench-default".to_owned());
-    let route = HostRoute::App(AppRoute { key, service: Service::Upstreams(upstreams) });
+    let route = HostRoute::App(AppRoute {
+        id: AppId::new(uuid::Uuid::nil()),
+        key,
+        service: Service::Upstreams(upstreams),
+    });
     let table = RoutingTable::new(HashMap::from([(HOST.into(), Arc::new(route))]));
     let mut settings = EdgeSettings::new(Clock::system());
     (settings.workers, settings.no_redirect) = (2, true);
+    settings.access = Some(keep_router_lines(folder)?);
     let [http, https] = read_ports(folder)?;
     let listeners = EdgeListeners::bind(http, https, 2)?;
     let table = Arc::new(ArcSwap::from_pointee(table));

@@ -112,6 +112,11 @@ impl Daemon {
         self.ports.https
     }
 
+    /// Where the daemon keeps its state.
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()

@@ -1,0 +1,253 @@
+//! What the edge tells of each request of an app, once it has ended.
+//!
+//! Invariant: telling never waits. Records go in batches into a bounded channel; those that do not fit are dropped and
+//! counted.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Request, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{Notify, mpsc};
+
+use super::body::EdgeBody;
+use super::proxy::Client;
+use super::table::{AppRoute, Upstream};
+use super::worker::Worker;
+use crate::model::ids::AppId;
+use crate::model::time::Timestamp;
+
+/// Records that are sent together.
+const BATCH: usize = 64;
+/// How long a record waits for company.
+const BATCH_PERIOD: Duration = Duration::from_millis(100);
+/// Batches that wait to be taken; a few megabytes at most.
+const QUEUE: usize = 128;
+/// Bytes of a path that are told.
+const PATH_LIMIT: usize = 1024;
+/// A client that went away before it was answered (`behaviour.md` §10).
+const CLIENT_CLOSED: u16 = 499;
+
+/// One request of an app that has ended.
+#[derive(Debug)]
+pub struct AccessRecord {
+    pub app: AppId,
+    /// When it ended.
+    pub at: Timestamp,
+    /// `host=… fwd=… method=… path=… request_id=…`
+    pub request: String,
+    /// 499 when the client went away first.
+    pub status: u16,
+    /// The dyno that it was sent to last.
+    pub dyno: Option<Arc<Upstream>>,
+    /// Spent on a new connection; zero where one was there.
+    pub connect: Duration,
+    /// From the dyno's getting the request to the head of its answer.
+    pub service: Duration,
+    /// From the request's head to the last byte of the answer.
+    pub total: Duration,
+    /// Bytes of the answer's body.
+    pub bytes: u64,
+}
+
+/// Where the workers put their records. Clones share it.
+#[derive(Debug, Clone)]
+pub struct AccessSink {
+    sender: mpsc::Sender<Vec<AccessRecord>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// A worker's records until they are sent.
+pub(super) struct AccessBatch {
+    sink: Option<AccessSink>,
+    records: RefCell<Vec<AccessRecord>>,
+    begun: Notify,
+}
+
+/// A request on its way; it is told when this is dropped.
+pub(super) struct Access(Option<Box<Details>>);
+
+struct Details {
+    worker: Rc<Worker>,
+    request: String,
+    began: Instant,
+    app: Option<AppId>,
+    dyno: Option<Arc<Upstream>>,
+    connect: Duration,
+    service: Duration,
+    status: u16,
+    bytes: u64,
+}
+
+/// A body that is told of when it has ended.
+pub(super) struct ToldBody {
+    body: EdgeBody,
+    access: Access,
+}
+
+impl AccessSink {
+    /// A sink, and what takes the records out of it.
+    pub fn new() -> (Self, mpsc::Receiver<Vec<AccessRecord>>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self { sender, dropped: Arc::default() }, receiver)
+    }
+
+    /// Records that did not fit, since the start.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl AccessBatch {
+    pub(super) fn new(sink: Option<AccessSink>) -> Self {
+        Self { sink, records: RefCell::default(), begun: Notify::new() }
+    }
+
+    /// Sends what has waited; never ends.
+    pub(super) async fn flush_periodically(&self) {
+        loop {
+            self.begun.notified().await;
+            tokio::time::sleep(BATCH_PERIOD).await;
+            self.flush();
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        let records = std::mem::take(&mut *self.records.borrow_mut());
+        let Some(sink) = self.sink.as_ref().filter(|_| !records.is_empty()) else { return };
+        if let Err(error) = sink.sender.try_send(records) {
+            let lost = error.into_inner().len() as u64;
+            sink.dropped.fetch_add(lost, Ordering::Relaxed);
+        }
+    }
+
+    fn push(&self, record: AccessRecord) {
+        let mut records = self.records.borrow_mut();
+        if records.is_empty() {
+            self.begun.notify_one();
+        }
+        records.push(record);
+        let full = records.len() >= BATCH;
+        drop(records);
+        if full {
+            self.flush();
+        }
+    }
+}
+
+impl Access {
+    /// Begins to watch a request; nothing when nobody takes records.
+    pub(super) fn begin<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> Self {
+        if client.worker.access.sink.is_none() {
+            return Self(None);
+        }
+        Self(Some(Box::new(Details {
+            worker: Rc::clone(&client.worker),
+            request: described(client, request, id),
+            began: Instant::now(),
+            app: None,
+            dyno: None,
+            connect: Duration::ZERO,
+            service: Duration::ZERO,
+            status: CLIENT_CLOSED,
+            bytes: 0,
+        })))
+    }
+
+    /// The request is for this app.
+    pub(super) fn is_for(&mut self, app: &AppRoute) {
+        if let Some(details) = &mut self.0 {
+            details.app = Some(app.id);
+        }
+    }
+
+    /// The request goes to this dyno.
+    pub(super) fn goes_to(&mut self, upstream: &Arc<Upstream>) {
+        if let Some(details) = &mut self.0 {
+            details.dyno = Some(Arc::clone(upstream));
+        }
+    }
+
+    /// A new connection took the time since then.
+    pub(super) fn connected(&mut self, began: Instant) {
+        if let Some(details) = &mut self.0 {
+            details.connect = began.elapsed();
+        }
+    }
+
+    /// The head of the answer came; the request was sent then.
+    pub(super) fn answered(&mut self, sent: Instant) {
+        if let Some(details) = &mut self.0 {
+            details.service = sent.elapsed();
+        }
+    }
+
+    /// Goes on with the body of the answer.
+    pub(super) fn told_with(mut self, status: StatusCode, body: EdgeBody) -> ToldBody {
+        if let Some(details) = &mut self.0 {
+            details.status = status.as_u16();
+        }
+        ToldBody { body, access: self }
+    }
+}
+
+impl Drop for Details {
+    fn drop(&mut self) {
+        let Some(app) = self.app else { return };
+        self.worker.access.push(AccessRecord {
+            app,
+            at: self.worker.settings.clock.now(),
+            request: std::mem::take(&mut self.request),
+            status: self.status,
+            dyno: self.dyno.take(),
+            connect: self.connect,
+            service: self.service,
+            total: self.began.elapsed(),
+            bytes: self.bytes,
+        });
+    }
+}
+
+impl Body for ToldBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        if let (Some(details), Poll::Ready(Some(Ok(frame)))) = (&mut this.access.0, &frame) {
+            details.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn described<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> String {
+    let value = |value: &HeaderValue| value.to_str().unwrap_or("").to_owned();
+    let host = match request.uri().authority() {
+        Some(authority) => authority.as_str().to_owned(),
+        None => request.headers().get(HOST).map(value).unwrap_or_default(),
+    };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
+    let (forwarded, id) = (client.came_by.address(), id.to_str().unwrap_or(""));
+    format!("host={host} fwd={forwarded} method={} path={path} request_id={id}", request.method())
+}

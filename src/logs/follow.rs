@@ -1,0 +1,185 @@
+//! Follows the output of one container into its app's ring.
+//!
+//! Invariant: what a flood is ahead of is dropped and counted in the log; it is never kept in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::Instant;
+
+use super::assemble::Assembler;
+use super::collect::CollectorParts;
+use super::ring::{Checkpoint, Ring};
+use crate::engine::{EngineError, ObservedContainer, OutputPiece};
+use crate::model::log::{LogLine, LogSource, OutputStream};
+
+/// Pieces that are taken together; the engine's are at most 16 KiB.
+const PIECES: usize = 32;
+/// How often lines that are left out are told of while it goes on.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// A burst may have so many seconds' worth of output.
+const BURST: u32 = 4;
+/// Both streams are written side by side, so that their times may be out of order by a little.
+const DISORDER_SECONDS: i64 = 2;
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// Why a container's output is not followed any more, before its process ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FollowError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("the log cannot be kept")]
+    Ring(#[from] std::io::Error),
+}
+
+/// One container that is followed.
+struct Follower<'a> {
+    parts: &'a CollectorParts,
+    ring: Arc<Ring>,
+    container: &'a ObservedContainer,
+    stdout: Assembler,
+    stderr: Assembler,
+    /// The newest time that the engine gave, in nanoseconds.
+    newest: i64,
+    allowance: Allowance,
+    dropped: u64,
+    told: Instant,
+}
+
+/// Output that may be taken: fills with time up to a burst.
+struct Allowance {
+    rate: f64,
+    bytes: f64,
+    filled: Instant,
+}
+
+/// Follows a container's output from where it was left, until its process ends.
+pub(super) async fn follow(parts: &CollectorParts, container: &ObservedContainer) -> Result<(), FollowError> {
+    let ring = parts.rings.ring(container.app).await?;
+    let checkpoint = ring.checkpoint(container.id.as_str());
+    let since = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.since);
+    let output = parts.engine.output(&container.id, since).await?;
+    let source = |stream| LogSource::Dyno {
+        process_type: container.process_type.clone(),
+        dyno: container.dyno.clone(),
+        stream,
+    };
+    let (stdout, stderr) = checkpoint.map(|each| (each.stdout, each.stderr)).unwrap_or_default();
+    let mut follower = Follower {
+        parts,
+        ring,
+        container,
+        stdout: Assembler::new(source(OutputStream::Stdout), stdout),
+        stderr: Assembler::new(source(OutputStream::Stderr), stderr),
+        newest: since.saturating_mul(NANOS_PER_SECOND),
+        allowance: Allowance::new(parts.dyno_rate),
+        dropped: 0,
+        told: Instant::now(),
+    };
+    let mut pieces = output.ready_chunks(PIECES);
+    while let Some(pieces) = pieces.next().await {
+        follower.take(pieces).await?;
+    }
+    let mut lines = Vec::new();
+    follower.stdout.end(&mut lines);
+    follower.stderr.end(&mut lines);
+    follower.keep(lines, true).await
+}
+
+impl Follower<'_> {
+    /// Takes some pieces. An error among them ends the following after the pieces before it were kept.
+    async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<(), FollowError> {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let mut failed = None;
+        for piece in pieces {
+            match piece {
+                Ok(piece) => {
+                    bytes += piece.bytes.len();
+                    self.newest = self.newest.max(piece.nanos);
+                    let assembler = match piece.stream {
+                        OutputStream::Stdout => &mut self.stdout,
+                        OutputStream::Stderr => &mut self.stderr,
+                    };
+                    assembler.take(piece.nanos, &piece.bytes, &mut lines);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        if !lines.is_empty() && !self.allowance.take(bytes) {
+            self.dropped += lines.len() as u64;
+            lines.clear();
+        }
+        self.keep(lines, failed.is_some()).await?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Writes lines to the ring, after a line on those that were dropped: when it is time for it, or at the end.
+    async fn keep(&mut self, mut lines: Vec<LogLine>, last: bool) -> Result<(), FollowError> {
+        let due = last || !lines.is_empty() || self.told.elapsed() >= TELL_EVERY;
+        if self.dropped > 0 && due {
+            lines.insert(0, self.overflow());
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let (ring, checkpoint, count) = (Arc::clone(&self.ring), self.checkpoint(), lines.len() as u64);
+        let append = tokio::task::spawn_blocking(move || ring.append(&lines, Some(checkpoint)));
+        match append.await.map_err(std::io::Error::other)? {
+            Ok(()) => {
+                self.dropped = 0;
+                self.told = Instant::now();
+            }
+            Err(error) => {
+                if self.dropped == 0 {
+                    tracing::error!(app = %self.container.app, %error, "lines of a log could not be written");
+                }
+                self.dropped += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a person reads of dropped lines (`behaviour.md` §20, Heroku's text).
+    fn overflow(&self) -> LogLine {
+        let (count, dyno) = (self.dropped, &self.container.dyno);
+        let process_type = &self.container.process_type;
+        let text = format!(
+            "Error L10 (output buffer overflow): {count} lines of {process_type}.{dyno} were dropped: it writes faster than logs.dyno_rate allows, or the disk takes them."
+        );
+        LogLine::new(self.parts.clock.now(), LogSource::Controller, text)
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let pending = [self.stdout.pending_since(), self.stderr.pending_since()];
+        let oldest = pending.into_iter().flatten().min().unwrap_or(self.newest).min(self.newest);
+        Checkpoint {
+            container: self.container.id.as_str().to_owned(),
+            since: (oldest / NANOS_PER_SECOND - DISORDER_SECONDS).max(0),
+            stdout: self.stdout.taken(),
+            stderr: self.stderr.taken(),
+        }
+    }
+}
+
+impl Allowance {
+    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+    fn new(rate: u64) -> Self {
+        let rate = rate as f64;
+        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now() }
+    }
+
+    /// Takes so many bytes, also beyond what is there; `false` as long as that is not made up for.
+    #[expect(clippy::cast_precision_loss, reason = "a few pieces are far below 2^52 bytes")]
+    fn take(&mut self, bytes: usize) -> bool {
+        let now = Instant::now();
+        let grown = self.rate * now.duration_since(self.filled).as_secs_f64();
+        self.bytes = (self.bytes + grown).min(self.rate * f64::from(BURST));
+        self.filled = now;
+        if self.bytes < 0.0 {
+            return false;
+        }
+        self.bytes -= bytes as f64;
+        true
+    }
+}

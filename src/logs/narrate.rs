@@ -1,0 +1,146 @@
+//! Platform events in the logs of their apps: releases, builds, scaling, restarts, crashes.
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::rings::Rings;
+use crate::clock::Clock;
+use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
+use crate::model::ids::AppId;
+use crate::model::log::{LogLine, LogSource};
+use crate::model::names::ProcessType;
+use crate::store::{self, Store, StoreError};
+use crate::tasks::Tasks;
+
+/// Writes a line for each event of an app that its people want to know of, and removes the logs of deleted apps.
+#[derive(Debug, Clone)]
+pub struct Narrator {
+    pub store: Store,
+    pub rings: Rings,
+    pub clock: Clock,
+}
+
+impl Narrator {
+    /// Starts the task. Events of before are not told.
+    pub fn start(self, tasks: &Tasks) {
+        let (events, stop) = (self.store.subscribe(), tasks.stopping());
+        tasks.spawn("logs-events", async move {
+            self.sweep().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.follow(events) => {}
+            }
+        });
+    }
+
+    async fn follow(&self, mut events: Receiver<Arc<Event>>) {
+        loop {
+            match events.recv().await {
+                Ok(event) => self.tell(&event).await,
+                Err(RecvError::Lagged(count)) => {
+                    tracing::warn!(count, "events came too fast to be told in the logs");
+                    self.sweep().await;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Removes the logs of apps that were deleted while nobody listened.
+    async fn sweep(&self) {
+        let live = |c: &store::Connection| {
+            Ok::<_, StoreError>(store::apps::list(c)?.iter().map(|app| app.id).collect())
+        };
+        let swept = match self.store.read(live).await {
+            Ok(live) => self.rings.sweep(live).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = swept {
+            tracing::warn!(error, "logs of deleted apps may be left");
+        }
+    }
+
+    async fn tell(&self, event: &Event) {
+        let Some(app) = event.app() else { return };
+        let done = if matches!(event, Event::AppDeleted { .. }) {
+            self.rings.remove(app).await
+        } else {
+            let Some(text) = self.text(app, event).await else { return };
+            let line = LogLine::new(self.clock.now(), LogSource::Controller, text);
+            self.rings.append(app, vec![line], None).await
+        };
+        if let Err(error) = done {
+            tracing::error!(%app, %error, "an event could not be told in the app's log");
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of an app's log")]
+    async fn text(&self, app: AppId, event: &Event) -> Option<String> {
+        match event {
+            Event::BuildStarted { .. } => Some("Build started".to_owned()),
+            Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
+            Event::BuildFailed { .. } => Some("Build failed".to_owned()),
+            Event::BuildStopped { .. } => Some("Build stopped".to_owned()),
+            Event::ConfigVarsChanged { changes, .. } => Some(config_change(changes)),
+            Event::DynoCrashed { process_type, dyno, code, restarts, .. } => Some(format!(
+                "Error {} ({}): {process_type}.{dyno} ended by itself and is started again, restarts={restarts}",
+                code.as_str(),
+                code.description()
+            )),
+            Event::DynoSignalled { process_type, dyno, signal, .. } => {
+                Some(format!("Sending signal {} to {process_type}.{dyno}", signal.number()))
+            }
+            Event::DynosRestarted { process_type, dyno, .. } => Some(match (process_type, dyno) {
+                (Some(process_type), Some(dyno)) => format!("Restarting {process_type}.{dyno}"),
+                (None, Some(dyno)) => format!("Restarting {dyno}"),
+                (Some(process_type), None) => format!("Restarting all dynos of {process_type}"),
+                (None, None) => "Restarting all dynos".to_owned(),
+            }),
+            Event::FeatureChanged { feature, enabled, .. } => {
+                Some(format!("Feature {feature} {}", if *enabled { "enabled" } else { "disabled" }))
+            }
+            Event::FormationCreated { process_type, .. } | Event::FormationUpdated { process_type, .. } => {
+                Some(self.scale(app, process_type).await)
+            }
+            Event::FormationDeleted { process_type, .. } => Some(format!("Removed {process_type}")),
+            Event::ReleaseCreated { version, .. } => Some(format!("Release v{version} created")),
+            Event::ReleaseSucceeded { version, .. } => Some(format!("Release v{version} succeeded")),
+            Event::ReleaseFailed { version, reason, .. } => {
+                let reason = reason.lines().next().unwrap_or_default();
+                Some(format!("Release v{version} failed: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
+    async fn scale(&self, app: AppId, process_type: &ProcessType) -> String {
+        let found = process_type.clone();
+        let formation = self.store.read(move |c| store::formations::find(c, app, &found)).await;
+        match formation {
+            Ok(Some(formation)) => {
+                format!("Scaled to {process_type}@{}:{}", formation.quantity.get(), formation.size)
+            }
+            Ok(None) | Err(_) => format!("Scaled {process_type}"),
+        }
+    }
+}
+
+/// Names only; values are secret.
+fn config_change(changes: &[ConfigVarChanged]) -> String {
+    let named = |wanted: &[ChangeKind]| {
+        let names: Vec<&str> = changes
+            .iter()
+            .filter(|change| wanted.contains(&change.change))
+            .map(|change| change.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let (set, removed) = (named(&[ChangeKind::Create, ChangeKind::Update]), named(&[ChangeKind::Delete]));
+    match (set.as_str(), removed.as_str()) {
+        (set, "") => format!("Set config vars {set}"),
+        ("", removed) => format!("Removed config vars {removed}"),
+        (set, removed) => format!("Set config vars {set}; removed {removed}"),
+    }
+}
