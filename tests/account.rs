@@ -139,3 +139,22 @@ async fn a_suspended_account_is_refused_with_all_of_its_tokens_until_it_is_resum
     service::accounts::suspend(store, alice(), None).await.unwrap();
     client.get("/apps").await.json(200);
 }
+
+#[tokio::test]
+async fn a_one_time_code_cannot_be_guessed_with_a_stolen_token() {
+    let (_daemon, clock, client) = with_alice().await;
+    let path = "/account/two-factor-authentication";
+    let made = client.send(http::Method::POST, path).await.json(201);
+    let secret = made["secret"].as_str().unwrap();
+    client.patch(path, json!({ "code": one_time_code(secret, &clock) })).await.json(200);
+    clock.advance(Duration::from_mins(1));
+    let right = one_time_code(secret, &clock);
+    let wrong = if right == "000000" { "111111" } else { "000000" };
+    for _ in 0..10 {
+        client.header("x-akkeris-otp", wrong).delete(path).await.error(422);
+    }
+    client.header("x-akkeris-otp", &right).delete(path).await.error(429);
+    client.get("/account").await.json(200);
+    clock.advance(Duration::from_mins(15));
+    client.header("x-akkeris-otp", &one_time_code(secret, &clock)).delete(path).await.json(200);
+}

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::auth::Policy;
 use super::error::ONE_TIME_CODE;
-use super::extract::Json;
+use super::extract::{ClientAddress, Json};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
@@ -112,7 +112,7 @@ async fn view(State(state): State<ApiState>, principal: Principal) -> Result<Jso
 async fn update(
     State(state): State<ApiState>,
     author: Principal,
-    address: super::extract::ClientAddress,
+    address: ClientAddress,
     headers: HeaderMap,
     Json(body): Json<UpdateAccount>,
 ) -> Result<Json<AccountView>, Error> {
@@ -160,11 +160,12 @@ async fn create_two_factor(
 async fn update_two_factor(
     State(state): State<ApiState>,
     author: Principal,
+    address: ClientAddress,
     Json(body): Json<ConfirmTwoFactor>,
 ) -> Result<Json<AccountView>, Error> {
     let account = own(&state, &author).await?;
-    let account =
-        accounts::confirm_two_factor(&state.store, &state.sealer, &author, &account, body.code).await?;
+    let confirmed = accounts::confirm_two_factor(&state.store, &state.sealer, &author, &account, body.code);
+    let account = state.logins.guard(&account, address.0, confirmed).await?;
     Ok(Json(AccountView::new(&account, &author)))
 }
 
@@ -177,11 +178,13 @@ async fn update_two_factor(
 async fn delete_two_factor(
     State(state): State<ApiState>,
     author: Principal,
+    address: ClientAddress,
     headers: HeaderMap,
 ) -> Result<Json<AccountView>, Error> {
     let account = own(&state, &author).await?;
     let code = one_time_code(&headers).unwrap_or_default();
-    let account = accounts::end_two_factor(&state.store, &state.sealer, &author, &account, code).await?;
+    let ended = accounts::end_two_factor(&state.store, &state.sealer, &author, &account, code);
+    let account = state.logins.guard(&account, address.0, ended).await?;
     Ok(Json(AccountView::new(&account, &author)))
 }
 

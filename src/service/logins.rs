@@ -69,14 +69,7 @@ impl Logins {
     /// [`Error::TooManyAttempts`] after too many failures.
     pub async fn check(&self, login: Login) -> Result<Account, Error> {
         let name = UserName::parse(&login.name).map_err(|_| wrong())?;
-        let now = self.clock.now();
-        self.attempts().take(&name, login.address, now).map_err(|wait| Error::TooManyAttempts {
-            message: format!(
-                "There were too many failed logins; try again in {} minutes. Tokens go on working.",
-                wait.as_secs().div_ceil(60)
-            ),
-            wait,
-        })?;
+        self.take_attempt(&name, login.address)?;
         let account = self.check_password(&name, &login).await?;
         let step = match self.check_code(&account, &login).await {
             // Nothing was guessed yet: the client asks its user for the code now.
@@ -89,6 +82,31 @@ impl Logins {
         let account = self.note(account, step).await?;
         self.attempts().forget(&name, login.address);
         Ok(account)
+    }
+
+    /// Does what depends on a code or password that could be guessed: it counts as a login that failed, unless it
+    /// succeeds.
+    pub async fn guard<T>(
+        &self,
+        account: &Account,
+        address: IpAddr,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.take_attempt(&account.name, address)?;
+        let done = work.await?;
+        self.attempts().give_back(&account.name, address);
+        Ok(done)
+    }
+
+    fn take_attempt(&self, name: &UserName, address: IpAddr) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.attempts().take(name, address, now).map_err(|wait| Error::TooManyAttempts {
+            message: format!(
+                "There were too many failed logins; try again in {} minutes. Tokens go on working.",
+                wait.as_secs().div_ceil(60)
+            ),
+            wait,
+        })
     }
 
     async fn check_password(&self, name: &UserName, login: &Login) -> Result<Account, Error> {
