@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use akkerisd::clock::Clock;
+use akkerisd::model::account::Role;
 use akkerisd::model::event::Event;
 use akkerisd::model::ids::{OrganizationId, TokenId, deterministic};
 use akkerisd::model::names::OrganizationName;
@@ -112,4 +113,51 @@ async fn a_write_after_closing_is_refused() {
     let author = Principal::daemon();
     let late = store.write(&author, |tx| store::organizations::insert(tx, &organization("late")));
     assert!(matches!(late.await, Err(StoreError::Closed)));
+}
+
+/// A database as the release before accounts left it: its first ten migrations, two organizations, three tokens.
+fn before_accounts(path: &std::path::Path) {
+    const MIGRATIONS: [&str; 10] = [
+        "0001_initial",
+        "0002_stacks",
+        "0003_release_statuses",
+        "0004_audits",
+        "0005_config_var_notes",
+        "0006_formation_periods",
+        "0010_pipelines",
+        "0020_plugins",
+        "0021_favorites",
+        "0022_recommendations",
+    ];
+    #[expect(clippy::disallowed_methods, reason = "the store of today writes no old database")]
+    let old = rusqlite::Connection::open(path).unwrap();
+    for name in MIGRATIONS {
+        let file = format!("{}/src/store/migrations/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+        old.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA user_version = 10;
+         INSERT INTO organizations (id, name, description, created_at, updated_at)
+         VALUES (randomblob(16), 'first', '', 1, 1), (randomblob(16), 'second', '', 1, 1);
+         INSERT INTO tokens (id, name, kind, user, hash, created_at)
+         VALUES (randomblob(16), 'admin', 'admin', 'root', randomblob(32), 1),
+                (randomblob(16), 'ci', 'personal', 'bob', randomblob(32), 2),
+                (randomblob(16), 'proxy', 'service', 'robot', randomblob(32), 3);",
+    )
+    .unwrap();
+}
+
+#[tokio::test]
+async fn who_used_an_installation_before_there_were_accounts_goes_on_in_every_organization() {
+    let dir = tempfile::tempdir().unwrap();
+    before_accounts(&dir.path().join("akkerisd.db"));
+    let store = open(&dir);
+    let accounts = store.read(store::accounts::list).await.unwrap();
+    let roles: Vec<_> = accounts.iter().map(|account| (account.name.as_str(), account.role)).collect();
+    assert_eq!(roles, [("root", Role::Owner), ("bob", Role::Member)]);
+    let bob = accounts.last().unwrap().id;
+    let organizations =
+        store.read(move |c| store::organization_members::organizations_of(c, bob)).await.unwrap();
+    assert_eq!(organizations.len(), 2);
+    assert!(dir.path().join("akkerisd.db.v10").exists(), "a copy of before lies beside it");
 }
