@@ -426,3 +426,20 @@ async fn what_has_ended_is_forgotten_in_time() {
     story.code(&[]).await;
     assert_eq!((count("oauth_grants"), count("oauth_refresh_tokens")), (1, 0));
 }
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_refused_in_the_form_of_each_operation() {
+    let story = Story::begin(false).await;
+    let send = async |path: &str| {
+        story
+            .daemon
+            .anonymous()
+            .send_body(Method::POST, path, "token=a&token=b&decision=a&decision=b&code=a&code=b")
+            .await
+    };
+    let page = send("/oauth/authorize").await;
+    assert_eq!(page.status, 400);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert_eq!(refused(&send("/oauth/token").await, 400), "invalid_request");
+    assert_eq!(refused(&send("/oauth/revoke").await, 400), "invalid_request");
+}

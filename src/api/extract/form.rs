@@ -3,13 +3,13 @@
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
-use super::bad;
 use super::body::{SMALL_BODY, SMALL_BODY_DEADLINE, read_body};
 use crate::api::{ApiState, Error};
 
-/// The fields of `application/x-www-form-urlencoded`, or those of a JSON object, of at most 1 MiB.
+/// The fields of `application/x-www-form-urlencoded`, or those of a JSON object, of at most 1 MiB; or what is
+/// wrong with them, which each operation says in a form of its own.
 #[derive(Debug)]
-pub(in crate::api) struct Form<T>(pub(in crate::api) T);
+pub(in crate::api) struct Form<T>(pub(in crate::api) Result<T, String>);
 
 impl<T: DeserializeOwned> FromRequest<ApiState> for Form<T> {
     type Rejection = Error;
@@ -22,6 +22,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Form<T> {
             serde_urlencoded::from_bytes(&bytes).map_err(|error| error.to_string())
         };
         // The text of the parser may repeat a secret.
-        fields.map(Self).map_err(|_| bad("The body is neither a form nor a JSON object of texts.".to_owned()))
+        let wrong = "The body is neither a form nor a JSON object of texts, or has a field twice.";
+        Ok(Self(fields.map_err(|_| wrong.to_owned())))
     }
 }

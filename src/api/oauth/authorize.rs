@@ -106,6 +106,10 @@ async fn authorize(
     address: ClientAddress,
     Form(form): Form<AuthorizeForm>,
 ) -> Result<Response, Error> {
+    let form = match form {
+        Ok(form) => form,
+        Err(wrong) => return Ok(refused(Refusal::Page(wrong), None)),
+    };
     let wanted = match wanted(&state, &form.query).await? {
         Ok(wanted) => wanted,
         Err(refusal) => return Ok(refused(refusal, form.query.state.as_deref())),

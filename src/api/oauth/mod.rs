@@ -104,7 +104,8 @@ async fn create_token(
     headers: HeaderMap,
     Form(body): Form<CreateToken>,
 ) -> Result<Response, Error> {
-    answered(tokens(&state, &headers, body).await)
+    let result = async { tokens(&state, &headers, body.map_err(OauthError::InvalidRequest)?).await };
+    answered(result.await)
 }
 
 /// End what an application was granted.
@@ -120,6 +121,7 @@ async fn revoke_token(
     Form(body): Form<RevokeToken>,
 ) -> Result<Response, Error> {
     let result = async {
+        let body = body.map_err(OauthError::InvalidRequest)?;
         let token = required("token", body.token)?;
         let proof = proof(&headers, body.client_id, body.client_secret)?;
         oauth::revoke(&state.store, proof, token).await?;
