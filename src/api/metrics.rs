@@ -77,7 +77,7 @@ fn period(query: &MetricsQuery, now: Timestamp) -> Result<Period, RuleError> {
     let to = given(&query.to).map_or(Ok(now), |text| instant("to", &text))?;
     let from = match given(&query.from) {
         Some(text) => instant("from", &text)?,
-        None => Timestamp::from_millis(to.as_millis().saturating_sub(millis(DEFAULT_LENGTH))),
+        None => to.minus(DEFAULT_LENGTH),
     };
     Period::new(from, to, resolution)
 }
@@ -89,8 +89,4 @@ fn instant(name: &str, text: &str) -> Result<Timestamp, RuleError> {
             shown(text)
         ))
     })
-}
-
-fn millis(length: Duration) -> i64 {
-    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
 }

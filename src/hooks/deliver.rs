@@ -178,9 +178,7 @@ async fn load(parts: &DelivererParts, lease: Lease) -> Result<Option<HookRequest
 }
 
 async fn tidy(parts: &DelivererParts) {
-    let now = parts.clock.now().as_millis();
-    let age = i64::try_from(RESULT_AGE.as_millis()).unwrap_or(i64::MAX);
-    let oldest = Timestamp::from_millis(now.saturating_sub(age));
+    let oldest = parts.clock.now().minus(RESULT_AGE);
     let removal = move |tx: &mut store::Tx<'_>| {
         store::hooks::remove_of_deleted_apps(tx)?;
         store::hook_deliveries::remove_old(tx, oldest)

@@ -115,8 +115,7 @@ fn message(delivery: &Delivery, verdict: Verdict, health: HookHealth, retry_at: 
 
 /// Returns how many there were.
 fn give_up_late_ones(tx: &Tx<'_>, sealer: &Sealer, lease: Lease) -> Result<usize, StoreError> {
-    let patience = i64::try_from(PATIENCE.as_millis()).unwrap_or(i64::MAX);
-    let oldest = Timestamp::from_millis(tx.now().as_millis().saturating_sub(patience));
+    let oldest = tx.now().minus(PATIENCE);
     let report = DeliveryReport {
         message: format!(
             "Given up without an attempt: it waited for {} hours while the endpoint kept failing.",

@@ -109,9 +109,7 @@ pub async fn grant(store: &Store, ids: &Ids, account: &Account, wanted: &Wanted)
                 created_at: tx.now(),
                 revoked_at: None,
             };
-            let memory = i64::try_from(MEMORY.as_millis()).unwrap_or(i64::MAX);
-            let before = tx.now().as_millis().saturating_sub(memory);
-            store::oauth_grants::forget_ended(tx, crate::model::time::Timestamp::from_millis(before))?;
+            store::oauth_grants::forget_ended(tx, tx.now().minus(MEMORY))?;
             store::oauth_grants::insert(tx, &grant)?;
             tx.record(Event::GrantCreated { client: grant.client, grant: id })?;
             Ok::<_, Error>(())
