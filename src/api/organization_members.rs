@@ -12,9 +12,9 @@ use super::organizations::OrganizationPath;
 use super::page::{Listed, Page, Paging, Property};
 use super::router::Routes;
 use super::{ApiState, Error};
-use crate::model::RuleError;
 use crate::model::account::{MemberRole, OrganizationMember};
 use crate::model::principal::Principal;
+use crate::model::rule::parse_word;
 use crate::model::time::Timestamp;
 use crate::service;
 use crate::service::{organization_members, organizations};
@@ -84,7 +84,7 @@ async fn update(
     Path(path): Path<MemberPath>,
     Json(body): Json<UpdateMember>,
 ) -> Result<Json<MemberView>, Error> {
-    let role = body.role.as_deref().map_or(Ok(MemberRole::Member), parse_role)?;
+    let role = body.role.as_deref().map_or(Ok(MemberRole::Member), |role| parse_word("role", role))?;
     let member = organization_members::put(&state.store, &author, path.organization, path.user, role).await?;
     Ok(Json(member.into()))
 }
@@ -100,10 +100,6 @@ async fn delete(
 ) -> Result<Json<MemberView>, Error> {
     let member = organization_members::delete(&state.store, &author, path.organization, path.user).await?;
     Ok(Json(member.into()))
-}
-
-fn parse_role(text: &str) -> Result<MemberRole, RuleError> {
-    text.parse().map_err(|error| RuleError::new(format!("The role {error}")))
 }
 
 impl Listed for MemberView {

@@ -17,7 +17,8 @@ use crate::config::Dialect;
 use crate::model::RuleError;
 use crate::model::ids::{ReleaseId, ReleaseStatusId};
 use crate::model::principal::Principal;
-use crate::model::release_status::{CheckState, ReleaseStatus, StatusText};
+use crate::model::release_status::{ReleaseStatus, StatusText};
+use crate::model::rule::parse_word;
 use crate::model::time::Timestamp;
 use crate::service::release_statuses::{self, NewStatus, StatusChange};
 use crate::{service, store};
@@ -120,7 +121,7 @@ async fn create(
     let release: ReleaseId = parse_id("release", &path.release)?;
     let new = NewStatus {
         context: body.context,
-        state: check_state(&body.state)?,
+        state: parse_word("state", &body.state)?,
         text: StatusText {
             name: body.name,
             description: body.description.unwrap_or_default(),
@@ -190,7 +191,7 @@ async fn update(
         .into());
     }
     let change = StatusChange {
-        state: check_state(&body.state)?,
+        state: parse_word("state", &body.state)?,
         name: body.name,
         description: body.description,
         target_url: body.target_url,
@@ -198,10 +199,6 @@ async fn update(
     };
     let of = (app.id, release);
     Ok(Json(release_statuses::update(&state.store, &author, of, id, change).await?.into()))
-}
-
-fn check_state(text: &str) -> Result<CheckState, RuleError> {
-    text.parse().map_err(|error| RuleError::new(format!("The state {error}")))
 }
 
 impl StatusPath {

@@ -9,7 +9,7 @@ use uuid::{Uuid, uuid};
 
 use super::formation::Quantity;
 use super::ids::{AppId, RecommendationId};
-use super::rule::{RuleError, shown};
+use super::rule::{RuleError, parse_word, shown};
 use super::time::Timestamp;
 
 /// A suggestion; an app has one for each topic.
@@ -93,7 +93,7 @@ impl Topic {
                 shown(service)
             )));
         }
-        let action = action.parse().map_err(|error| RuleError::new(format!("The action {error}")))?;
+        let action = parse_word("action", action)?;
         Ok(Self { service: service.trim().to_owned(), resource_type, action })
     }
 }

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use super::ids::{GrantId, TokenId};
 use super::names::UserName;
-use super::rule::{RuleError, shown};
+use super::rule::{RuleError, parse_word, shown};
 use super::time::Timestamp;
 
 const LONGEST_NOTE: usize = 255;
@@ -85,15 +85,11 @@ impl Scope {
         const OF_AKA: [&str; 2] = ["read:user", "read:org"];
         let mut asked = Vec::new();
         for text in texts {
-            asked.push(if OF_AKA.contains(&text) { Self::Global } else { parse_scope(text)? });
+            asked.push(if OF_AKA.contains(&text) { Self::Global } else { parse_word("scope", text)? });
         }
         let limited = asked.contains(&Self::Read) && !asked.contains(&Self::Global);
         Ok(if limited { Self::Read } else { Self::Global })
     }
-}
-
-fn parse_scope(text: &str) -> Result<Scope, RuleError> {
-    text.parse().map_err(|error| RuleError::new(format!("The scope {error}")))
 }
 
 /// What a person calls a token: 1 to 64 visible ASCII characters.

@@ -9,7 +9,7 @@ use crate::model::event::Event;
 use crate::model::ids::{AppId, CouplingId, PipelineId};
 use crate::model::pipeline::{AppReference, Coupling, PipelineReference, RequiredChecks, Stage};
 use crate::model::principal::{Principal, Reach};
-use crate::model::rule::shown;
+use crate::model::rule::{parse_word, shown};
 use crate::store::{self, Connection, Store, Tx};
 
 /// A coupling to be made, as the client wrote it.
@@ -70,7 +70,7 @@ pub async fn create(
     author: &Principal,
     new: NewCoupling,
 ) -> Result<Coupling, Error> {
-    let stage = parse_stage(&new.stage)?;
+    let stage = parse_word("stage", &new.stage.trim().to_ascii_lowercase())?;
     let required_checks = RequiredChecks::parse(stage, &new.required_checks)?;
     let (id, reach) = (CouplingId::new(ids.next()), author.reach.clone());
     store
@@ -184,8 +184,4 @@ pub(super) fn check_not_downstream(connection: &Connection, app: AppId) -> Resul
 fn still(tx: &Tx<'_>, id: CouplingId) -> Result<Coupling, Error> {
     store::pipeline_couplings::find(tx, id)?
         .ok_or_else(|| Error::NotFound("The pipeline coupling was deleted meanwhile.".to_owned()))
-}
-
-fn parse_stage(text: &str) -> Result<Stage, RuleError> {
-    text.trim().to_ascii_lowercase().parse().map_err(|error| RuleError::new(format!("The stage {error}")))
 }
