@@ -12,7 +12,7 @@ use crate::model::principal::{Principal, Reach};
 use crate::model::time::Timestamp;
 use crate::model::two_factor::SharedSecret;
 use crate::seal::Sealer;
-use crate::store::{self, Connection, Store, Tx};
+use crate::store::{self, Connection, Store, StoreError, Tx};
 
 /// An account to be made.
 #[derive(Debug, Clone)]
@@ -83,28 +83,16 @@ pub async fn update(
 
 /// Gives the account of that name another password.
 pub async fn set_password(store: &Store, name: UserName, hash: String) -> Result<(), Error> {
-    store
-        .write(&Principal::daemon(), move |tx| {
-            let account = resolve(tx, &name)?;
-            store::accounts::set_password(tx, account.id, &hash)?;
-            tx.record(Event::AccountUpdated { account: account.id })?;
-            Ok(())
-        })
-        .await
+    by_operator(store, name, move |tx, account| store::accounts::set_password(tx, account.id, &hash)).await
 }
 
 /// Accepts nothing from an account from `at` on, its tokens included; `None` accepts it again.
 pub async fn suspend(store: &Store, name: UserName, at: Option<Timestamp>) -> Result<(), Error> {
-    store
-        .write(&Principal::daemon(), move |tx| {
-            let mut account = resolve(tx, &name)?;
-            account.suspended_at = at;
-            account.updated_at = tx.now();
-            store::accounts::update(tx, &account)?;
-            tx.record(Event::AccountUpdated { account: account.id })?;
-            Ok(())
-        })
-        .await
+    by_operator(store, name, move |tx, account| {
+        let changed = Account { suspended_at: at, updated_at: tx.now(), ..account };
+        store::accounts::update(tx, &changed)
+    })
+    .await
 }
 
 /// Makes a new secret of one-time codes, which counts once it was confirmed. Refused while another one counts.
@@ -176,14 +164,7 @@ pub async fn end_two_factor(
 
 /// Switches one-time codes off without one: for the operator, when somebody lost the authenticator.
 pub async fn drop_two_factor(store: &Store, name: UserName) -> Result<(), Error> {
-    store
-        .write(&Principal::daemon(), move |tx| {
-            let account = resolve(tx, &name)?;
-            store::accounts::set_two_factor(tx, account.id, None, None)?;
-            tx.record(Event::AccountUpdated { account: account.id })?;
-            Ok(())
-        })
-        .await
+    by_operator(store, name, |tx, account| store::accounts::set_two_factor(tx, account.id, None, None)).await
 }
 
 /// Refuses an account that is suspended.
@@ -195,6 +176,22 @@ pub(super) fn check_not_suspended(account: &Account) -> Result<(), Error> {
             account.name
         ))),
     }
+}
+
+/// Changes the account of that name, as the operator of this installation.
+async fn by_operator(
+    store: &Store,
+    name: UserName,
+    change: impl FnOnce(&Tx<'_>, Account) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), Error> {
+    store
+        .write(&Principal::daemon(), move |tx| {
+            let account = resolve(tx, &name)?;
+            let id = account.id;
+            change(tx, account)?;
+            Ok(tx.record(Event::AccountUpdated { account: id })?)
+        })
+        .await
 }
 
 /// The account of that name, made with that role when there is none, in the caller's transaction.
