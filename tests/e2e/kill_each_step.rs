@@ -29,10 +29,15 @@ async fn a_daemon_killed_at_any_step_of_a_deployment_ends_it_after_its_restart()
         daemon.kill_9();
         daemon.spawn(&[("AKKERISD_ABORT_AT", step.as_str())]);
         daemon.wait_for_api().await;
-        let build = client.begin_build(&app, &Source::version(&version).tar_gz()).await;
+        // The daemon may die before it has answered, but not before the build is on disk.
+        let answer = client.try_begin_build(&app, &Source::version(&version).tar_gz()).await;
         daemon.wait_for_end().await;
         daemon.spawn(&[]);
         daemon.wait_for_api().await;
+        let build = match answer {
+            Ok(build) => build,
+            Err(_lost) => client.last_build(&app).await,
+        };
         let (status, log) = client.finish_build(&app, &build).await;
         assert_eq!(status, "succeeded", "{step}: the acknowledged build is not lost: {log:#?}");
         let release = client.finish_release(&app, before + 1).await;

@@ -63,9 +63,21 @@ impl Client {
 
     /// Begins a build; gives its id.
     pub async fn begin_build(&self, app: &str, url: &str) -> String {
+        self.try_begin_build(app, url).await.unwrap()
+    }
+
+    /// Begins a build; gives its id, or why there was no answer.
+    pub async fn try_begin_build(&self, app: &str, url: &str) -> Result<String, String> {
         let build = json!({"url": url, "checksum": "", "sha": "abc", "version": "v1"});
-        let build = self.send("POST", &format!("/apps/{app}/builds"), Some(build), 201).await;
-        build["id"].as_str().unwrap().to_owned()
+        let (status, build) = self.try_send("POST", &format!("/apps/{app}/builds"), Some(build)).await?;
+        assert_eq!(status, 201, "{build}");
+        Ok(build["id"].as_str().unwrap().to_owned())
+    }
+
+    /// The newest build of an app.
+    pub async fn last_build(&self, app: &str) -> String {
+        let builds = self.get(&format!("/apps/{app}/builds")).await;
+        builds.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned()
     }
 
     /// Waits for the end of a build; gives its status and its log.
