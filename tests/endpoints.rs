@@ -45,11 +45,6 @@ const NOT_YET: &[&str] = &[
     "GET /sites/{site}/routes",
     "POST /routes",
     "DELETE /routes/{route}",
-    "POST /api/releases/{project}/releases/{rc}",
-    "POST /api/releases/{project}/environments/{env}/deployments",
-    "PATCH /api/releases/{project}/environments/{env}/deployments",
-    "GET /api/releases/{project}/environments/{env}/deployments",
-    "POST /api/releases/{project}/environments/{env}/rollback",
 ];
 
 struct Row {

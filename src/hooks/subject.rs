@@ -81,8 +81,12 @@ impl<'a> Subject<'a> {
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
             | Event::ConfigVarNotesChanged { .. }
+            | Event::DeploymentCreated { .. }
+            | Event::DeploymentCanceled { .. }
+            | Event::DeploymentReported { .. }
             | Event::DynoSignalled { .. }
             | Event::DynosRestarted { .. }
+            | Event::EnvironmentChanged { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }
             | Event::CouplingCreated { .. }
@@ -106,6 +110,8 @@ impl<'a> Subject<'a> {
             | Event::RecommendationCreated { .. }
             | Event::RecommendationUpdated { .. }
             | Event::RecommendationDeleted { .. }
+            | Event::ReleaseCandidateCreated { .. }
+            | Event::ReleaseCandidateReady { .. }
             | Event::ReleaseStarted { .. }
             | Event::ReleaseStatusCreated { .. }
             | Event::ReleaseStatusUpdated { .. }

@@ -38,8 +38,11 @@ typed_id!(
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
+    /// A release candidate of a project.
+    CandidateId,
     /// One event for one hook; also the id of its result.
     DeliveryId,
+    DeploymentId,
     DynoId,
     FavoriteId,
     FormationId,

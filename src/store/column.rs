@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::deployment::DeploymentStatus;
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CandidateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FormationId,
+    GrantId, HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
@@ -78,8 +79,10 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CandidateId,
     CouplingId,
     DeliveryId,
+    DeploymentId,
     FavoriteId,
     FormationId,
     GrantId,
@@ -117,6 +120,7 @@ enum_columns!(
     CheckState,
     ClientKind,
     DeliveryState,
+    DeploymentStatus,
     DynoState,
     Feature,
     HookEvent,

@@ -35,6 +35,10 @@ const DRAINED: u64 = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
+/// The same, where a request without a body asks for the defaults.
+#[derive(Debug)]
+pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) T);
+
 /// A JSON array of at most 1 MiB as the body.
 #[derive(Debug)]
 pub(in crate::api) struct JsonArray<T>(pub(in crate::api) Vec<T>);
@@ -53,6 +57,19 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
         let method = request.method().clone();
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        parse(&bytes, Outermost::Object, &method).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
         parse(&bytes, Outermost::Object, &method).map(Self)
     }
 }
