@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
-    ("metrics", &["store", "engine", "edge", "reconcile"]),
+    ("metrics", &["store", "engine", "edge", "reconcile", "logs"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("hooks", &["store", "outbound"]),
     ("api", &["store", "service", "builds", "config", "logs", "metrics"]),

@@ -141,6 +141,7 @@ impl State {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
+            rings: self.rings.clone(),
             router: self.router.clone(),
             edge: edge.meter(),
             looks,

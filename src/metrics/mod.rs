@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod exposition;
+mod memory_watch;
 mod network;
 mod process;
 mod registry;
@@ -20,6 +21,7 @@ use self::series::Series;
 use crate::clock::Clock;
 use crate::edge::EdgeMeter;
 use crate::engine::ContainerEngine;
+use crate::logs::Rings;
 use crate::model::ids::AppId;
 use crate::model::metric::{DynoSample, Period};
 use crate::model::principal::Reach;
@@ -38,6 +40,8 @@ pub struct Metrics(Arc<Shared>);
 pub struct MetricsParts {
     pub store: Store,
     pub samples: SampleStore,
+    /// Where a dyno is warned of that comes near its memory limit.
+    pub rings: Rings,
     pub router: RouterFigures,
     pub edge: EdgeMeter,
     pub looks: LookCounters,
@@ -49,6 +53,7 @@ pub struct MetricsParts {
 struct Shared {
     store: Store,
     samples: SampleStore,
+    rings: Rings,
     router: RouterFigures,
     edge: EdgeMeter,
     looks: LookCounters,
@@ -63,9 +68,9 @@ impl Metrics {
     /// Nothing is measured before [`Metrics::start`].
     pub fn new(parts: MetricsParts) -> Self {
         let started_at = parts.clock.now();
-        let MetricsParts { store, samples, router, edge, looks, tasks, clock } = parts;
+        let MetricsParts { store, samples, rings, router, edge, looks, tasks, clock } = parts;
         let latest = Mutex::default();
-        Self(Arc::new(Shared { store, samples, router, edge, looks, tasks, clock, started_at, latest }))
+        Self(Arc::new(Shared { store, samples, rings, router, edge, looks, tasks, clock, started_at, latest }))
     }
 
     /// Begins to measure the dynos of an engine, again and again after `interval`, until the tasks stop.

@@ -106,9 +106,11 @@ impl TestDaemon {
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
+        let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: rings.clone(),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
@@ -123,7 +125,7 @@ impl TestDaemon {
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
-            rings: Rings::new(dir.path().join("logs"), 1 << 20),
+            rings,
             log_sessions,
             metrics,
             settings,

@@ -277,6 +277,7 @@ mod tests {
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: Rings::new(dir.path(), 1 << 20),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
