@@ -46,3 +46,4 @@ mod spaces;
 mod stacks;
 mod store;
 mod support;
+mod telemetry;

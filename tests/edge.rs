@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod harness;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

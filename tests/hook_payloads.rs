@@ -31,6 +31,7 @@ pub(crate) fn deliverer_parts(daemon: &TestDaemon) -> DelivererParts {
         store: daemon.state.store.clone(),
         sealer: daemon.state.sealer.clone(),
         outbound: Outbound::new(true).unwrap(),
+        telemetry: daemon.state.telemetry.clone(),
         clock: daemon.state.clock.clone(),
         limits: PostLimits { total: Duration::from_secs(10), body: 16 * 1024 },
     }

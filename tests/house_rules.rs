@@ -40,10 +40,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
-    ("metrics", &["store", "engine", "edge", "reconcile", "logs"]),
+    ("metrics", &["store", "engine", "edge", "reconcile", "logs", "telemetry"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
-    ("hooks", &["store", "outbound"]),
-    ("api", &["store", "service", "builds", "config", "logs", "metrics"]),
+    ("telemetry", &["store", "outbound", "edge"]),
+    ("hooks", &["store", "outbound", "telemetry"]),
+    ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

@@ -14,13 +14,17 @@ use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
+    plugins, recommendations, regions, release_statuses, releases, spaces, stacks, trace,
 };
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
     let (routes, _) = nouns().inner.split_for_parts();
-    surround(routes.layer(Extension(state.clone()))).with_state(state)
+    let mut routes = routes.layer(Extension(state.clone()));
+    if state.telemetry.sampler().is_some() {
+        routes = routes.layer(middleware::from_fn_with_state(state.clone(), trace::record));
+    }
+    surround(routes).with_state(state)
 }
 
 /// Gives every answer of these routes, and those outside them, the one form.

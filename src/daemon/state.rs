@@ -23,6 +23,7 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::{Telemetry, WorkSpans};
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -38,11 +39,12 @@ pub(super) struct State {
     build_logs: BuildLogs,
     /// The logs of apps.
     pub(super) rings: Rings,
+    pub(super) telemetry: Telemetry,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config) -> Result<Self, DaemonError> {
+    pub(super) fn open(config: &Config, telemetry: Telemetry) -> Result<Self, DaemonError> {
         let clock = Clock::system();
         Ok(Self {
             store: Store::open(&config.database_path(), clock.clone())?,
@@ -54,6 +56,7 @@ impl State {
             build_logs: BuildLogs::new(config.build_logs_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
+            telemetry,
             clock,
         })
     }
@@ -61,7 +64,8 @@ impl State {
     /// Begins to tell of events; from then on each event finds its hooks.
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
-        hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+        let around = (self.catalogue.shared(), outbound, &self.telemetry);
+        hooks::start(state, (&self.clock, &self.ids), around, tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
@@ -73,11 +77,17 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Traces builds and releases.
+    pub(super) fn trace_work(&self, tasks: &Tasks) {
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
+    }
+
     /// Takes the edge's records of requests to all who want them.
     pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
         let (sink, mut records) = AccessSink::new();
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
-        let figures = self.router.clone();
+        let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
         tasks.spawn("access records", async move {
             loop {
                 let records = tokio::select! {
@@ -87,6 +97,7 @@ impl State {
                 let Some(records) = records else { return };
                 for record in &records {
                     figures.record(record.app, record.status, record.total);
+                    telemetry.record_request(record);
                 }
                 lines.write(&records).await;
             }
@@ -145,6 +156,7 @@ impl State {
             router: self.router.clone(),
             edge: edge.meter(),
             looks,
+            telemetry: self.telemetry.clone(),
             tasks: tasks.clone(),
             clock: self.clock.clone(),
         })
@@ -162,6 +174,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            telemetry: self.telemetry.clone(),
             settings,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,11 +19,12 @@ use crate::clock::Clock;
 use crate::model::event::Event;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
-use crate::outbound::{Outbound, PostLimits};
+use crate::outbound::{Answer, Outbound, OutboundError, PostLimits};
 use crate::seal::Sealer;
 use crate::store::hook_queue::Lease;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::{Activator, Tasks};
+use crate::telemetry::{Span, SpanKind, Telemetry};
 
 /// Deliveries that are on their way at once.
 const CONCURRENT: usize = 32;
@@ -46,6 +47,8 @@ pub struct DelivererParts {
     pub store: Store,
     pub sealer: Sealer,
     pub outbound: Outbound,
+    /// Gets a span of each attempt.
+    pub telemetry: Telemetry,
     pub clock: Clock,
     /// What one attempt may take, and how much of the answer is kept.
     pub limits: PostLimits,
@@ -158,10 +161,34 @@ async fn try_attempt(parts: &DelivererParts, lease: Lease) -> Result<(), StoreEr
     // Its hook may have been deleted since.
     let Some(request) = load(parts, lease).await? else { return Ok(()) };
     let HookRequest { url, headers, body, shown } = request;
+    let began = Instant::now();
     let answer = parts.outbound.post(&url, &headers, body, parts.limits).await;
+    trace(parts, lease, &answer, began.elapsed());
     let ended = Ended::of(shown, answer, parts.clock.now());
     let sealer = parts.sealer.clone();
     parts.store.write(&Principal::daemon(), move |tx| settle::record(tx, &sealer, lease, ended)).await
+}
+
+fn trace(parts: &DelivererParts, lease: Lease, answer: &Result<Answer, OutboundError>, took: Duration) {
+    let Some(traced) = parts.telemetry.begin(None) else { return };
+    let (status, failure) = match answer {
+        Ok(Answer { status, .. }) => (Some(*status), (*status >= 400).then(|| format!("status {status}"))),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let mut attributes = vec![
+        ("akkeris.hook.id", lease.hook.to_string().into()),
+        ("akkeris.delivery.id", lease.delivery.to_string().into()),
+    ];
+    attributes.extend(status.map(|status| ("http.response.status_code", status.into())));
+    parts.telemetry.record(Span {
+        traced,
+        name: "hook delivery".to_owned(),
+        kind: SpanKind::Client,
+        ended_at: parts.clock.now(),
+        took,
+        attributes,
+        failure,
+    });
 }
 
 /// The request of a leased delivery. It is made where the query runs: opening and signing take a while.

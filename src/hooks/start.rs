@@ -13,6 +13,7 @@ use crate::outbound::{Outbound, PostLimits};
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
 
 /// What one delivery may take, and what is kept of the answer.
 const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16 * 1024 };
@@ -21,7 +22,7 @@ const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16
 pub async fn start(
     (store, sealer): (&Store, &Sealer),
     (clock, ids): (&Clock, &Ids),
-    (catalogue, outbound): (Arc<ArcSwap<Catalogue>>, &Outbound),
+    (catalogue, outbound, telemetry): (Arc<ArcSwap<Catalogue>>, &Outbound, &Telemetry),
     tasks: &Tasks,
 ) -> Result<(), StoreError> {
     store.join_outbox(Arc::new(HookOutbox::new(sealer.clone(), catalogue, ids.clone())));
@@ -29,6 +30,7 @@ pub async fn start(
         store: store.clone(),
         sealer: sealer.clone(),
         outbound: outbound.clone(),
+        telemetry: telemetry.clone(),
         clock: clock.clone(),
         limits: LIMITS,
     };

@@ -27,6 +27,7 @@ use akkerisd::service;
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
+use akkerisd::telemetry::Telemetry;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
@@ -79,15 +80,20 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), change).await
+        Self::made(Clock::system(), Telemetry::off(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, |_| {}).await
+        Self::made(clock, Telemetry::off(), |_| {}).await
     }
 
-    async fn made(clock: Clock, change: impl FnOnce(&mut ApiSettings)) -> Self {
+    /// The same with telemetry.
+    pub(crate) async fn traced(telemetry: Telemetry) -> Self {
+        Self::made(Clock::system(), telemetry, |_| {}).await
+    }
+
+    async fn made(clock: Clock, telemetry: Telemetry, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -114,6 +120,7 @@ impl TestDaemon {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            telemetry: telemetry.clone(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -128,6 +135,7 @@ impl TestDaemon {
             rings,
             log_sessions,
             metrics,
+            telemetry,
             settings,
         });
         Self { router: api::router(state.clone()), state, dir }

@@ -228,6 +228,7 @@ mod tests {
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
+    use crate::telemetry::Telemetry;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -281,6 +282,7 @@ mod tests {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            telemetry: Telemetry::off(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -295,6 +297,7 @@ mod tests {
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
+            telemetry: Telemetry::off(),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
