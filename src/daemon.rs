@@ -88,7 +88,8 @@ impl Daemon {
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let tasks = Tasks::new();
         let telemetry = telemetry::start(config, &tasks)?;
-        let state = State::open(config, telemetry)?;
+        let api_url = config.api.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
+        let state = State::open(config, telemetry, api_url)?;
         state.catalogue.watch(&tasks)?;
         let outbound = Outbound::new(config.outbound.allow_private)?;
         state.start_hooks(&outbound, &tasks).await?;

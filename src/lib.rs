@@ -25,3 +25,4 @@ pub mod service;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
+pub mod temporary_token;

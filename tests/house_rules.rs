@@ -18,6 +18,7 @@ const CROSS_CUTS: &[&str] = &[
     "failpoint",
     "catalogue",
     "text_enum",
+    "temporary_token",
 ];
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ids", &["model"]),
     ("seal", &["ids", "durable_file"]),
     ("password", &[]),
+    ("temporary_token", &["model", "durable_file"]),
     ("tasks", &[]),
     ("durable_file", &[]),
     ("failpoint", &["model"]),

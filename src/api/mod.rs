@@ -23,6 +23,8 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
 mod logs;
 mod metrics;
 mod oauth;
@@ -70,6 +72,7 @@ use crate::seal::Sealer;
 use crate::service::logins::Logins;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -103,6 +106,7 @@ pub struct ApiParts {
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 

@@ -24,6 +24,7 @@ use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::{Telemetry, WorkSpans};
+use crate::temporary_token::TemporaryTokens;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -40,11 +41,12 @@ pub(super) struct State {
     /// The logs of apps.
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
+    temporary_tokens: TemporaryTokens,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config, telemetry: Telemetry) -> Result<Self, DaemonError> {
+    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
         let clock = Clock::system();
         Ok(Self {
             store: Store::open(&config.database_path(), clock.clone())?,
@@ -57,6 +59,7 @@ impl State {
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
             telemetry,
+            temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
         })
     }
@@ -65,7 +68,8 @@ impl State {
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
         let around = (self.catalogue.shared(), outbound, &self.telemetry);
-        hooks::start(state, (&self.clock, &self.ids), around, tasks).await
+        let source = (&self.clock, &self.ids, &self.temporary_tokens);
+        hooks::start(state, source, around, tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
@@ -175,6 +179,7 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             telemetry: self.telemetry.clone(),
+            temporary_tokens: self.temporary_tokens.clone(),
             settings,
         }
     }

@@ -16,7 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::request::{self, HookRequest};
 use super::settle::{self, Ended};
 use crate::clock::Clock;
+use crate::ids::Ids;
 use crate::model::event::Event;
+use crate::model::hook::{Hook, HookEvent};
+use crate::model::hook_delivery::Delivery;
+use crate::model::hook_url::Receiver;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
 use crate::outbound::{Answer, Outbound, OutboundError, PostLimits};
@@ -25,6 +29,7 @@ use crate::store::hook_queue::Lease;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::{Activator, Tasks};
 use crate::telemetry::{Span, SpanKind, Telemetry};
+use crate::temporary_token::{TemporaryTokens, TokenReason};
 
 /// Deliveries that are on their way at once.
 const CONCURRENT: usize = 32;
@@ -49,9 +54,18 @@ pub struct DelivererParts {
     pub outbound: Outbound,
     /// Gets a span of each attempt.
     pub telemetry: Telemetry,
+    pub issuer: TokenIssuer,
     pub clock: Clock,
     /// What one attempt may take, and how much of the answer is kept.
     pub limits: PostLimits,
+}
+
+/// Makes the tokens that receivers get.
+#[derive(Debug, Clone)]
+pub struct TokenIssuer {
+    pub tokens: TemporaryTokens,
+    pub clock: Clock,
+    pub ids: Ids,
 }
 
 /// The task that delivers.
@@ -193,15 +207,41 @@ fn trace(parts: &DelivererParts, lease: Lease, answer: &Result<Answer, OutboundE
 
 /// The request of a leased delivery. It is made where the query runs: opening and signing take a while.
 async fn load(parts: &DelivererParts, lease: Lease) -> Result<Option<HookRequest>, StoreError> {
-    let sealer = parts.sealer.clone();
+    let (sealer, issuer) = (parts.sealer.clone(), parts.issuer.clone());
     parts
         .store
         .read(move |connection| {
             let hook = store::hooks::find(connection, &sealer, lease.hook)?;
             let delivery = store::hook_deliveries::find(connection, &sealer, lease.delivery)?;
-            Ok(hook.zip(delivery).map(|(hook, delivery)| request::build(&hook, &delivery)))
+            let Some((hook, delivery)) = hook.zip(delivery) else { return Ok(None) };
+            let token = token(connection, &issuer, &hook, &delivery)?;
+            Ok(Some(request::build(&hook, &delivery, token)))
         })
         .await
+}
+
+/// A temporary token for the receiver; `None` where it gets none: of an event that is the daemon's own doing, of
+/// those that leave nothing to be done (`behaviour.md` §22), and where the receiver is a chat or the like.
+fn token(
+    connection: &store::Connection,
+    issuer: &TokenIssuer,
+    hook: &Hook,
+    delivery: &Delivery,
+) -> Result<Option<String>, StoreError> {
+    let without =
+        matches!(delivery.event, HookEvent::Destroy | HookEvent::Crashed | HookEvent::PreviewReleased);
+    if without || hook.url.receiver() != Receiver::Plain {
+        return Ok(None);
+    }
+    if store::accounts::find_by_name(connection, &delivery.author)?.is_none() {
+        return Ok(None);
+    }
+    let TokenIssuer { tokens, clock, ids } = issuer;
+    let (user, event) = (delivery.author.clone(), delivery.event);
+    let reason = TokenReason { user, hook: hook.id, event, app: hook.app_id };
+    let token = tokens.issue(&reason, ids.next(), clock.now());
+    // The delivery is worth more than its token.
+    Ok(token.inspect_err(|error| tracing::error!(%error, "a delivery goes without its token")).ok())
 }
 
 async fn tidy(parts: &DelivererParts) {

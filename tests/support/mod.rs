@@ -28,6 +28,7 @@ use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
 use akkerisd::telemetry::Telemetry;
+use akkerisd::temporary_token::TemporaryTokens;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
@@ -136,6 +137,10 @@ impl TestDaemon {
             log_sessions,
             metrics,
             telemetry,
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings,
         });
         Self { router: api::router(state.clone()), state, dir }

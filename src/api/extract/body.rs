@@ -229,6 +229,7 @@ mod tests {
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
     use crate::telemetry::Telemetry;
+    use crate::temporary_token::TemporaryTokens;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -298,6 +299,10 @@ mod tests {
             build_logs: BuildLogs::new(dir.path()),
             metrics,
             telemetry: Telemetry::off(),
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
