@@ -103,9 +103,9 @@ impl Sampler {
     }
 
     fn begin_at(self, trace: TraceId, span: SpanId) -> Option<Traced> {
-        // The last 62 bits are random in a UUID too; the two above them tell its variant.
+        // Of a UUID of version 7 only the last 32 bits are random; a counter stands above them.
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
-        let place = (trace.0 as u64) << 2;
+        let place = (trace.0 as u64) << 32;
         (u128::from(place) < self.share).then_some(Traced { trace, span, parent: None })
     }
 }
