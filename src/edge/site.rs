@@ -73,6 +73,16 @@ impl SiteRoutes {
         self.routes.retain(|route| route.id != id);
     }
 
+    /// How many routes it has, pending ones too.
+    pub fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
     /// The domain, for a header.
     pub(super) fn domain(&self) -> &HeaderValue {
         &self.domain
