@@ -13,13 +13,13 @@ use super::rescue::ProxyError;
 use super::site::NoRoute;
 use super::table::{AppRoute, HostRoute, PathRoute, RoutingTable, SiteRoutes};
 
-/// Who gets a request.
+/// Who gets a request. Two words, because each task of a request holds several copies.
 #[derive(Debug)]
 pub(super) enum Destination {
     /// The control API.
-    Api(SocketAddr),
+    Api(Box<SocketAddr>),
     /// An app, by its own host or by a route of a site.
-    App { app: Arc<AppRoute>, by: Option<SitePath> },
+    App { app: Arc<AppRoute>, by: Option<Box<SitePath>> },
 }
 
 /// The site and the route that a request came by.
@@ -33,7 +33,7 @@ impl Destination {
     /// Looks up a lower-case host name without port, and a path where the host is a site.
     pub(super) fn find(table: &RoutingTable, host: &str, path: &str) -> Result<Self, ProxyError> {
         match table.host(host).ok_or(ProxyError::UnknownHost)? {
-            HostRoute::Api { address } => Ok(Self::Api(*address)),
+            HostRoute::Api { address } => Ok(Self::Api(Box::new(*address))),
             HostRoute::App(app) => Ok(Self::App { app: Arc::clone(app), by: None }),
             HostRoute::Site(site) => Self::on_site(table, site, path),
         }
@@ -46,7 +46,7 @@ impl Destination {
             NoRoute::Ambiguous => ProxyError::AmbiguousPath,
         })?;
         let app = table.app(route.app).ok_or(ProxyError::NoRoute)?;
-        let by = SitePath { site: Arc::clone(site), route: Arc::clone(route) };
+        let by = Box::new(SitePath { site: Arc::clone(site), route: Arc::clone(route) });
         Ok(Self::App { app: Arc::clone(app), by: Some(by) })
     }
 

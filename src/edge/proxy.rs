@@ -226,7 +226,7 @@ fn choose(
     for _ in 0..ATTEMPTS {
         let app = match destination {
             Destination::Api(address) => {
-                let target = Target { address: *address, claim: None };
+                let target = Target { address: **address, claim: None };
                 return Ok((!failed.contains(address)).then_some(target));
             }
             Destination::App { app, .. } => app,
