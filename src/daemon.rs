@@ -38,6 +38,7 @@ use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
+use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{Reconciler, Timing};
 use crate::service;
 use crate::store::Store;
@@ -90,13 +91,14 @@ impl Daemon {
         let telemetry = telemetry::start(config, &tasks)?;
         let api_url = config.api.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
         let state = State::open(config, telemetry, api_url)?;
-        state.catalogue.watch(&tasks)?;
+        state.catalogue.watch(&tasks);
         let outbound = Outbound::new(config.outbound.allow_private)?;
         state.start_hooks(&outbound, &tasks).await?;
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         state.trace_work(&tasks);
+        SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();
@@ -297,7 +299,8 @@ fn start_edge(
 ) -> Result<EdgeHandle, DaemonError> {
     let clock = Clock::system();
     let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
+    let certificates =
+        Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table()));
     let mut settings = edge_settings(config, listeners, clock);
     settings.access = Some(watch.access);
     settings.sampler = watch.sampler;

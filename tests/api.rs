@@ -42,6 +42,8 @@ mod recommendations;
 mod regions;
 mod release_statuses;
 mod releases;
+mod routes;
+mod sites;
 mod sizes;
 mod spaces;
 mod stacks;

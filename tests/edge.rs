@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod harness;
+mod sites;
 mod trace;
 
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use super::body::EdgeBody;
 use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
-use crate::model::ids::AppId;
+use crate::model::ids::{AppId, SiteId};
 use crate::model::time::Timestamp;
 use crate::model::trace::{TraceContext, Traced};
 
@@ -42,6 +42,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 #[derive(Debug)]
 pub struct AccessRecord {
     pub app: AppId,
+    /// The site by whose route it came; `None` when it was for the app's own host.
+    pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
     /// `host=… fwd=… method=… path=… request_id=…`
@@ -94,6 +96,7 @@ struct Details {
     request: String,
     began: Instant,
     app: Option<AppId>,
+    site: Option<SiteId>,
     dyno: Option<Arc<Upstream>>,
     connect: Duration,
     service: Duration,
@@ -169,6 +172,7 @@ impl Access {
             request: described(client, request, id),
             began: Instant::now(),
             app: None,
+            site: None,
             dyno: None,
             connect: Duration::ZERO,
             service: Duration::ZERO,
@@ -189,10 +193,10 @@ impl Access {
         }
     }
 
-    /// The request is for this app.
-    pub(super) fn is_for(&mut self, app: &AppRoute) {
+    /// The request is for this app, by a route of that site.
+    pub(super) fn is_for(&mut self, app: &AppRoute, site: Option<SiteId>) {
         if let Some(details) = &mut self.0 {
-            details.app = Some(app.id);
+            (details.app, details.site) = (Some(app.id), site);
         }
     }
 
@@ -231,6 +235,7 @@ impl Drop for Details {
         let Some(app) = self.app else { return };
         self.worker.access.push(AccessRecord {
             app,
+            site: self.site,
             at: self.worker.settings.clock.now(),
             request: std::mem::take(&mut self.request),
             status: self.status,

@@ -7,8 +7,8 @@ use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
     AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, HookId, OauthClientId, OrganizationId,
-    PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
-    TokenId,
+    PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
+    SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -68,6 +68,11 @@ pub enum Event {
     ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    RouteCreated { app: AppId, site: SiteId, route: RouteId },
+    RouteDeleted { app: AppId, site: SiteId, route: RouteId },
+    SiteCreated { site: SiteId },
+    SiteUpdated { site: SiteId },
+    SiteDeleted { site: SiteId },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -96,6 +101,7 @@ crate::text_enum! {
 
 impl Event {
     /// The app that the event is about, if it is about one.
+    #[expect(clippy::too_many_lines, reason = "one line an event, so that a new one is decided on here")]
     pub fn app(&self) -> Option<AppId> {
         match self {
             Self::AppCreated { app }
@@ -132,7 +138,9 @@ impl Event {
             | Self::ReleaseFailed { app, .. }
             | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
-            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
+            | Self::ReleaseStatusUpdated { app, .. }
+            | Self::RouteCreated { app, .. }
+            | Self::RouteDeleted { app, .. } => Some(*app),
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
@@ -148,6 +156,9 @@ impl Event {
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
+            | Self::SiteCreated { .. }
+            | Self::SiteUpdated { .. }
+            | Self::SiteDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -159,6 +170,7 @@ impl Event {
     }
 
     /// The kind of the event, as stored beside its payload.
+    #[expect(clippy::too_many_lines, reason = "one line an event")]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AccountCreated { .. } => "account_created",
@@ -211,6 +223,11 @@ impl Event {
             Self::ReleasePromoted { .. } => "release_promoted",
             Self::ReleaseStatusCreated { .. } => "release_status_created",
             Self::ReleaseStatusUpdated { .. } => "release_status_updated",
+            Self::RouteCreated { .. } => "route_created",
+            Self::RouteDeleted { .. } => "route_deleted",
+            Self::SiteCreated { .. } => "site_created",
+            Self::SiteUpdated { .. } => "site_updated",
+            Self::SiteDeleted { .. } => "site_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

@@ -57,6 +57,8 @@ typed_id!(
     RegionId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId,

@@ -14,7 +14,7 @@ use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
     InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
@@ -24,6 +24,8 @@ use crate::model::oauth::ClientKind;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
+use crate::model::route::RoutePath;
+use crate::model::site::SiteDomain;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
@@ -94,6 +96,8 @@ id_columns!(
     RecommendationId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId
@@ -109,7 +113,9 @@ name_columns!(
     SizeName,
     SpaceName,
     UserName,
-    HealthCheck
+    HealthCheck,
+    RoutePath,
+    SiteDomain
 );
 enum_columns!(
     Action,
