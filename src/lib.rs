@@ -24,3 +24,5 @@ pub mod seal;
 pub mod service;
 pub mod store;
 pub mod tasks;
+pub mod telemetry;
+pub mod temporary_token;

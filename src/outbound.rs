@@ -103,10 +103,10 @@ impl Outbound {
     }
 
     /// Posts `body` to `url` and returns what was answered, whatever its status. Follows no redirect.
-    pub async fn post(
+    pub async fn post<N: AsRef<str>>(
         &self,
         url: &str,
-        headers: &[(&'static str, String)],
+        headers: &[(N, String)],
         body: String,
         limits: PostLimits,
     ) -> Result<Answer, OutboundError> {
@@ -115,7 +115,7 @@ impl Outbound {
         check_url(&url, self.policy)?;
         let mut request = self.poster.post(url).body(body);
         for (name, value) in headers {
-            request = request.header(*name, value);
+            request = request.header(name.as_ref(), value);
         }
         let response = tokio::time::timeout_at(deadline, request.send())
             .await

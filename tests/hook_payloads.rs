@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use akkerisd::hooks::{Deliverer, DelivererParts};
+use akkerisd::hooks::{Deliverer, DelivererParts, TokenIssuer};
 use akkerisd::model::build::BuildState;
 use akkerisd::model::dyno::CrashCode;
 use akkerisd::model::event::Event;
@@ -31,6 +31,12 @@ pub(crate) fn deliverer_parts(daemon: &TestDaemon) -> DelivererParts {
         store: daemon.state.store.clone(),
         sealer: daemon.state.sealer.clone(),
         outbound: Outbound::new(true).unwrap(),
+        telemetry: daemon.state.telemetry.clone(),
+        issuer: TokenIssuer {
+            tokens: daemon.state.temporary_tokens.clone(),
+            clock: daemon.state.clock.clone(),
+            ids: daemon.state.ids.clone(),
+        },
         clock: daemon.state.clock.clone(),
         limits: PostLimits { total: Duration::from_secs(10), body: 16 * 1024 },
     }

@@ -23,6 +23,8 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
 mod logs;
 mod metrics;
 mod oauth;
@@ -48,6 +50,7 @@ mod routes;
 mod sites;
 mod spaces;
 mod stacks;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -71,6 +74,8 @@ use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -103,6 +108,8 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 

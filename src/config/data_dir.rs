@@ -27,6 +27,11 @@ impl Config {
         self.data_dir.join("seal.key")
     }
 
+    /// The key that signs temporary tokens.
+    pub fn token_key_path(&self) -> PathBuf {
+        self.data_dir.join("token.key")
+    }
+
     /// The admin token that the first start made.
     pub fn admin_token_path(&self) -> PathBuf {
         self.data_dir.join("admin-token")

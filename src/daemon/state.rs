@@ -23,6 +23,8 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::{Telemetry, WorkSpans};
+use crate::temporary_token::TemporaryTokens;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -38,11 +40,13 @@ pub(super) struct State {
     build_logs: BuildLogs,
     /// The logs of apps.
     pub(super) rings: Rings,
+    pub(super) telemetry: Telemetry,
+    temporary_tokens: TemporaryTokens,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config) -> Result<Self, DaemonError> {
+    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
         let clock = Clock::system();
         Ok(Self {
             store: Store::open(&config.database_path(), clock.clone())?,
@@ -54,6 +58,8 @@ impl State {
             build_logs: BuildLogs::new(config.build_logs_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
+            telemetry,
+            temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
         })
     }
@@ -61,7 +67,9 @@ impl State {
     /// Begins to tell of events; from then on each event finds its hooks.
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
-        hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+        let around = (self.catalogue.shared(), outbound, &self.telemetry);
+        let source = (&self.clock, &self.ids, &self.temporary_tokens);
+        hooks::start(state, source, around, tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
@@ -73,11 +81,17 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Traces builds and releases.
+    pub(super) fn trace_work(&self, tasks: &Tasks) {
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
+    }
+
     /// Takes the edge's records of requests to all who want them.
     pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
         let (sink, mut records) = AccessSink::new();
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
-        let figures = self.router.clone();
+        let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
         tasks.spawn("access records", async move {
             loop {
                 let records = tokio::select! {
@@ -87,6 +101,7 @@ impl State {
                 let Some(records) = records else { return };
                 for record in &records {
                     figures.record(record.app, record.status, record.total);
+                    telemetry.record_request(record);
                 }
                 lines.write(&records).await;
             }
@@ -141,9 +156,11 @@ impl State {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
+            rings: self.rings.clone(),
             router: self.router.clone(),
             edge: edge.meter(),
             looks,
+            telemetry: self.telemetry.clone(),
             tasks: tasks.clone(),
             clock: self.clock.clone(),
         })
@@ -161,6 +178,8 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            telemetry: self.telemetry.clone(),
+            temporary_tokens: self.temporary_tokens.clone(),
             settings,
         }
     }

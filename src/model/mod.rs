@@ -43,6 +43,7 @@ pub mod stack;
 pub mod text_enum;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod two_factor;
 
 pub use rule::RuleError;

@@ -27,6 +27,7 @@ pub(crate) struct Sink {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -118,7 +119,11 @@ async fn answer(
     let body = body.collect().await.unwrap().to_bytes();
     let reply = shared.replies.lock().unwrap().pop_front();
     let reply = reply.unwrap_or_else(|| Reply { status: 200, location: None, body: "ok".to_owned() });
-    shared.received.lock().unwrap().push(Received { headers: parts.headers, body });
+    shared.received.lock().unwrap().push(Received {
+        path: parts.uri.path().to_owned(),
+        headers: parts.headers,
+        body,
+    });
     let mut response = Response::builder().status(reply.status).header("x-sink", "here");
     if let Some(location) = reply.location {
         response = response.header("location", location);
