@@ -27,6 +27,7 @@ mod hook_payloads;
 mod hooks;
 mod house_rules;
 mod invoices;
+mod log_drains;
 mod log_sessions;
 mod logs;
 mod metrics;

@@ -23,6 +23,7 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;

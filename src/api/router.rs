@@ -12,9 +12,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
-    openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
+    envelope, favorites, features, formations, health, hooks, invoices, log_drains, logs, metrics, oauth,
+    oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
+    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, spaces,
+    stacks,
 };
 
 /// The API, ready to be served.
@@ -51,6 +52,7 @@ pub(super) fn nouns() -> Routes {
         .merge(health::router())
         .merge(hooks::router())
         .merge(invoices::router())
+        .merge(log_drains::router())
         .merge(logs::router())
         .merge(metrics::router())
         .merge(openapi::router())

@@ -13,9 +13,10 @@ use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -85,6 +86,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -117,6 +119,7 @@ enum_columns!(
     CheckState,
     ClientKind,
     DeliveryState,
+    DrainState,
     DynoState,
     Feature,
     HookEvent,
