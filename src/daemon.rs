@@ -92,6 +92,7 @@ impl Daemon {
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        state.start_drains(&outbound, config, &tasks);
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();

@@ -40,9 +40,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
-    ("metrics", &["store", "engine", "edge", "reconcile"]),
+    ("metrics", &["store", "engine", "edge", "reconcile", "drains"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("hooks", &["store", "outbound"]),
+    ("drains", &["store", "logs", "outbound"]),
     ("api", &["store", "service", "builds", "config", "logs", "metrics"]),
 ];
 
@@ -56,7 +57,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("axum", "src/api/"),
     ("utoipa", "src/api/"),
     ("utoipa_axum", "src/api/"),
-    ("reqwest", "src/outbound.rs"),
+    ("reqwest", "src/outbound"),
     ("clap", "src/cli/"),
     ("listenfd", "src/config/"),
 ];

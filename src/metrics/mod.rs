@@ -18,6 +18,7 @@ pub use self::router::RouterFigures;
 use self::sampler::Sampler;
 use self::series::Series;
 use crate::clock::Clock;
+use crate::drains::DrainFigures;
 use crate::edge::EdgeMeter;
 use crate::engine::ContainerEngine;
 use crate::model::ids::AppId;
@@ -41,6 +42,7 @@ pub struct MetricsParts {
     pub router: RouterFigures,
     pub edge: EdgeMeter,
     pub looks: LookCounters,
+    pub drains: DrainFigures,
     pub tasks: Tasks,
     pub clock: Clock,
 }
@@ -52,6 +54,7 @@ struct Shared {
     router: RouterFigures,
     edge: EdgeMeter,
     looks: LookCounters,
+    drains: DrainFigures,
     tasks: Tasks,
     clock: Clock,
     started_at: Timestamp,
@@ -63,9 +66,20 @@ impl Metrics {
     /// Nothing is measured before [`Metrics::start`].
     pub fn new(parts: MetricsParts) -> Self {
         let started_at = parts.clock.now();
-        let MetricsParts { store, samples, router, edge, looks, tasks, clock } = parts;
+        let MetricsParts { store, samples, router, edge, looks, drains, tasks, clock } = parts;
         let latest = Mutex::default();
-        Self(Arc::new(Shared { store, samples, router, edge, looks, tasks, clock, started_at, latest }))
+        Self(Arc::new(Shared {
+            store,
+            samples,
+            router,
+            edge,
+            looks,
+            drains,
+            tasks,
+            clock,
+            started_at,
+            latest,
+        }))
     }
 
     /// Begins to measure the dynos of an engine, again and again after `interval`, until the tasks stop.

@@ -11,6 +11,7 @@ use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
+use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
@@ -112,6 +113,7 @@ impl TestDaemon {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            drains: DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
