@@ -10,11 +10,11 @@ use crate::model::time::Timestamp;
 
 /// A line that a connection took so long ago, and that did not break it, was acknowledged by the other kernel (which
 /// has [`super::stream::UNACKNOWLEDGED`] for it), and is taken for read.
-pub const SETTLED: Duration = Duration::from_secs(45);
+pub(super) const SETTLED: Duration = Duration::from_secs(45);
 
 /// The lines of one connection, oldest first. Its length is bounded by the bytes after which a connection is asked.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(super) struct Ledger {
     entries: VecDeque<Entry>,
     bytes: usize,
 }
@@ -31,45 +31,45 @@ struct Entry {
 
 /// What is lost with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsettled {
+pub(super) struct Unsettled {
     /// Lines of the log.
-    pub lines: u64,
+    pub(super) lines: u64,
     /// These lines, and those whose loss was told of in vain.
-    pub loss: Loss,
+    pub(super) loss: Loss,
 }
 
 impl Ledger {
     /// Notes messages of a log, or with `told` the one that tells of a loss.
-    pub fn take(&mut self, (messages, bytes): (u64, usize), told: Option<u64>, since: Timestamp) {
-        let taken_at = Instant::now();
+    pub(super) fn take(
+        &mut self,
+        (messages, bytes): (u64, usize),
+        told: Option<u64>,
+        (since, taken_at): (Timestamp, Instant),
+    ) {
         let (messages, told) = told.map_or((messages, 0), |told| (0, told));
         self.entries.push_back(Entry { messages, told, bytes, since, taken_at });
         self.bytes += bytes;
     }
 
     /// Bytes of what is not settled.
-    pub fn bytes(&mut self) -> usize {
-        self.settle();
+    pub(super) fn bytes(&mut self, now: Instant) -> usize {
+        self.settle(now);
         self.bytes
     }
 
-    /// All of it was read.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.bytes = 0;
-    }
-
     /// What is lost when the connection broke just now.
-    pub fn unsettled(&mut self) -> Option<Unsettled> {
-        self.settle();
+    pub(super) fn unsettled(&mut self, now: Instant) -> Option<Unsettled> {
+        self.settle(now);
         let since = self.entries.front()?.since;
         let lines = self.entries.iter().map(|entry| entry.messages).sum();
         let told: u64 = self.entries.iter().map(|entry| entry.told).sum();
         Some(Unsettled { lines, loss: Loss { lines: lines + told, since } })
     }
 
-    fn settle(&mut self) {
-        while let Some(entry) = self.entries.front().filter(|entry| entry.taken_at.elapsed() >= SETTLED) {
+    fn settle(&mut self, now: Instant) {
+        while let Some(entry) =
+            self.entries.front().filter(|entry| now.duration_since(entry.taken_at) >= SETTLED)
+        {
             self.bytes -= entry.bytes;
             self.entries.pop_front();
         }
@@ -80,23 +80,21 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_ledger_forgets_what_is_settled_or_was_read() {
-        let at = Timestamp::from_millis;
+    #[test]
+    fn a_ledger_forgets_what_is_settled() {
+        let (at, start) = (Timestamp::from_millis, Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.unsettled(), None);
-        ledger.take((2, 100), None, at(1));
-        tokio::time::advance(Duration::from_secs(40)).await;
-        ledger.take((1, 80), Some(7), at(2));
-        ledger.take((3, 200), None, at(3));
-        assert_eq!(ledger.bytes(), 380);
+        assert_eq!(ledger.unsettled(start), None);
+        ledger.take((2, 100), None, (at(1), start));
+        ledger.take((1, 80), Some(7), (at(2), after(40)));
+        ledger.take((3, 200), None, (at(3), after(40)));
+        assert_eq!(ledger.bytes(after(44)), 380);
         let loss = Loss { lines: 12, since: at(1) };
-        assert_eq!(ledger.unsettled(), Some(Unsettled { lines: 5, loss }));
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(ledger.bytes(), 280);
+        assert_eq!(ledger.unsettled(after(44)), Some(Unsettled { lines: 5, loss }));
+        assert_eq!(ledger.bytes(after(45)), 280);
         let loss = Loss { lines: 10, since: at(2) };
-        assert_eq!(ledger.unsettled(), Some(Unsettled { lines: 3, loss }));
-        ledger.clear();
-        assert_eq!((ledger.bytes(), ledger.unsettled()), (0, None));
+        assert_eq!(ledger.unsettled(after(45)), Some(Unsettled { lines: 3, loss }));
+        assert_eq!((ledger.bytes(after(85)), ledger.unsettled(after(85))), (0, None));
     }
 }

@@ -11,9 +11,9 @@ use crate::model::names::AppKey;
 use crate::model::time::Timestamp;
 
 /// Longest datagram, in bytes.
-pub const DATAGRAM_LIMIT: usize = 1024;
+pub(super) const DATAGRAM_LIMIT: usize = 1024;
 /// Longest message on a connection, in bytes, without its line end.
-pub const STREAM_LIMIT: usize = 99_990;
+pub(super) const STREAM_LIMIT: usize = 99_990;
 /// Who tells of what a drain lost.
 const LOSS_TAG: &str = "akkeris/logplex";
 /// `user.info` and `user.err`.
@@ -22,7 +22,7 @@ const ERROR: u8 = 11;
 
 /// How messages are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+pub(super) enum Framing {
     /// By a line end after each.
     Newline,
     /// Each is a datagram.
@@ -33,7 +33,7 @@ pub enum Framing {
 
 /// Some messages in a row.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Batch {
+pub(super) struct Batch {
     text: String,
     /// Where each message ends.
     ends: Vec<usize>,
@@ -43,7 +43,7 @@ pub struct Batch {
 
 impl Batch {
     /// The lines of an app, in order.
-    pub fn of(lines: &[LogLine], host: &AppKey, framing: Framing) -> Self {
+    pub(super) fn of(lines: &[LogLine], host: &AppKey, framing: Framing) -> Self {
         let mut batch = Self::default();
         for line in lines {
             let (before, after) = line.part.marks();
@@ -61,7 +61,7 @@ impl Batch {
     }
 
     /// The message that tells of lost lines.
-    pub fn of_loss(loss: Loss, now: Timestamp, host: &AppKey, framing: Framing) -> Self {
+    pub(super) fn of_loss(loss: Loss, now: Timestamp, host: &AppKey, framing: Framing) -> Self {
         let mut batch = Self { told: Some(loss.lines), ..Self::default() };
         let text = format!(
             "Error L10 (output buffer overflow): drain dropped {} messages since {}.",
@@ -72,32 +72,27 @@ impl Batch {
     }
 
     /// How many messages there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// All messages with their frames.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// Where each message ends within the text.
-    pub fn ends(&self) -> &[usize] {
+    pub(super) fn ends(&self) -> &[usize] {
         &self.ends
     }
 
     /// Lines whose loss this batch tells of; `None` when it holds lines of a log.
-    pub fn told(&self) -> Option<u64> {
+    pub(super) fn told(&self) -> Option<u64> {
         self.told
     }
 
     /// The messages one by one, each with its frame.
-    pub fn messages(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn messages(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(&0).chain(&self.ends);
         starts.zip(&self.ends).map(|(start, end)| self.text.get(*start..*end).unwrap_or_default())
     }

@@ -26,13 +26,13 @@ mod datagram;
 mod error;
 mod figures;
 mod follow;
-pub mod ledger;
+mod ledger;
 mod link;
 mod logplex;
-pub mod message;
+mod message;
 mod progress;
 mod room;
-pub mod stream;
+mod stream;
 mod tls;
 
 pub use self::figures::{DrainFigures, DrainTotals};

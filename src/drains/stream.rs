@@ -11,6 +11,7 @@ use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::error::DrainError;
@@ -21,9 +22,9 @@ use crate::model::drain_url::DrainTarget;
 use crate::outbound::Outbound;
 
 /// After so many bytes that are not known to have been read, the server is asked by closing our side.
-pub const CONFIRM_AT: usize = 512 * 1024;
+pub(super) const CONFIRM_AT: usize = 256 * 1024;
 /// How long the other kernel may leave bytes unacknowledged, before the connection is broken off.
-pub const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Bytes of whole messages that are written at once.
 const PIECE: usize = 16 * 1024;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -96,7 +97,7 @@ impl Stream {
             };
             let whole = batch.ends().iter().skip(first).take_while(|end| **end <= start + accepted).count();
             if whole > 0 {
-                ledger.take((whole as u64, accepted), batch.told(), clock.now());
+                ledger.take((whole as u64, accepted), batch.told(), (clock.now(), Instant::now()));
             }
             *handed += whole;
             result?;
@@ -112,7 +113,7 @@ impl Stream {
 
     /// Whether so much is on its way that the server is to be asked.
     pub(super) fn is_full(&mut self) -> bool {
-        self.ledger.bytes() >= CONFIRM_AT
+        self.ledger.bytes(Instant::now()) >= CONFIRM_AT
     }
 
     /// Closes our side and waits for the server to close its own, which it does when it has read everything.
@@ -132,7 +133,7 @@ impl Stream {
     ///
     /// A server that closes its side has read all that came before; what comes after, its kernel answers with a reset.
     pub(super) async fn lost(&mut self, error: &DrainError) -> Option<Unsettled> {
-        let unsettled = self.ledger.unsettled()?;
+        let unsettled = self.ledger.unsettled(Instant::now())?;
         if !matches!(error, DrainError::Closed) || self.write.shutdown().await.is_err() {
             return Some(unsettled);
         }

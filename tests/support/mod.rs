@@ -1,6 +1,7 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
 pub(crate) mod fake_engine;
+pub(crate) mod line_sink;
 pub(crate) mod sink;
 pub(crate) mod wait;
 

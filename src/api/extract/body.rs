@@ -280,6 +280,7 @@ mod tests {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
