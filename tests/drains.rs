@@ -12,6 +12,7 @@ use akkerisd::outbound::Outbound;
 use akkerisd::tasks::Tasks;
 use base64::Engine as _;
 use serde_json::{Value, json};
+use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::support::line_sink::{Authority, LineSink};
@@ -189,6 +190,30 @@ async fn much_is_sent_over_several_connections_whole_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_the_end_of_a_connection_is_asked_once() {
+    let draining = Draining::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let drain = draining.connected(&format!("syslog://{}", listener.local_addr().unwrap())).await;
+    let lines = numbered(0..10_000);
+    draining.write(&lines).await;
+    let (mut kept, mut texts) = (Vec::new(), Vec::new());
+    while texts.len() < lines.len() {
+        let (stream, _) = tokio::time::timeout(WAIT, listener.accept()).await.unwrap().unwrap();
+        let mut reader = tokio::io::BufReader::new(stream).lines();
+        while texts.len() < lines.len()
+            && let Some(line) = tokio::time::timeout(WAIT, reader.next_line()).await.unwrap().unwrap()
+        {
+            texts.push(line.split_once(" - - - ").unwrap().1.to_owned());
+        }
+        // Never closed from here.
+        kept.push(reader);
+    }
+    assert!(texts == lines, "lines are missing, doubled or out of order");
+    assert_eq!(kept.len(), 2);
+    assert_eq!((draining.dropped(&drain).await, draining.figures.totals().dropped), (0, 0));
+}
+
+#[tokio::test]
 async fn tls_trusts_the_given_authority_alone_or_anybody_when_told_so() {
     let draining = Draining::start().await;
     let (authority, stranger) = (Authority::new(), Authority::new());
@@ -264,9 +289,12 @@ async fn https_takes_batches_and_gets_a_refused_one_again_under_the_same_id() {
     let drain = draining.connected(&format!("{}?key=1&ca={ca}", sink.url)).await;
     let lines = numbered(0..100);
     draining.write(&lines).await;
-    let received = sink.wait_for(2).await;
+    sink.wait_for(1).await;
+    draining.write(&numbered(100..110)).await;
+    let received = sink.wait_for(3).await;
+    assert_eq!(texts_of(&received.last().unwrap().body), numbered(100..110));
     let token = draining.client.get(&drain).await.json(200);
-    for request in &received {
+    for request in received.iter().take(2) {
         assert_eq!(request.header("content-type"), "application/logplex-1");
         assert_eq!(request.header("user-agent"), "Logplex/v72");
         assert_eq!(request.header("logplex-msg-count"), texts_of(&request.body).len().to_string());

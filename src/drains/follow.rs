@@ -173,16 +173,19 @@ impl Follower {
             }
             sent?;
         }
-        if chunk.lines.is_empty() {
-            return Ok(());
+        let mut rest = chunk.lines.as_slice();
+        while !rest.is_empty() {
+            let (count, frame) = memory.frame.next(position, rest.len());
+            let (lines, others) = rest.split_at(count);
+            let batch = Batch::of(lines, &self.host, framing);
+            let (handed, sent) = self.send(link, &batch, frame).await;
+            position += handed as u64;
+            self.progress.set_position(position);
+            self.figures.sent(handed as u64);
+            sent?;
+            rest = others;
         }
-        let batch = Batch::of(&chunk.lines, &self.host, framing);
-        let frame = memory.frame.id(position, &batch);
-        let (handed, sent) = self.send(link, &batch, frame).await;
-        position += handed as u64;
-        self.progress.set_position(position);
-        self.figures.sent(handed as u64);
-        sent
+        Ok(())
     }
 
     /// Sends until the drain is stopped; the number of messages that were handed over.

@@ -21,7 +21,7 @@ pub(super) struct Batches {
     token: DrainToken,
 }
 
-/// The frame that is to be sent again, if any: what it held, and its id.
+/// The frame that was sent last: what it held, and its id.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
     first: u64,
@@ -30,12 +30,13 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// The id of the frame that begins with the line at `first`: the same when the very same is sent again.
-    pub(super) fn id(&mut self, first: u64, batch: &Batch) -> Uuid {
-        if self.id.is_nil() || self.first != first || self.messages != batch.len() {
-            *self = Self { first, messages: batch.len(), id: Uuid::new_v4() };
+    /// How many of the `present` lines from `first` on the next frame holds, and its id: those of the last frame
+    /// when that is sent again.
+    pub(super) fn next(&mut self, first: u64, present: usize) -> (usize, Uuid) {
+        if self.messages == 0 || self.first != first || self.messages > present {
+            *self = Self { first, messages: present, id: Uuid::new_v4() };
         }
-        self.id
+        (self.messages, self.id)
     }
 }
 
@@ -58,5 +59,21 @@ impl Batches {
             200..=299 => Ok(()),
             status => Err(DrainError::Status(status)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_is_sent_again_is_the_same_although_more_has_come() {
+        let mut frame = Frame::default();
+        let (messages, id) = frame.next(7, 10);
+        assert_eq!(messages, 10);
+        assert_eq!(frame.next(7, 25), (10, id));
+        let (messages, other) = frame.next(17, 15);
+        assert_eq!(messages, 15);
+        assert_ne!(other, id);
     }
 }
