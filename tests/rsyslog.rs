@@ -58,8 +58,13 @@ impl Rsyslog {
         let program =
             ["/usr/sbin/rsyslogd", "/usr/bin/rsyslogd"].iter().find(|path| Path::new(path).exists());
         assert!(program.is_some(), "rsyslogd is missing: install the packages rsyslog and rsyslog-gnutls");
+        // A copy, because AppArmor keeps the program at its own path away from this folder.
+        let copy = self.at("rsyslogd");
+        if !copy.exists() {
+            std::fs::copy(program.unwrap(), &copy).unwrap();
+        }
         let said = std::fs::File::create(self.at("said")).unwrap();
-        let child = Command::new(program.unwrap())
+        let child = Command::new(copy)
             .arg("-n")
             .arg("-f")
             .arg(self.at("rsyslog.conf"))

@@ -73,6 +73,7 @@ impl Follower {
                 memory.backoff.reset();
             }
             self.figures.failed();
+            self.links.forget_tls();
             self.progress.set_state(DrainState::Failing, error.to_string()).await;
             tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -157,7 +158,7 @@ impl Follower {
         chunk: Chunk,
         memory: &mut Memory,
     ) -> Result<(), DrainError> {
-        let now = self.links.clock.now();
+        let now = self.links.clock().now();
         let mut position = chunk.next.saturating_sub(chunk.lines.len() as u64);
         if chunk.missed > 0 {
             let loss = Loss { lines: chunk.missed, since: now };

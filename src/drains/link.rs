@@ -1,6 +1,6 @@
 //! One way to a drain's target, whatever its transport.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -24,46 +24,67 @@ pub(super) enum Link {
     Batches(Batches),
 }
 
-/// What links are made with.
-#[derive(Debug, Clone)]
+/// What the links of one drain are made with.
+#[derive(Debug)]
 pub(super) struct Links {
-    pub(super) outbound: Outbound,
-    pub(super) clock: Clock,
+    outbound: Outbound,
+    clock: Clock,
     /// Where files of authorities lie.
-    pub(super) cas: PathBuf,
+    cas: PathBuf,
+    /// Kept as long as it serves: reading authorities takes a while, and it holds the tickets of earlier sessions.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Links {
+    pub(super) fn new(outbound: Outbound, clock: Clock, cas: PathBuf) -> Self {
+        Self { outbound, clock, cas, tls: None }
+    }
+
+    /// The clock of all that is sent.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whom to trust is looked up anew, after something failed.
+    pub(super) fn forget_tls(&mut self) {
+        self.tls = None;
+    }
+
     /// Connects to where the drain leads.
-    pub(super) async fn open(&self, drain: &LogDrain) -> Result<Link, DrainError> {
-        let (target, outbound) = (drain.url.target(), &self.outbound);
-        let posting =
-            |outbound| Link::Batches(Batches::new(outbound, target.post_to.clone(), drain.token.clone()));
+    pub(super) async fn open(&mut self, drain: &LogDrain) -> Result<Link, DrainError> {
+        let target = drain.url.target();
+        let tls = match &target.transport {
+            Transport::Tls(trust) => Some(self.tls(trust).await?),
+            // The client of the whole daemon trusts this machine's authorities already.
+            Transport::Https(trust) if *trust != Trust::System => Some(self.tls(trust).await?),
+            Transport::Https(_) | Transport::Tcp | Transport::Udp | Transport::Http => None,
+        };
         match &target.transport {
-            Transport::Tcp => {
-                Ok(Link::Stream(Stream::connect(outbound, target, None, self.clock.clone()).await?))
+            Transport::Tcp | Transport::Tls(_) => {
+                let stream = Stream::connect(&self.outbound, target, tls, self.clock.clone()).await?;
+                Ok(Link::Stream(stream))
             }
-            Transport::Tls(trust) => {
-                let tls = Some(Arc::new(self.tls(trust).await?));
-                Ok(Link::Stream(Stream::connect(outbound, target, tls, self.clock.clone()).await?))
-            }
-            Transport::Udp => Ok(Link::Datagrams(Datagrams::open(outbound, target).await?)),
-            Transport::Http | Transport::Https(Trust::System) => {
-                outbound.resolve(&target.host, target.port).await?;
-                Ok(posting(outbound.clone()))
-            }
-            Transport::Https(trust) => {
-                outbound.resolve(&target.host, target.port).await?;
-                Ok(posting(outbound.with_tls(self.tls(trust).await?)?))
+            Transport::Udp => Ok(Link::Datagrams(Datagrams::open(&self.outbound, target).await?)),
+            Transport::Http | Transport::Https(_) => {
+                self.outbound.resolve(&target.host, target.port).await?;
+                let outbound = match tls {
+                    None => self.outbound.clone(),
+                    Some(tls) => self.outbound.with_tls(tls.as_ref().clone())?,
+                };
+                Ok(Link::Batches(Batches::new(outbound, target.post_to.clone(), drain.token.clone())))
             }
         }
     }
 
-    async fn tls(&self, trust: &Trust) -> Result<ClientConfig, DrainError> {
+    async fn tls(&mut self, trust: &Trust) -> Result<Arc<ClientConfig>, DrainError> {
+        if let Some(tls) = &self.tls {
+            return Ok(Arc::clone(tls));
+        }
         let (trust, cas) = (trust.clone(), self.cas.clone());
-        tokio::task::spawn_blocking(move || super::tls::client_config(&trust, Path::new(&cas)))
+        let made = tokio::task::spawn_blocking(move || super::tls::client_config(&trust, &cas))
             .await
-            .unwrap_or_else(|error| Err(DrainError::Tls(error.to_string())))
+            .unwrap_or_else(|error| Err(DrainError::Tls(error.to_string())))?;
+        Ok(Arc::clone(self.tls.insert(Arc::new(made))))
     }
 }
 

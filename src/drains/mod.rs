@@ -11,9 +11,9 @@
 //! - `https`, `http`: a batch counts as delivered when it was answered with a success, else it is sent again with
 //!   the same frame id. Nothing is lost but what the ring loses.
 //! - `syslog+tls`, `syslog`: these protocols acknowledge nothing, so the connection itself is asked. After each
-//!   [`stream::CONFIRM_AT`] bytes our side is closed, and a server that has read everything closes its own; one
+//!   `stream::CONFIRM_AT` bytes our side is closed, and a server that has read everything closes its own; one
 //!   that ends with unread bytes makes its kernel reset the connection, which is how to tell the two apart. When a
-//!   connection breaks, the lines that were not asked about, and were sent less than [`ledger::SETTLED`] ago, are
+//!   connection breaks, the lines that were not asked about, and were sent less than `ledger::SETTLED` ago, are
 //!   counted and not sent again. What the kernel had not taken is sent on the next connection. A server that was
 //!   restarted while nothing was on its way loses nothing.
 //! - `syslog+udp`: nothing is known of a datagram that left.

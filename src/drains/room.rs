@@ -130,7 +130,7 @@ impl DrainsParts {
             }
         };
         let progress = Progress::new(self.store.clone(), id, drain.progress.clone());
-        let links = Links { outbound: self.outbound, clock: self.clock, cas: self.cas };
+        let links = Links::new(self.outbound, self.clock, self.cas);
         let follower =
             Follower { drain, host, rings: self.rings, links, figures: self.figures, progress, stop };
         follower.run().await;
