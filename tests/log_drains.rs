@@ -1,11 +1,7 @@
 //! Log drains, walked as the document shows them, and what it leaves open.
 
-use std::sync::Arc;
-
-use akkerisd::model::event::Event;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 
 use crate::support::{Client, TestDaemon, assert_shape};
 
@@ -40,14 +36,10 @@ fn one(drain: &Value) -> String {
     format!("{DRAINS}/{}", drain.get("id").and_then(Value::as_str).unwrap())
 }
 
-fn told(events: &mut Receiver<Arc<Event>>) -> Vec<&'static str> {
-    std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect()
-}
-
 #[tokio::test]
 async fn create_log_drain_as_documented() {
     let (daemon, client) = with_app().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let body = r#"{"url":"syslog+tls://logs.app.com:44112"}"#;
     let made = client.send_body(Method::POST, DRAINS, body).await.json(201);
     assert_shape(&documented(), &made, &[]);
@@ -56,7 +48,7 @@ async fn create_log_drain_as_documented() {
     assert_eq!((&made["state"], &made["state_description"]), (&json!("connecting"), &json!("")));
     assert_eq!(made["dropped"], 0);
     assert_eq!(client.get(&one(&made)).await.json(200), made);
-    assert_eq!(told(&mut events), ["log_drain_created"]);
+    assert_eq!(events.kinds_so_far().await, ["log_drain_created"]);
 }
 
 #[tokio::test]
@@ -137,11 +129,11 @@ async fn view_log_drain_refuses_what_is_no_id() {
 async fn delete_log_drain_answers_what_was() {
     let (daemon, client) = with_app().await;
     let made = create(&client, "syslog://logs.example.com").await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     assert_eq!(client.delete(&one(&made)).await.json(200), made);
     client.delete(&one(&made)).await.error(404);
     assert_eq!(client.get(DRAINS).await.json(200), json!([]));
-    assert_eq!(told(&mut events), ["log_drain_deleted"]);
+    assert_eq!(events.kinds_so_far().await, ["log_drain_deleted"]);
 }
 
 #[tokio::test]
