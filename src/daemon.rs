@@ -36,6 +36,7 @@ use crate::model::ids::InstallationId;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
+use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{Reconciler, Timing};
 use crate::service;
 use crate::store::Store;
@@ -92,6 +93,7 @@ impl Daemon {
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
         state.start_drains(&outbound, config, &tasks);
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
@@ -286,7 +288,8 @@ fn start_edge(
 ) -> Result<EdgeHandle, DaemonError> {
     let clock = Clock::system();
     let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
+    let certificates =
+        Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table()));
     let mut settings = edge_settings(config, listeners, clock);
     settings.access = Some(access);
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)

@@ -14,8 +14,8 @@ use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, log_drains, logs, metrics, oauth,
     oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
-    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, spaces,
-    stacks,
+    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
+    sites, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -68,6 +68,8 @@ pub(super) fn nouns() -> Routes {
         .merge(plugins::router())
         .merge(recommendations::router())
         .merge(releases::router())
+        .merge(routes::router())
+        .merge(sites::router())
         .merge(spaces::router())
         .merge(stacks::router())
 }

@@ -8,9 +8,11 @@
 
 mod access;
 mod body;
+mod buckets;
 mod coalesce;
 mod connection;
 mod counters;
+mod destination;
 mod drain;
 mod headers;
 mod host;
@@ -20,6 +22,7 @@ mod pool;
 mod proxy;
 mod redirect;
 mod rescue;
+mod site;
 mod socket;
 pub mod table;
 mod tls;

@@ -27,4 +27,5 @@ mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod sites;
 mod support;
