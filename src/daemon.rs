@@ -99,6 +99,7 @@ impl Daemon {
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         state.trace_work(&tasks);
         SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
+        state.start_drains(&outbound, config, &tasks);
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();

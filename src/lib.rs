@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod daemon;
+pub mod drains;
 pub mod durable_file;
 pub mod edge;
 pub mod engine;

@@ -284,6 +284,20 @@ async fn formation_change_is_told_of_every_change() {
 }
 
 #[tokio::test]
+async fn logdrain_change_is_told_with_the_address_when_a_drain_comes_and_goes() {
+    let told = Told::of("logdrain_change").await;
+    let path = format!("{APP}/log-drains");
+    let made = told.client.post(&path, json!({ "url": "https://u:p@foo.com" })).await.json(201);
+    let id = text(&made, "id").to_owned();
+    told.client.delete(&format!("{path}/{id}")).await.json(200);
+    let payloads = told.payloads(2).await;
+    for (payload, change) in payloads.iter().zip(["create", "delete"]) {
+        assert_eq!(payload["change"], change);
+        assert_eq!(payload["changes"], json!([{ "id": id, "url": "https://u:[redacted]@foo.com" }]));
+    }
+}
+
+#[tokio::test]
 async fn config_change_is_told_with_the_users_config_vars() {
     let told = Told::of("config_change").await;
     let vars = json!({ "CONFIG_NAME": "values", "API_TOKEN": "plain" });

@@ -42,11 +42,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("certs", &["edge"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
-    ("metrics", &["store", "engine", "edge", "reconcile", "logs", "telemetry"]),
+    ("metrics", &["store", "engine", "edge", "reconcile", "logs", "telemetry", "drains"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
     ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry"]),
+    ("drains", &["store", "logs", "outbound"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.
@@ -59,7 +60,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("axum", "src/api/"),
     ("utoipa", "src/api/"),
     ("utoipa_axum", "src/api/"),
-    ("reqwest", "src/outbound.rs"),
+    ("reqwest", "src/outbound"),
     ("clap", "src/cli/"),
     ("listenfd", "src/config/"),
 ];

@@ -25,6 +25,7 @@ mod invoices;
 mod json_body;
 mod keys;
 mod lasting;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;

@@ -12,8 +12,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, keys, logs, metrics, oauth,
-    oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
+    envelope, favorites, features, formations, health, hooks, invoices, keys, log_drains, logs, metrics,
+    oauth, oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
     pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
     sites, spaces, stacks, trace,
 };
@@ -57,6 +57,7 @@ pub(super) fn nouns() -> Routes {
         .merge(hooks::router())
         .merge(invoices::router())
         .merge(keys::router())
+        .merge(log_drains::router())
         .merge(logs::router())
         .merge(metrics::router())
         .merge(openapi::router())

@@ -47,6 +47,11 @@ impl Config {
         self.ca_dir().join("ca.crt")
     }
 
+    /// Files of authorities that log drains may name (`?ca=name.pem`). Made by the operator, if at all.
+    pub fn drain_cas_dir(&self) -> PathBuf {
+        self.data_dir.join("drain-cas")
+    }
+
     /// What was measured of dynos and requests.
     pub fn samples_path(&self) -> PathBuf {
         self.data_dir.join("metrics.db")

@@ -10,6 +10,7 @@ use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessSink, EdgeHandle};
 use crate::engine::ContainerEngine;
 use crate::hooks;
@@ -36,6 +37,8 @@ pub(super) struct State {
     samples: SampleStore,
     /// Filled by the edge, read by the metrics.
     router: RouterFigures,
+    /// Filled by the drains, read by the metrics.
+    drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
     /// The logs of apps.
@@ -54,6 +57,7 @@ impl State {
             catalogue: CatalogueHandle::open(&config.data_dir)?,
             samples: SampleStore::open(&config.samples_path())?,
             router: RouterFigures::default(),
+            drains: DrainFigures::default(),
             sources: SourceFolder::new(config.sources_dir()),
             build_logs: BuildLogs::new(config.build_logs_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
@@ -85,6 +89,20 @@ impl State {
     pub(super) fn trace_work(&self, tasks: &Tasks) {
         let (store, sealer) = (self.store.clone(), self.sealer.clone());
         WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
+    }
+
+    /// Sends the logs of apps on to their drains.
+    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+        let parts = DrainsParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            rings: self.rings.clone(),
+            outbound: outbound.clone(),
+            clock: self.clock.clone(),
+            figures: self.drains.clone(),
+            cas: config.drain_cas_dir(),
+        };
+        parts.start(tasks);
     }
 
     /// Takes the edge's records of requests to all who want them.
@@ -161,6 +179,7 @@ impl State {
             edge: edge.meter(),
             looks,
             telemetry: self.telemetry.clone(),
+            drains: self.drains.clone(),
             tasks: tasks.clone(),
             clock: self.clock.clone(),
         })

@@ -20,6 +20,7 @@ pub use self::router::RouterFigures;
 use self::sampler::Sampler;
 use self::series::Series;
 use crate::clock::Clock;
+use crate::drains::DrainFigures;
 use crate::edge::EdgeMeter;
 use crate::engine::ContainerEngine;
 use crate::logs::Rings;
@@ -49,6 +50,7 @@ pub struct MetricsParts {
     pub looks: LookCounters,
     /// Takes what is exported, too.
     pub telemetry: Telemetry,
+    pub drains: DrainFigures,
     pub tasks: Tasks,
     pub clock: Clock,
 }
@@ -62,6 +64,7 @@ struct Shared {
     edge: EdgeMeter,
     looks: LookCounters,
     telemetry: Telemetry,
+    drains: DrainFigures,
     tasks: Tasks,
     clock: Clock,
     started_at: Timestamp,
@@ -73,7 +76,8 @@ impl Metrics {
     /// Nothing is measured before [`Metrics::start`].
     pub fn new(parts: MetricsParts) -> Self {
         let started_at = parts.clock.now();
-        let MetricsParts { store, samples, rings, router, edge, looks, telemetry, tasks, clock } = parts;
+        let MetricsParts { store, samples, rings, router, edge, looks, telemetry, tasks, clock, drains } =
+            parts;
         let latest = Mutex::default();
         Self(Arc::new(Shared {
             store,
@@ -83,6 +87,7 @@ impl Metrics {
             edge,
             looks,
             telemetry,
+            drains,
             tasks,
             clock,
             started_at,

@@ -82,6 +82,7 @@ pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<Exposition,
     add_store(&mut text, shared);
     add_telemetry(&mut text, shared);
     add_work(&mut text, shared, &stored);
+    add_drains(&mut text, shared);
     add_apps(&mut text, &stored);
     add_requests(&mut text, shared, &stored);
     let latest = shared.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -218,6 +219,34 @@ fn add_work(text: &mut Exposition, shared: &Shared, stored: &Stored) {
     let builds = text.family("akkerisd_builds", Kind::Gauge, "Builds by their state.");
     for (state, count) in &stored.builds {
         builds.add(&[("state", state)], float(*count));
+    }
+}
+
+fn add_drains(text: &mut Exposition, shared: &Shared) {
+    let totals = shared.drains.totals();
+    for (name, kind, help, value) in [
+        ("akkerisd_log_drains", Kind::Gauge, "Log drains that are followed.", totals.running),
+        ("akkerisd_log_drain_lines_total", Kind::Counter, "Lines handed over to log drains.", totals.sent),
+        (
+            "akkerisd_log_drain_dropped_lines_total",
+            Kind::Counter,
+            "Lines that log drains lost, or that are not known to have arrived.",
+            totals.dropped,
+        ),
+        (
+            "akkerisd_log_drain_connections_total",
+            Kind::Counter,
+            "Connections that log drains made.",
+            totals.connections,
+        ),
+        (
+            "akkerisd_log_drain_failures_total",
+            Kind::Counter,
+            "Connections of log drains, and attempts at one, that ended badly.",
+            totals.failures,
+        ),
+    ] {
+        add_one(text, name, kind, help, float(value));
     }
 }
 

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0041_hooks.sql"),
     include_str!("migrations/0043_sites.sql"),
     include_str!("migrations/0046_hook_delivery_authors.sql"),
+    include_str!("migrations/0042_log_drains.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

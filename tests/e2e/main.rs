@@ -15,6 +15,7 @@
 mod build;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod isolation;
 #[cfg(feature = "failpoints")]

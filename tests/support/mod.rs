@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod fake_engine;
+pub(crate) mod line_sink;
 pub(crate) mod sink;
 pub(crate) mod wait;
 
@@ -12,6 +13,7 @@ use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
+use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
@@ -129,6 +131,7 @@ impl TestDaemon {
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
             telemetry: telemetry.clone(),
+            drains: DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });

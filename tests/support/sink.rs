@@ -11,9 +11,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::wait::wait_until;
 
@@ -49,11 +52,20 @@ struct Shared {
 impl Sink {
     /// Answers 200 with the body `ok` unless told otherwise.
     pub(crate) async fn start() -> Self {
+        Self::listen("http", None).await
+    }
+
+    /// The same with TLS.
+    pub(crate) async fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::listen("https", Some(TlsAcceptor::from(config))).await
+    }
+
+    async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/hook", listener.local_addr().unwrap());
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        tasks.spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { url, shared, _tasks: tasks }
     }
 
@@ -97,17 +109,28 @@ impl Received {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
-            let service = service_fn(|request| answer(request, Arc::clone(&shared)));
-            let server = hyper::server::conn::http1::Builder::new();
-            drop(server.serve_connection(TokioIo::new(stream), service).await);
+            match tls {
+                None => serve(stream, shared).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    let server = hyper::server::conn::http1::Builder::new();
+    drop(server.serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn answer(

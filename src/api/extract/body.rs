@@ -284,6 +284,7 @@ mod tests {
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
             telemetry: Telemetry::off(),
+            drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
