@@ -29,22 +29,12 @@ const NOT_YET: &[&str] = &[
     "GET /apps/{app}/addon-attachments/{attachment}",
     "POST /apps/{app}/addon-attachments",
     "DELETE /apps/{app}/addon-attachments/{attachment}",
-    "POST /apps/{app}/log-drains",
-    "GET /apps/{app}/log-drains",
-    "GET /apps/{app}/log-drains/{drain}",
-    "DELETE /apps/{app}/log-drains/{drain}",
     "POST /ssl-orders",
     "PUT /ssl-orders/{cert}",
     "GET /ssl-orders",
     "GET /ssl-orders/{cert}",
     "GET /ssl-endpoints",
     "GET /ssl-endpoints/{cert}",
-    "GET /sites",
-    "POST /sites",
-    "DELETE /sites/{site}",
-    "GET /sites/{site}/routes",
-    "POST /routes",
-    "DELETE /routes/{route}",
 ];
 
 struct Row {

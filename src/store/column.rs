@@ -14,9 +14,11 @@ use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CandidateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FormationId,
-    GrantId, HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
-    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
+    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
+    StackId, TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -25,6 +27,8 @@ use crate::model::oauth::ClientKind;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
+use crate::model::route::RoutePath;
+use crate::model::site::SiteDomain;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
@@ -88,6 +92,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -97,6 +102,8 @@ id_columns!(
     RecommendationId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId
@@ -112,7 +119,9 @@ name_columns!(
     SizeName,
     SpaceName,
     UserName,
-    HealthCheck
+    HealthCheck,
+    RoutePath,
+    SiteDomain
 );
 enum_columns!(
     Action,
@@ -121,6 +130,7 @@ enum_columns!(
     ClientKind,
     DeliveryState,
     DeploymentStatus,
+    DrainState,
     DynoState,
     Feature,
     HookEvent,

@@ -15,6 +15,7 @@
 mod build;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod isolation;
 #[cfg(feature = "failpoints")]
@@ -27,4 +28,5 @@ mod release_project;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod sites;
 mod support;
