@@ -172,3 +172,22 @@ async fn list_release_candidates_shows_those_of_the_project_oldest_first() {
     assert_eq!(versions, ["1.0-rc2", "1.0-rc1", "0.9-rc7"]);
     client.get("/api/releases/other/releases").await.release_error(404);
 }
+
+#[tokio::test]
+async fn the_images_of_the_newest_candidates_are_kept() {
+    let (daemon, client) = with_stages(&[("dev", "development")]).await;
+    let mut slugs: Vec<BuildId> = Vec::new();
+    for number in 0..12 {
+        let sha = format!("{number:040}");
+        slugs.push(built(&daemon, &client, "dev", "org/dev", &sha).await.parse().unwrap());
+        client.post(&path(&format!("1.0-rc{number}")), cut(&sha)).await.json(201);
+    }
+    daemon.corrupt("UPDATE release_candidates SET created_at = number");
+    let needed = async |slug: BuildId| {
+        daemon.state.store.read(move |c| store::release_candidates::is_slug_needed(c, slug)).await.unwrap()
+    };
+    assert!(!needed(slugs[0]).await && !needed(slugs[1]).await);
+    assert!(needed(slugs[2]).await && needed(slugs[11]).await);
+    client.delete("/pipelines/pipe").await.json(200);
+    assert!(!needed(slugs[11]).await);
+}

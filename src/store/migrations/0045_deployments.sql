@@ -40,7 +40,7 @@ CREATE TABLE deployments (
     CHECK ((stage IS NULL) <> (app_id IS NULL))
 ) STRICT;
 CREATE INDEX deployments_by_environment ON deployments (pipeline_id, stage, app_id, sequence);
-CREATE INDEX deployments_reported_active ON deployments (pipeline_id)
+CREATE INDEX deployments_reported_active ON deployments (pipeline_id, stage, app_id)
     WHERE reported_status IN ('pending', 'in_progress', 'canceling');
 
 CREATE TABLE deployment_releases (
