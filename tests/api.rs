@@ -43,6 +43,8 @@ mod release_statuses;
 mod releases;
 mod sizes;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 mod store;
 mod support;

@@ -45,6 +45,8 @@ mod releases;
 mod respond;
 mod router;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 
 use std::net::SocketAddr;
@@ -66,6 +68,7 @@ use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
+use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
 
@@ -118,6 +121,8 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
+    /// Who signs certificates.
+    pub orders: OrderRules,
 }
 
 /// Serves the API on a listener until `stop` is cancelled and the open requests have ended.

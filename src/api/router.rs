@@ -14,7 +14,7 @@ use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
+    plugins, recommendations, regions, release_statuses, releases, spaces, ssl_endpoints, ssl_orders, stacks,
 };
 
 /// The API, ready to be served.
@@ -67,6 +67,8 @@ pub(super) fn nouns() -> Routes {
         .merge(recommendations::router())
         .merge(releases::router())
         .merge(spaces::router())
+        .merge(ssl_endpoints::router())
+        .merge(ssl_orders::router())
         .merge(stacks::router())
 }
 

@@ -42,6 +42,11 @@ impl Config {
         self.ca_dir().join("ca.crt")
     }
 
+    /// Certificates that the operator puts there: `NAME.crt` with `NAME.key`, or `NAME.pem` with both.
+    pub fn certs_dir(&self) -> PathBuf {
+        self.data_dir.join("certs")
+    }
+
     /// What was measured of dynos and requests.
     pub fn samples_path(&self) -> PathBuf {
         self.data_dir.join("metrics.db")

@@ -6,6 +6,7 @@
 
 mod api;
 mod builds;
+mod certs;
 mod data_dir;
 mod docker;
 mod dynos;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
+pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
 pub use data_dir::DATA_DIR_MODE;
 pub use docker::DockerConfig;
 pub use dynos::DynosConfig;
@@ -67,6 +69,7 @@ pub struct Config {
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
+    pub certs: CertsConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -85,6 +88,7 @@ impl Config {
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
+            certs: CertsConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

@@ -8,6 +8,7 @@
 
 mod access;
 mod body;
+mod challenges;
 mod coalesce;
 mod connection;
 mod counters;
@@ -38,8 +39,10 @@ use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessRecord, AccessSink};
+pub use challenges::{Challenges, PresentedChallenge};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
 use counters::WorkerCounters;
@@ -62,6 +65,8 @@ pub struct EdgeSettings {
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
     pub access: Option<AccessSink>,
+    /// What certificate authorities are answered.
+    pub challenges: Challenges,
 }
 
 /// What the edge waits for, and for how long.
@@ -118,6 +123,7 @@ impl EdgeSettings {
             },
             clock,
             access: None,
+            challenges: Challenges::default(),
         }
     }
 }

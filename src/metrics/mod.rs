@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use self::router::RouterFigures;
 use self::sampler::Sampler;
 use self::series::Series;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::edge::EdgeMeter;
 use crate::engine::ContainerEngine;
@@ -42,6 +43,7 @@ pub struct MetricsParts {
     pub edge: EdgeMeter,
     pub looks: LookCounters,
     pub tasks: Tasks,
+    pub certificates: CertificateBook,
     pub clock: Clock,
 }
 
@@ -53,6 +55,7 @@ struct Shared {
     edge: EdgeMeter,
     looks: LookCounters,
     tasks: Tasks,
+    certificates: CertificateBook,
     clock: Clock,
     started_at: Timestamp,
     /// What the last measurement found.
@@ -63,9 +66,20 @@ impl Metrics {
     /// Nothing is measured before [`Metrics::start`].
     pub fn new(parts: MetricsParts) -> Self {
         let started_at = parts.clock.now();
-        let MetricsParts { store, samples, router, edge, looks, tasks, clock } = parts;
+        let MetricsParts { store, samples, router, edge, looks, tasks, certificates, clock } = parts;
         let latest = Mutex::default();
-        Self(Arc::new(Shared { store, samples, router, edge, looks, tasks, clock, started_at, latest }))
+        Self(Arc::new(Shared {
+            store,
+            samples,
+            router,
+            edge,
+            looks,
+            tasks,
+            certificates,
+            clock,
+            started_at,
+            latest,
+        }))
     }
 
     /// Begins to measure the dynos of an engine, again and again after `interval`, until the tasks stop.

@@ -6,15 +6,16 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId,
+    HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
@@ -78,6 +79,7 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CertificateId,
     CouplingId,
     DeliveryId,
     FavoriteId,
@@ -114,12 +116,15 @@ name_columns!(
 enum_columns!(
     Action,
     BuildStep,
+    CertificateOrigin,
+    CertificateStatus,
     CheckState,
     ClientKind,
     DeliveryState,
     DynoState,
     Feature,
     HookEvent,
+    IssuerKind,
     MemberRole,
     Origin,
     ResourceType,

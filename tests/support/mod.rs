@@ -9,6 +9,7 @@ use std::sync::Arc;
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
+use akkerisd::certs::CertificateBook;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::edge::EdgeMeter;
@@ -103,6 +104,11 @@ impl TestDaemon {
             dialect: Dialect::Document,
             public_metrics: false,
             max_upload: 256 * 1024 * 1024,
+            orders: service::certificates::OrderRules {
+                issuer: akkerisd::model::certificate::IssuerKind::Local,
+                acme: false,
+                apps_domain: "localhost".to_owned(),
+            },
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
@@ -112,6 +118,7 @@ impl TestDaemon {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: CertificateBook::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
