@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use akkerisd::certs::{IssueError, Issuer, Issuers, LocalAuthority, Orders, OrdersParts};
+use akkerisd::certs::{IssueError, Issuer, Issuers, LocalAuthority, Orders, OrdersParts, RenewalWindow};
 use akkerisd::chain::Chain;
 use akkerisd::clock::Clock;
 use akkerisd::model::account::Role;
@@ -360,5 +360,54 @@ async fn what_the_local_authority_issues_is_a_chain_that_can_be_served() {
     let chain = Chain::parse(&keyed.chain, &keyed.key).unwrap();
     assert_eq!(chain.certified().cert.len(), 2, "the leaf and the authority");
     assert!(chain.names().contains("*.example.com") && chain.names().contains("example.com"));
+    assert!(tasks.stop(LIMIT).await);
+}
+
+/// Signs, and says when it wants a certificate renewed.
+#[derive(Debug)]
+struct Recalling {
+    authority: LocalAuthority,
+    window: std::sync::Mutex<RenewalWindow>,
+}
+
+#[async_trait]
+impl Issuer for Recalling {
+    async fn issue(&self, certificate: &Certificate) -> Result<KeyedChain, IssueError> {
+        self.authority.issue(certificate).await
+    }
+
+    async fn renewal_window(&self, _chain: &Chain) -> Result<Option<RenewalWindow>, IssueError> {
+        Ok(Some(*self.window.lock().unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_its_issuer_wants_it_and_not_before() {
+    const DAY: Duration = Duration::from_hours(24);
+    let clock = Clock::manual(Timestamp::from_millis(1_700_000_000_000));
+    let (daemon, tasks) = (TestDaemon::at(clock.clone()).await, Tasks::new());
+    let client = daemon.personal("alice").await;
+    let authority = LocalAuthority::open(&daemon.dir.path().join("ca"), clock.clone()).unwrap();
+    let start = clock.now().plus(80 * DAY);
+    let window = RenewalWindow { start, end: start, ask_again: DAY };
+    let issuer = Arc::new(Recalling { authority, window: window.into() });
+    let orders = work_with(&daemon, &tasks, Arc::clone(&issuer) as Arc<dyn Issuer>);
+    client.post("/ssl-orders", order("asked", &["asked.example.com"])).await.json(201);
+    let first = wait_for(&client, "asked", "issued").await;
+    // Two thirds of the lifetime are over, and the issuer still says later.
+    clock.advance(70 * DAY);
+    orders.wake();
+    client.post("/ssl-orders", order("other", &["other.example.com"])).await.json(201);
+    wait_for(&client, "other", "issued").await;
+    assert_eq!(client.get("/ssl-orders/asked").await.json(200)["expires"], first["expires"]);
+    // It recalls what it signed.
+    *issuer.window.lock().unwrap() = RenewalWindow { start: clock.now(), end: clock.now(), ..window };
+    clock.advance(2 * DAY);
+    orders.wake();
+    wait_until("it is renewed", LIMIT, async || {
+        let now = client.get("/ssl-orders/asked").await.json(200);
+        (now["expires"] != first["expires"]).then_some(())
+    })
+    .await;
     assert!(tasks.stop(LIMIT).await);
 }

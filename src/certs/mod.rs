@@ -19,6 +19,6 @@ pub use authority::{CertError, LocalAuthority};
 pub use book::{CertificateBook, EdgeCertificates, Expiry, FileCertificate, InstalledCertificate};
 pub use folder::{CertificateFolder, FileFault, FolderError, FolderReading};
 pub use installed::Installation;
-pub use issuer::{IssueError, Issuer, Issuers};
+pub use issuer::{IssueError, Issuer, Issuers, Renewal, RenewalWindow};
 pub use leaf::CertificateStore;
 pub use orders::{Orders, OrdersParts};

@@ -14,11 +14,11 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::issuer::{IssueError, Issuers};
+use super::issuer::{IssueError, Issuers, Renewal};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::failpoint;
-use crate::model::certificate::{Certificate, CertificateStatus};
+use crate::model::certificate::{Certificate, CertificateStatus, Validity};
 use crate::model::event::Event;
 use crate::model::ids::CertificateId;
 use crate::model::journal::JournalStep;
@@ -35,6 +35,8 @@ const CONCURRENT: usize = 8;
 const ATTEMPT_LIMIT: Duration = Duration::from_mins(5);
 /// The longest sleep between two looks at what is due.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The pause after an issuer did not say when to renew.
+const ASK_AGAIN: Duration = Duration::from_hours(1);
 /// The pause after the store failed.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -140,14 +142,20 @@ async fn try_attempt(parts: &OrdersParts, id: CertificateId) -> Result<(), Store
     let daemon = Principal::daemon();
     let begun = parts.store.write(&daemon, move |tx| begin(tx, id)).await?;
     let Some(certificate) = begun else { return Ok(()) };
+    if let Renewal::Later(at) = renewal(parts, &certificate).await? {
+        return parts.store.write(&daemon, move |tx| put_off(tx, &certificate, at)).await;
+    }
     match issue(parts, &certificate).await {
         Ok((issued, chain)) => {
             let sealer = parts.sealer.clone();
             let is_renewal = certificate.status == CertificateStatus::Issued;
             let name = certificate.name.to_string();
+            let due = next_look(parts, &certificate, &chain).await;
             parts
                 .store
-                .write(&daemon, move |tx| record_issued(tx, &sealer, &certificate, (&issued, &chain)))
+                .write(&daemon, move |tx| {
+                    record_issued(tx, &sealer, &certificate, (&issued, chain.validity(), due))
+                })
                 .await?;
             failpoint::reached(JournalStep::CertificateIssued);
             tracing::info!(certificate = name, is_renewal, "a certificate was issued");
@@ -170,6 +178,48 @@ fn begin(tx: &mut Tx<'_>, id: CertificateId) -> Result<Option<Certificate>, Stor
     certificate.begin();
     store::certificates::update(tx, &certificate)?;
     Ok(Some(certificate))
+}
+
+/// Whether what is due is to be renewed now. An issuer that says when is asked again until then; one that cannot be
+/// asked is waited for until a third of the lifetime is left.
+async fn renewal(parts: &OrdersParts, certificate: &Certificate) -> Result<Renewal, StoreError> {
+    let (CertificateStatus::Issued, Some(validity), 0) =
+        (certificate.status, certificate.validity, certificate.attempts)
+    else {
+        return Ok(Renewal::Now);
+    };
+    let (id, sealer, now) = (certificate.id, parts.sealer.clone(), parts.clock.now());
+    let keyed = parts.store.read(move |c| store::certificates::keyed_chain(c, &sealer, id)).await?;
+    let chain = keyed.and_then(|keyed| Chain::parse(&keyed.chain, &keyed.key).ok());
+    let (Some(issuer), Some(chain)) = (parts.issuers.of(certificate.issuer), chain) else {
+        return Ok(Renewal::Now);
+    };
+    let is_late = validity.renew_at(0.0) <= now;
+    Ok(match issuer.renewal_window(&chain).await {
+        Ok(Some(window)) => window.judge(now, rand::random()),
+        Err(error) if !is_late => {
+            tracing::warn!(certificate = %certificate.name, %error, "it is not known when to renew");
+            Renewal::Later(now.plus(ASK_AGAIN))
+        }
+        Ok(None) | Err(_) => Renewal::Now,
+    })
+}
+
+/// When to look at a certificate again that was issued just now.
+async fn next_look(parts: &OrdersParts, certificate: &Certificate, chain: &Chain) -> Timestamp {
+    let window = match parts.issuers.of(certificate.issuer) {
+        Some(issuer) => issuer.renewal_window(chain).await,
+        None => Ok(None),
+    };
+    let now = parts.clock.now();
+    match window {
+        Ok(Some(window)) => match window.judge(now, rand::random()) {
+            Renewal::Later(at) => at,
+            // It was issued this moment: the window is asked for again before anything is done.
+            Renewal::Now => now.plus(window.ask_again),
+        },
+        Ok(None) | Err(_) => chain.validity().renew_at(rand::random()),
+    }
 }
 
 /// Has the issuer at it, and looks at what it gave.
@@ -195,11 +245,11 @@ fn record_issued(
     tx: &mut Tx<'_>,
     sealer: &Sealer,
     begun: &Certificate,
-    (issued, chain): (&KeyedChain, &Chain),
+    (issued, validity, due): (&KeyedChain, Validity, Timestamp),
 ) -> Result<(), StoreError> {
     let Some(mut certificate) = still(tx, begun)? else { return Ok(()) };
-    let (validity, was_installed) = (chain.validity(), certificate.is_installed());
-    certificate.succeed(validity, Some(validity.renew_at(rand::random())), tx.now());
+    let was_installed = certificate.is_installed();
+    certificate.succeed(validity, Some(due), tx.now());
     certificate.updated_at = tx.now();
     store::certificates::update_issued(tx, sealer, (&certificate, validity), issued)?;
     store::acme::forget_order(tx, certificate.id)?;
@@ -208,6 +258,12 @@ fn record_issued(
         tx.record(Event::CertificateInstalled { certificate: certificate.id })?;
     }
     Ok(())
+}
+
+fn put_off(tx: &mut Tx<'_>, begun: &Certificate, at: Timestamp) -> Result<(), StoreError> {
+    let Some(mut certificate) = still(tx, begun)? else { return Ok(()) };
+    certificate.due_at = Some(at);
+    store::certificates::update(tx, &certificate)
 }
 
 fn record_failed(

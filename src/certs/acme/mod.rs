@@ -7,6 +7,7 @@ mod account;
 mod error;
 mod order;
 mod proof;
+mod renewal;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +20,8 @@ use tokio::time::Instant;
 use self::account::Accounts;
 pub use self::error::AcmeError;
 use super::book::CertificateBook;
-use super::issuer::{IssueError, Issuer};
+use super::issuer::{IssueError, Issuer, RenewalWindow};
+use crate::chain::Chain;
 use crate::config::{AcmeConfig, ChallengeKind};
 use crate::edge::Challenges;
 use crate::model::certificate::Certificate;
@@ -27,6 +29,8 @@ use crate::seal::Sealer;
 use crate::store::certificates::KeyedChain;
 use crate::store::{Store, StoreError};
 
+/// How long a question may take.
+const QUESTION_LIMIT: Duration = Duration::from_secs(30);
 /// How long one pass may take.
 const PASS_LIMIT: Duration = Duration::from_mins(2);
 /// How long passes are begun again after errors that may be gone a moment later.
@@ -89,6 +93,12 @@ impl Issuer for AcmeIssuer {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, IssueError> {
+        let told = tokio::time::timeout(QUESTION_LIMIT, self.window(chain)).await;
+        let told = told.unwrap_or(Err(AcmeError::Slow));
+        told.map_err(|error| IssueError::Failed(format!("The ACME server {}: {error}.", self.server())))
     }
 }
 

@@ -19,6 +19,9 @@ const REFUSED_NONCES: &str = "50";
 pub const EAB_KID: &str = "kid-1";
 pub const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
+/// A domain for which it issues nothing.
+pub const BLOCKED: &str = "blocked.test";
+
 /// What a daemon is told before the server runs.
 pub struct Directory {
     dir: tempfile::TempDir,
@@ -95,6 +98,7 @@ impl Pebble {
             "tlsPort": https,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": manners.binding,
+            "domainBlocklist": [BLOCKED],
             "externalAccountMACKeys": { EAB_KID: EAB_KEY },
         });
         if let Some(lifetime) = manners.lifetime {
