@@ -1,4 +1,4 @@
-//! The catalogue file: written on the first start, read, and watched while the daemon runs.
+//! The catalogue file: written on the first start, read, and read again while the daemon runs.
 //!
 //! Invariant: what [`CatalogueHandle::current`] gives was valid when it was read; an invalid edit changes
 //! nothing and is logged once.
@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::durable_file;
 use crate::model::RuleError;
 use crate::model::catalogue::Catalogue;
-use crate::tasks::{Activator, Tasks};
+use crate::tasks::Tasks;
 
 /// The file's name in the data dir.
 const FILE_NAME: &str = "catalogue.toml";
 /// What the first start writes.
 const FIRST_CONTENT: &str = include_str!("../assets/catalogue.toml");
-/// Editors write in several steps; the file is read this long after the first.
-const SETTLE: Duration = Duration::from_millis(200);
+/// Between two looks at the file. It lies beside the database, of which each commit would wake whoever lets the
+/// system watch the folder; and watching the file alone would lose sight of it when an editor replaces it.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// The present catalogue; clones share it.
 #[derive(Debug, Clone)]
@@ -42,8 +42,6 @@ pub enum CatalogueError {
     File { path: String, source: io::Error },
     #[error("the catalogue {path} is not valid")]
     Invalid { path: String, source: RuleError },
-    #[error("the folder {path} cannot be watched")]
-    Watch { path: String, source: Box<notify::Error> },
 }
 
 /// What came of reading the file again.
@@ -96,37 +94,16 @@ impl CatalogueHandle {
     }
 
     /// Takes over every valid edit of the file until the tasks stop.
-    pub fn watch(&self, tasks: &Tasks) -> Result<(), CatalogueError> {
-        let changed = Activator::new();
-        let watcher = self.watcher(changed.clone())?;
+    pub fn watch(&self, tasks: &Tasks) {
         let (handle, stop) = (self.clone(), tasks.stopping());
         tasks.spawn("catalogue", async move {
-            stop.run_until_cancelled(handle.follow(&changed)).await;
-            drop(watcher);
+            stop.run_until_cancelled(handle.follow()).await;
         });
-        Ok(())
     }
 
-    /// Watches the folder: editors replace a file by renaming another over it.
-    fn watcher(&self, changed: Activator) -> Result<RecommendedWatcher, CatalogueError> {
-        let folder = self.0.path.parent().unwrap_or(Path::new("/"));
-        let failed =
-            |source| CatalogueError::Watch { path: folder.display().to_string(), source: Box::new(source) };
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // An error means that events were lost, which is as good a reason to look as an event.
-            if event.map_or(true, |event| concerns_the_file(&event)) {
-                changed.activate();
-            }
-        })
-        .map_err(failed)?;
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(failed)?;
-        Ok(watcher)
-    }
-
-    async fn follow(&self, changed: &Activator) {
+    async fn follow(&self) {
         loop {
-            changed.activated().await;
-            tokio::time::sleep(SETTLE).await;
+            tokio::time::sleep(PERIOD).await;
             self.reload_and_log().await;
         }
     }
@@ -142,11 +119,6 @@ impl CatalogueHandle {
             ),
         }
     }
-}
-
-fn concerns_the_file(event: &notify::Event) -> bool {
-    let ours = |path: &PathBuf| path.file_name().is_some_and(|name| name == FILE_NAME);
-    event.need_rescan() || (!event.kind.is_access() && event.paths.iter().any(ours))
 }
 
 fn read(path: &Path) -> Result<String, CatalogueError> {
@@ -207,7 +179,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let handle = CatalogueHandle::open(dir.path()).unwrap();
         let tasks = Tasks::new();
-        handle.watch(&tasks).unwrap();
+        handle.watch(&tasks);
 
         let path = dir.path().join(FILE_NAME);
         std::fs::write(&path, FIRST_CONTENT.replacen("price = 10", "price = 11", 1)).unwrap();

@@ -89,7 +89,7 @@ impl Daemon {
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let tasks = Tasks::new();
         let state = State::open(config)?;
-        state.catalogue.watch(&tasks)?;
+        state.catalogue.watch(&tasks);
         let outbound = Outbound::new(config.outbound.allow_private)?;
         state.start_hooks(&outbound, &tasks).await?;
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;

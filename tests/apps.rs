@@ -296,12 +296,12 @@ async fn update_app_clears_keeps_and_ignores() {
 #[tokio::test]
 async fn update_app_tells_of_real_changes_only() {
     let (daemon, client, app) = with_events().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let same = client.patch("/apps/events", json!({ "maintenance": false, "labels": app["labels"] })).await;
     assert_eq!(same.json(200), app);
-    assert!(events.try_recv().is_err());
+    assert!(events.so_far().await.is_empty());
     client.patch("/apps/events", json!({ "maintenance": true })).await.json(200);
-    assert!(matches!(*events.recv().await.unwrap(), Event::AppUpdated { .. }));
+    assert!(matches!(*events.next().await, Event::AppUpdated { .. }));
 }
 
 #[tokio::test]
@@ -330,10 +330,10 @@ async fn delete_app_stops_its_builds_in_the_same_write() {
     let at = akkerisd::model::time::Timestamp::from_millis(1);
     let done = add_build(&daemon, &app, 1, BuildState::Succeeded { image, finished_at: at }).await;
     let queued = add_build(&daemon, &app, 2, BuildState::Queued).await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     client.delete("/apps/events").await.json(200);
-    assert!(matches!(&*events.recv().await.unwrap(), Event::BuildStopped { build, .. } if *build == queued));
-    assert!(matches!(*events.recv().await.unwrap(), Event::AppDeleted { .. }));
+    assert!(matches!(&*events.next().await, Event::BuildStopped { build, .. } if *build == queued));
+    assert!(matches!(*events.next().await, Event::AppDeleted { .. }));
     let sealer = daemon.state.sealer.clone();
     let found = daemon.state.store.read(move |c| {
         let state =

@@ -203,12 +203,12 @@ async fn delete_build_stops_a_running_one_only() {
 #[tokio::test]
 async fn builds_tell_what_happened_to_them() {
     let (daemon, client, app) = with_app().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let build = create(&client).await;
-    assert_eq!(*events.recv().await.unwrap(), Event::BuildCreated { app, build });
+    assert_eq!(*events.next().await, Event::BuildCreated { app, build });
     set_state(&daemon, build, running()).await;
     client.send(http::Method::DELETE, &format!("{PATH}/{build}")).await;
-    assert_eq!(*events.recv().await.unwrap(), Event::BuildStopped { app, build });
+    assert_eq!(*events.next().await, Event::BuildStopped { app, build });
 }
 
 #[tokio::test]

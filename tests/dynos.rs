@@ -199,9 +199,9 @@ async fn delete_dynos_as_documented_restarts_every_type() {
     let path = "/apps/app-default/formation";
     client.post(path, json!({ "type": "worker", "command": "w" })).await.json(201);
     let shown = client.get(path).await.json(200);
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     assert_eq!(client.delete(PATH).await.json(202), json!({ "status": "pending" }));
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     assert!(
         matches!(&*event, Event::DynosRestarted { app: of, process_type: None, dyno: None } if *of == app),
         "{event:?}"
@@ -221,10 +221,10 @@ async fn delete_dynos_without_a_formation_is_fine() {
 async fn delete_dyno_as_documented_restarts_one_type() {
     let (daemon, client, app) = with_app().await;
     client.post("/apps/app/formation", json!({ "type": "worker", "command": "w" })).await.json(201);
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let answer = client.delete(&format!("{PATH}/Worker")).await.json(202);
     assert_eq!(answer, json!({ "status": "pending", "type": "worker" }));
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     let Event::DynosRestarted { process_type: Some(process_type), dyno: None, .. } = &*event else {
         panic!("{event:?}")
     };
@@ -234,17 +234,17 @@ async fn delete_dyno_as_documented_restarts_one_type() {
         let message = client.delete(&format!("{PATH}/{unknown}")).await.error(404);
         assert!(message.contains(unknown), "{message}");
     }
-    assert!(events.try_recv().is_err(), "nothing was restarted, and an event told of it");
+    assert!(events.so_far().await.is_empty(), "nothing was restarted, and an event told of it");
 }
 
 #[tokio::test]
 async fn delete_dyno_by_type_and_name_replaces_one() {
     let (daemon, client, app) = with_app().await;
     add_dynos(&daemon, app).await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let answer = client.delete(&format!("{PATH}/web.2281474389-1cu1o")).await.json(202);
     assert_eq!(answer, json!({ "status": "pending", "type": "web", "dyno": "2281474389-1cu1o" }));
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     let Event::DynosRestarted { dyno: Some(dyno), .. } = &*event else { panic!("{event:?}") };
     assert_eq!(dyno.as_str(), "2281474389-1cu1o");
     assert_eq!(to_replace(&daemon, app).await, ["2281474389-1cu1o"]);
@@ -269,13 +269,13 @@ async fn attach_dyno_has_a_signal_sent_to_all_processes() {
     let (daemon, client, app) = with_app().await;
     add_dynos(&daemon, app).await;
     let path = format!("{PATH}/web.2281474389-1cu1o/actions/attach");
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     for number in [15, 9, 15] {
         let body = json!({ "command": ["sh", "-c", format!("kill -{number} -1")], "stdin": "" });
         let answer = client.post(&path, body).await.json(200);
         assert_eq!(answer, json!({ "stdout": "", "stderr": "" }));
     }
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     let Event::DynoSignalled { dyno, signal, .. } = &*event else { panic!("{event:?}") };
     assert_eq!((dyno.as_str(), signal.number()), ("2281474389-1cu1o", 15));
     assert_eq!(signals(&daemon, app).await, [9, 15]);

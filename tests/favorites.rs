@@ -79,13 +79,13 @@ async fn create_favorite_again_answers_the_one_that_is_there() {
 #[tokio::test]
 async fn creations_at_once_make_one_favorite() {
     let (daemon, client, _) = with_app().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let at_once = (0..8).map(|_| client.post("/favorites", json!({ "app": "api" })));
     let answers = futures_util::future::join_all(at_once).await;
     let first = answers[0].json(201);
     assert!(answers.iter().all(|answer| answer.json(201) == first));
     client.delete("/favorites/api").await;
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect();
+    let told: Vec<_> = events.kinds_so_far().await;
     assert_eq!(told, ["favorite_created", "favorite_deleted"]);
 }
 

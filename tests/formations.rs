@@ -115,7 +115,7 @@ async fn create_formation_takes_a_quantity_from_0_to_32_as_a_number_or_as_digits
 #[tokio::test]
 async fn create_formation_of_another_type_makes_web_without_dynos_first() {
     let (daemon, client, _) = with_app().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     client.post(PATH, json!({ "type": "worker", "command": "w" })).await.json(201);
     let all = client.get(PATH).await.json(200);
     assert_eq!(
@@ -124,7 +124,7 @@ async fn create_formation_of_another_type_makes_web_without_dynos_first() {
     );
     assert_eq!((&all[1]["type"], &all[1]["quantity"]), (&json!("worker"), &json!(1)));
     for expected in ["web", "worker"] {
-        let event = events.recv().await.unwrap();
+        let event = events.next().await;
         assert!(
             matches!(&*event, Event::FormationCreated { process_type, .. } if process_type.as_str() == expected),
             "{event:?}"
@@ -243,7 +243,7 @@ async fn update_formations_changes_all_or_none() {
     let (daemon, client, _) = with_app().await;
     client.post(PATH, json!({ "type": "worker", "command": "w" })).await.json(201);
     let all = client.get(PATH).await.json(200);
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let refuse = async |second: Value, status: u16, part: &str| {
         let body = json!([{ "type": "web", "quantity": 3 }, second]);
         let message = client.patch(PATH, body).await.error(status);
@@ -255,7 +255,7 @@ async fn update_formations_changes_all_or_none() {
     refuse(json!({ "type": "worker", "size": null }), 422, "size").await;
     refuse(json!({ "type": "worker", "port": 9000 }), 422, "only web").await;
     assert_eq!(client.get(PATH).await.json(200), all);
-    assert!(events.try_recv().is_err(), "nothing changed, and an event told of it");
+    assert!(events.so_far().await.is_empty(), "nothing changed, and an event told of it");
     let body = json!([{ "type": "worker", "quantity": "2" }, { "type": "web", "quantity": 3 }]);
     let changed = client.patch(PATH, body).await.json(200);
     assert_eq!((&changed[0]["quantity"], &changed[1]["quantity"]), (&json!(2), &json!(3)));
@@ -281,9 +281,9 @@ async fn update_formations_takes_what_list_formations_showed_and_changes_nothing
     client.post(PATH, json!({ "type": "worker", "command": "node 'a b'" })).await.json(201);
     as_from_procfile(&daemon, stored(&daemon, app, "worker").await, "node w.js").await;
     let all = client.get(PATH).await.json(200);
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     assert_eq!(client.patch(PATH, all.clone()).await.json(200), all);
-    assert!(events.try_recv().is_err(), "nothing changed, and an event told of it");
+    assert!(events.so_far().await.is_empty(), "nothing changed, and an event told of it");
     let kept = stored(&daemon, app, "worker").await;
     assert_eq!(kept.origin, Origin::Procfile);
     assert!(matches!(kept.command, FormationCommand::Procfile(_)), "{:?}", kept.command);
@@ -379,13 +379,13 @@ async fn update_formation_tells_of_real_changes_only_and_the_user_owns_what_it_c
     let made = client.post(PATH, json!({ "type": "web", "command": "npm start" })).await.json(201);
     as_from_procfile(&daemon, stored(&daemon, app, "web").await, "npm start").await;
     let path = format!("{PATH}/web");
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let same = json!({ "size": "gp1", "quantity": "1", "port": 9000, "command": "npm start" });
     assert_eq!(client.patch(&path, same).await.json(200), made);
-    assert!(events.try_recv().is_err(), "nothing changed, and an event told of it");
+    assert!(events.so_far().await.is_empty(), "nothing changed, and an event told of it");
     assert_eq!(stored(&daemon, app, "web").await.origin, Origin::Procfile);
     client.patch(&path, json!({ "quantity": 4 })).await.json(200);
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     assert!(
         matches!(&*event, Event::FormationUpdated { app: of, process_type, .. } if *of == app && process_type.is_web()),
         "{event:?}"
@@ -398,9 +398,9 @@ async fn delete_formation_as_documented() {
     let (daemon, client, app) = with_app().await;
     let worker = client.post(PATH, json!({ "type": "worker", "command": "w" })).await.json(201);
     let path = format!("{PATH}/worker");
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     assert_eq!(client.delete(&path).await.json(200), worker);
-    let event = events.recv().await.unwrap();
+    let event = events.next().await;
     assert!(matches!(&*event, Event::FormationDeleted { app: of, .. } if *of == app), "{event:?}");
     client.get(&path).await.error(404);
     client.delete(&path).await.error(404);

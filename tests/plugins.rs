@@ -1,11 +1,7 @@
 //! Plugins, walked as the document shows them, and what it leaves open.
 
-use std::sync::Arc;
-
-use akkerisd::model::event::Event;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 
 use crate::support::{Client, TestDaemon, assert_shape};
 
@@ -39,15 +35,11 @@ async fn publish(client: &Client, name: &str) -> Value {
     client.post("/plugins", new(name)).await.json(201)
 }
 
-fn told(events: &mut Receiver<Arc<Event>>) -> Vec<&'static str> {
-    std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect()
-}
-
 #[tokio::test]
 async fn create_plugin_as_documented() {
     let daemon = TestDaemon::start().await;
     let client = daemon.personal("alice").await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let body = r#"{"name":"testing", "repo":"https://foo2.com", "owner":"owner2", "email":"email2@email.com", "description":"description2"}"#;
     let made = client.send_body(Method::POST, "/plugins", body).await.json(201);
     assert_shape(&documented(), &made, &[]);
@@ -55,7 +47,7 @@ async fn create_plugin_as_documented() {
     assert_eq!(made["owner"], json!({ "name": "owner2", "email": "email2@email.com" }));
     assert_eq!((&made["email"], &made["description"]), (&json!("email2@email.com"), &json!("description2")));
     assert_eq!(client.get("/plugins/testing").await.json(200), made);
-    assert_eq!(told(&mut events), ["plugin_created"]);
+    assert_eq!(events.kinds_so_far().await, ["plugin_created"]);
 }
 
 #[tokio::test]
@@ -80,7 +72,7 @@ async fn update_plugin_as_documented_changes_all_but_the_name() {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
     let made = publish(&client, "testing").await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let body = json!({ "name": "other", "repo": "https://foo2.com", "owner": "owner2",
         "email": "email2@email.com", "description": "description2" });
     let changed = client.patch("/plugins/testing", body.clone()).await.json(200);
@@ -93,7 +85,7 @@ async fn update_plugin_as_documented_changes_all_but_the_name() {
     let id = made["id"].as_str().unwrap();
     let without = but(body, "description", None);
     assert_eq!(client.patch(&format!("/plugins/{id}"), without).await.json(200), changed);
-    assert_eq!(told(&mut events), ["plugin_updated"], "the second call changed nothing");
+    assert_eq!(events.kinds_so_far().await, ["plugin_updated"], "the second call changed nothing");
 }
 
 #[tokio::test]
@@ -116,7 +108,7 @@ async fn delete_plugin_as_documented_frees_its_name() {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
     let made = publish(&client, "testing").await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let gone = client.delete("/plugins/testing").await.json(200);
     assert_shape(&documented(), &gone, &[]);
     assert_eq!(gone, made);
@@ -125,7 +117,7 @@ async fn delete_plugin_as_documented_frees_its_name() {
     assert_eq!(client.get("/plugins").await.json(200), json!([]));
     assert_eq!(client.delete("/plugins/testing").await.error(404), "The plugin testing does not exist.");
     assert_ne!(publish(&client, "testing").await["id"], made["id"]);
-    assert_eq!(told(&mut events), ["plugin_deleted", "plugin_created"]);
+    assert_eq!(events.kinds_so_far().await, ["plugin_deleted", "plugin_created"]);
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn details_are_texts_for_aka_and_as_written_for_others() {
 #[tokio::test]
 async fn create_recommendation_again_replaces_the_details() {
     let (daemon, client) = with_apps().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let first = recommend(&client, scale(1)).await;
     let again = recommend(&client, scale(2)).await;
     assert_eq!((&again["id"], &again["created"]), (&first["id"], &first["created"]));
@@ -106,7 +106,7 @@ async fn create_recommendation_again_replaces_the_details() {
     let actions: Vec<&Value> = all.as_array().unwrap().iter().map(|one| &one["action"]).collect();
     assert_eq!(actions, ["scale", "resize"], "oldest first");
     assert_eq!(all[0]["details"], again["details"]);
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect();
+    let told: Vec<_> = events.kinds_so_far().await;
     assert_eq!(told, ["recommendation_created", "recommendation_updated", "recommendation_created"]);
 }
 
@@ -174,7 +174,7 @@ async fn delete_recommendation_by_id_or_by_topic() {
     let (daemon, client) = with_apps().await;
     let made = recommend(&client, scale(1)).await;
     recommend(&client, resize("gp2")).await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let one = client.get(&by_id(&made)).await.json(200);
     let gone = client.delete(&by_id(&made)).await.json(200);
     assert_eq!(gone, json!({ "recommendation": one, "result": "successful" }));
@@ -182,7 +182,7 @@ async fn delete_recommendation_by_id_or_by_topic() {
     let gone = client.delete(&by_topic("formation", "resize")).await.json(200);
     assert_eq!(gone["recommendation"]["action"], "resize");
     assert_eq!(client.get(PATH).await.json(200), json!([]));
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect();
+    let told: Vec<_> = events.kinds_so_far().await;
     assert_eq!(told, ["recommendation_deleted", "recommendation_deleted"]);
 }
 

@@ -79,7 +79,7 @@ impl From<CatalogueError> for Failure {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::Invalid { .. } => Self::Usage(error.into()),
-            CatalogueError::File { .. } | CatalogueError::Watch { .. } => Self::Io(error.into()),
+            CatalogueError::File { .. } => Self::Io(error.into()),
         }
     }
 }

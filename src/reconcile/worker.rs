@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -92,9 +92,16 @@ impl Worker {
 
     /// Works until the app is gone or `stop` is cancelled.
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        let context = Arc::clone(&self.context);
         loop {
-            // In a box, so that a worker that waits, as most of a thousand do, holds no room for its next look.
-            let look = Box::pin(self.look());
+            // It is never closed; a look without a permit would be better than none.
+            let permit = tokio::select! {
+                () = stop.cancelled() => return,
+                permit = context.looks.acquire() => permit.ok(),
+            };
+            // In a box and only with its permit, so that a worker that waits, as most of a thousand do, holds no room
+            // for its next look.
+            let look = Box::pin(self.look(permit));
             let next = tokio::select! {
                 () = stop.cancelled() => return,
                 next = look => next,
@@ -153,11 +160,9 @@ impl Worker {
         }
     }
 
-    async fn look(&mut self) -> Result<Next, LookError> {
+    async fn look(&mut self, permit: Option<SemaphorePermit<'_>>) -> Result<Next, LookError> {
         let (id, context) = (self.id, Arc::clone(&self.context));
         let (sealer, catalogue) = (context.sealer.clone(), context.catalogue.load_full());
-        // It is never closed; a look without a permit would be better than none.
-        let permit = context.looks.acquire().await.ok();
         let desired = context.store.read(move |c| desired::load(c, &sealer, &catalogue, id)).await?;
         if matches!(desired, Desired::Deleted) {
             context.routes.publish(id, None);

@@ -262,12 +262,13 @@ impl WriterThread {
         match commit {
             Ok(()) => {
                 self.counters.commits.fetch_add(1, Ordering::Relaxed);
+                // Those who wait come first; whoever follows the events has work for longer.
+                for reply in replies {
+                    reply(Ok(()));
+                }
                 for event in happened {
                     // Nobody listening is no error.
                     let _listeners = self.published.send(event);
-                }
-                for reply in replies {
-                    reply(Ok(()));
                 }
             }
             Err(error) => {

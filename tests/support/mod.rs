@@ -1,5 +1,6 @@
 //! A daemon without Docker, driven in-process: real SQLite in a folder of its own, the real router.
 
+mod events;
 pub(crate) mod fake_engine;
 pub(crate) mod sink;
 pub(crate) mod wait;
@@ -31,6 +32,7 @@ use akkerisd::tasks::Tasks;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
+use events::Events;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -73,6 +75,11 @@ pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
 }
 
 impl TestDaemon {
+    /// What happens from now on.
+    pub(crate) async fn events(&self) -> Events {
+        Events::of(&self.state.store).await
+    }
+
     /// A daemon after its first start, on the machine's clock.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await

@@ -1,8 +1,12 @@
-//! Durable writes over the API beside one-row commits of the bare store, in turns.
+//! Durable writes over the API beside one-row commits of the bare store, which is the daemon's own without the API, in
+//! turns. What one loop over SQLite does on this disk is shown beside them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use akkerisd::clock::Clock;
+use akkerisd::model::principal::Principal;
+use akkerisd::store::{Store, StoreError};
 use anyhow::{Context, Result};
 
 use crate::connection::{Connection, Request};
@@ -20,20 +24,22 @@ pub(crate) struct Shares {
     pub(crate) sixteen: f64,
 }
 
-/// The three take turns, so that a change of the disk's or the machine's pace reaches all of them.
+/// All take turns, so that a change of the disk's or the machine's pace reaches all of them.
 pub(crate) fn compare(daemon: &Daemon, rounds: usize) -> Result<Shares> {
     let bare = BareStore::open(&daemon.folder().join("bare.db"))?;
+    let sqlite = Sqlite::open(&daemon.folder().join("sqlite.db"))?;
     let mut clients: Vec<Client> =
         (0..CLIENTS).map(|number| Client::new(daemon, number)).collect::<Result<_>>()?;
     let (mut one, mut sixteen) = (Vec::new(), Vec::new());
     // Fills the caches, and the daemon's write-ahead log to the size at which it is written over from its start.
     together(daemon, &mut clients)?;
     for round in 1..=rounds {
-        let floor = bare.run()?;
+        let (loops, floor) = (sqlite.run()?, bare.run()?);
         let alone = together(daemon, clients.get_mut(..1).unwrap_or_default())?;
         let all = together(daemon, &mut clients)?;
         println!(
-            "round {round}: {floor:.0} commits/s bare, {alone:.0}/s by 1 client, {all:.0}/s by {CLIENTS}"
+            "round {round}: {loops:.0} commits/s by SQLite, {floor:.0}/s by the store, \
+             {alone:.0}/s by 1 client, {all:.0}/s by {CLIENTS}"
         );
         one.push(alone / floor * 100.0);
         sixteen.push(all / floor * 100.0);
@@ -41,11 +47,47 @@ pub(crate) fn compare(daemon: &Daemon, rounds: usize) -> Result<Shares> {
     Ok(Shares { one: median(&mut one)?, sixteen: median(&mut sixteen)? })
 }
 
-/// One loop that commits one row at a time, with the daemon's own guarantees.
-struct BareStore(rusqlite::Connection);
+/// The daemon's store, asked by one caller for one row at a time.
+struct BareStore {
+    store: Store,
+    runtime: tokio::runtime::Runtime,
+}
 
 impl BareStore {
-    #[expect(clippy::disallowed_methods, reason = "the bare store is what the daemon's is compared with")]
+    fn open(path: &Path) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let store = Store::open(path, Clock::system())?;
+        let bare = Self { store, runtime };
+        bare.write("CREATE TABLE bare (id INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT", None)?;
+        // As with the daemon's, the log has its size before the first turn.
+        bare.run()?;
+        Ok(bare)
+    }
+
+    fn write(&self, statement: &'static str, value: Option<String>) -> Result<()> {
+        Ok(self.runtime.block_on(self.store.write(&Principal::daemon(), move |tx| {
+            tx.prepare_cached(statement)?.execute(rusqlite::params_from_iter(value))?;
+            Ok::<_, StoreError>(())
+        }))?)
+    }
+
+    /// Commits a second.
+    fn run(&self) -> Result<f64> {
+        let start = Instant::now();
+        let mut commits = 0_u32;
+        while start.elapsed() < TURN {
+            self.write("INSERT INTO bare (value) VALUES (?1)", Some(format!("value {commits}")))?;
+            commits += 1;
+        }
+        Ok(f64::from(commits) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// One loop that commits one row at a time, with the daemon's own guarantees.
+struct Sqlite(rusqlite::Connection);
+
+impl Sqlite {
+    #[expect(clippy::disallowed_methods, reason = "SQLite alone is what the store is compared with")]
     fn open(path: &Path) -> Result<Self> {
         let connection = rusqlite::Connection::open(path)?;
         connection.execute_batch(

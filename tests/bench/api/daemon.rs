@@ -38,6 +38,8 @@ impl Daemon {
             .args(["--api-addr", &api.to_string(), "--http-addr", &http.to_string()])
             .args(["--https-addr", &https.to_string(), "--apps-domain", "localhost"])
             .env("AKKERISD_ADMIN_TOKEN", TOKEN)
+            // As systemd/akkerisd.service says.
+            .env("MALLOC_ARENA_MAX", "2")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
