@@ -87,7 +87,7 @@ impl LocalAuthority {
     }
 
     /// Signs a certificate for what was ordered, with a key of its own. The first domain is the common name.
-    pub(super) fn sign_order(&self, domains: Vec<String>) -> Result<KeyedChain, CertError> {
+    pub fn sign_order(&self, domains: Vec<String>) -> Result<KeyedChain, CertError> {
         let name = domains.first().cloned().unwrap_or_default();
         let sign_error = |source| CertError::Sign { name: name.clone(), source };
         let key = KeyPair::generate().map_err(sign_error)?;

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -233,4 +235,84 @@ async fn files_in_the_folder_are_shown_and_bad_ones_change_nothing() {
     })
     .await;
     shown(&trust, daemon.https_port(), "file.test").await.unwrap();
+}
+
+/// Resident memory of a process, in bytes.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_certificates_cost_at_most_sixty_megabytes() {
+    const COUNT: usize = 10_000;
+    let mut daemon = Daemon::start().await;
+    daemon.restart().await;
+    let before = resident(daemon.pid());
+    daemon.kill_9();
+    let root = fill(&daemon.data_dir(), COUNT).await;
+    daemon.spawn(&[]);
+    daemon.wait_for_api().await;
+    let trust = trusting(root);
+    for number in [0, COUNT / 2, COUNT - 1] {
+        let name = format!("n{number}.many.test");
+        wait_until(&format!("{name} is shown"), Duration::from_mins(1), || {
+            shown(&trust, daemon.https_port(), &name)
+        })
+        .await;
+    }
+    let more = resident(daemon.pid()).saturating_sub(before);
+    eprintln!("{COUNT} certificates: {} KiB, {} bytes each", more >> 10, more / COUNT as u64);
+    assert!(more <= 60 << 20, "{more} bytes");
+}
+
+/// Puts installed certificates into the database of a daemon that does not run; gives their root.
+async fn fill(data: &std::path::Path, count: usize) -> CertificateDer<'static> {
+    use akkerisd::certs::LocalAuthority;
+    use akkerisd::clock::Clock;
+    use akkerisd::ids::Ids;
+    use akkerisd::model::principal::Principal;
+    use akkerisd::seal::Sealer;
+    use akkerisd::service::Error;
+    use akkerisd::service::certificates::{self, NewOrder, OrderRules};
+    use akkerisd::store::Store;
+    use akkerisd::store::certificates::KeyedChain;
+
+    let store = Store::open(&data.join("akkerisd.db"), Clock::system()).unwrap();
+    let sealer = Sealer::open(&data.join("seal.key")).unwrap();
+    let authority = LocalAuthority::open(&data.join("many-ca"), Clock::system()).unwrap();
+    let (ids, admin) = (Ids::random(), Principal::daemon());
+    let rules = OrderRules {
+        issuer: akkerisd::model::certificate::IssuerKind::Upload,
+        acme: false,
+        apps_domain: "localhost".to_owned(),
+    };
+    let writes = (0..count).map(|number| {
+        let domain = format!("n{number}.many.test");
+        let new = NewOrder {
+            name: format!("n{number}"),
+            common_name: domain.clone(),
+            domain_names: vec![domain.clone()],
+            organization: "akkeris".to_owned(),
+            comments: String::new(),
+            issuer: None,
+        };
+        let (store, sealer, ids, rules, admin) = (&store, &sealer, &ids, &rules, &admin);
+        let signed: KeyedChain = authority.sign_order(vec![domain]).unwrap();
+        async move {
+            let made = certificates::create(store, (ids, rules), admin, new).await?;
+            certificates::upload(store, sealer, admin, made.id, signed).await?;
+            Ok::<_, Error>(())
+        }
+    });
+    let mut writes = futures_util::stream::iter(writes).buffer_unordered(256);
+    while let Some(written) = writes.next().await {
+        written.unwrap();
+    }
+    drop(writes);
+    let root = CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap();
+    assert!(store.close(Duration::from_mins(1)).await);
+    root
 }
