@@ -41,6 +41,8 @@ mod recommendations;
 mod regions;
 mod release_statuses;
 mod releases;
+mod routes;
+mod sites;
 mod sizes;
 mod spaces;
 mod ssl_endpoints;

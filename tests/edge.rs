@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod harness;
+mod sites;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logs", &["store", "engine", "edge"]),
     ("store", &[]),
     ("edge", &[]),
-    ("certs", &["edge", "store", "config"]),
+    ("certs", &["edge", "store", "service", "config"]),
     ("service", &["store"]),
     ("reconcile", &["store", "service", "engine", "edge", "config"]),
     ("metrics", &["store", "engine", "edge", "reconcile", "certs"]),

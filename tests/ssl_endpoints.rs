@@ -1,9 +1,15 @@
 //! Installed certificates, walked as the document shows them.
 
+use std::time::Duration;
+
+use akkerisd::certs::Installation;
+use akkerisd::model::account::Role;
+use akkerisd::tasks::Tasks;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::ssl_orders::{documented, order, self_signed};
+use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon, assert_shape};
 
 async fn installed(client: &Client, name: &str, domain: &str) -> Value {
@@ -39,4 +45,27 @@ async fn view_ssl_endpoint_as_documented_with_its_chain_and_never_its_key() {
     let waits = client.get("/ssl-endpoints/waits").await.error(404);
     assert!(waits.contains("is not installed"), "{waits}");
     client.get("/ssl-endpoints/none").await.error(404);
+}
+
+#[tokio::test]
+async fn when_an_installed_certificate_ends_is_told_to_who_reaches_everything() {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let (daemon, tasks) = (TestDaemon::start().await, Tasks::new());
+    let client = daemon.admin();
+    let (store, sealer) = (daemon.state.store.clone(), daemon.state.sealer.clone());
+    Installation { store, sealer, book: daemon.certificates.clone() }.start(&tasks).await.unwrap();
+    installed(&client, "one", "one.example.com").await;
+    let line = "akkerisd_certificate_expiry_timestamp_seconds{name=\"one\",source=\"order\"}";
+    wait_until("the gauge is there", LIMIT, async || {
+        client.get("/metrics").await.text().contains(line).then_some(())
+    })
+    .await;
+    daemon.account("bob", Role::Member, &["akkeris"]).await;
+    assert!(!daemon.personal("bob").await.get("/metrics").await.text().contains("certificate_expiry"));
+    client.delete("/ssl-orders/one").await.json(200);
+    wait_until("the gauge is gone", LIMIT, async || {
+        (!client.get("/metrics").await.text().contains(line)).then_some(())
+    })
+    .await;
+    assert!(tasks.stop(LIMIT).await);
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use akkerisd::certs::{IssueError, Issuer, Issuers, LocalAuthority, Orders, OrdersParts, RenewalWindow};
+use akkerisd::certs::{
+    AutoOrders, IssueError, Issuer, Issuers, LocalAuthority, Orders, OrdersParts, RenewalWindow,
+};
 use akkerisd::chain::Chain;
 use akkerisd::clock::Clock;
 use akkerisd::model::account::Role;
-use akkerisd::model::certificate::Certificate;
+use akkerisd::model::certificate::{Certificate, IssuerKind};
 use akkerisd::model::time::Timestamp;
 use akkerisd::store::certificates::KeyedChain;
 use akkerisd::tasks::Tasks;
@@ -167,6 +169,59 @@ async fn orders_of_another_organization_are_out_of_reach() {
     mallory.delete("/ssl-orders/secret").await.error(403);
     body.as_object_mut().unwrap().insert("name".to_owned(), json!("other"));
     mallory.post("/ssl-orders", body).await.error(403);
+}
+
+#[tokio::test]
+async fn create_ssl_order_for_the_site_of_another_organization_is_refused() {
+    let daemon = TestDaemon::start().await;
+    let admin = daemon.admin();
+    admin.post("/organizations", json!({ "name": "theirs" })).await.json(201);
+    let site = json!({ "domain": "shop.example.com", "region": "us-seattle", "organization": "theirs" });
+    admin.post("/sites", site).await.json(201);
+    daemon.account("mallory", Role::Member, &["akkeris"]).await;
+    let mallory = daemon.personal("mallory").await;
+    mallory.post("/ssl-orders", order("grab", &["shop.example.com"])).await.error(403);
+    admin.post("/ssl-orders", order("fine", &["shop.example.com"])).await.json(201);
+}
+
+/// The installed certificates, by their common names in order.
+async fn endpoints(client: &Client) -> Vec<String> {
+    let all = client.get("/ssl-endpoints").await.json(200);
+    let name = |one: &Value| one.get("common_name").and_then(Value::as_str).map(str::to_owned);
+    let mut names: Vec<String> = all.as_array().unwrap().iter().filter_map(name).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_site_without_an_order_gets_one_by_itself_and_loses_it_with_the_site() {
+    let (daemon, tasks) = (TestDaemon::start().await, Tasks::new());
+    let client = daemon.admin();
+    let site = |domain: &str| json!({ "domain": domain, "region": "us-seattle" });
+    client.post("/sites", site("first.example.com")).await.json(201);
+    client.post("/ssl-orders", order("own", &["own.example.com"])).await.json(201);
+    let own = self_signed(&["own.example.com"]).to_string();
+    client.send_body(Method::PUT, "/ssl-orders/own", own).await.json(201);
+    let _orders = work(&daemon, &tasks);
+    let (store, ids) = (daemon.state.store.clone(), daemon.state.ids.clone());
+    AutoOrders { store, ids, issuer: IssuerKind::Local }.start(&tasks);
+    client.post("/sites", site("second.example.com")).await.json(201);
+    client.post("/sites", site("own.example.com")).await.json(201);
+    let all = ["first.example.com", "own.example.com", "second.example.com"];
+    wait_until("each site has a certificate", LIMIT, async || {
+        (endpoints(&client).await == all).then_some(())
+    })
+    .await;
+    let automatic = client.get("/ssl-endpoints/auto-first.example.com").await.json(200);
+    assert_eq!(automatic["requester"]["name"], "akkeris");
+    client.delete("/sites/own.example.com").await.json(200);
+    client.delete("/sites/first.example.com").await.json(200);
+    let left = ["own.example.com", "second.example.com"];
+    wait_until("the automatic one goes with its site", LIMIT, async || {
+        (endpoints(&client).await == left).then_some(())
+    })
+    .await;
+    assert!(tasks.stop(LIMIT).await);
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ mod release_statuses;
 mod releases;
 mod respond;
 mod router;
+mod routes;
+mod sites;
 mod spaces;
 mod ssl_endpoints;
 mod ssl_orders;
@@ -67,6 +69,7 @@ use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
+use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
@@ -153,6 +156,15 @@ impl ApiSettings {
         match self.https_port {
             443 => format!("https://{label}.{domain}/"),
             port => format!("https://{label}.{domain}:{port}/"),
+        }
+    }
+
+    /// The names that are no site's.
+    fn platform_hosts(&self) -> PlatformHosts {
+        let public = self.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        PlatformHosts {
+            apps_domain: self.apps_domain.clone(),
+            api: public.and_then(|url| url.host().map(str::to_owned)),
         }
     }
 }

@@ -14,7 +14,8 @@ use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, ssl_endpoints, ssl_orders, stacks,
+    plugins, recommendations, regions, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
+    ssl_orders, stacks,
 };
 
 /// The API, ready to be served.
@@ -66,6 +67,8 @@ pub(super) fn nouns() -> Routes {
         .merge(plugins::router())
         .merge(recommendations::router())
         .merge(releases::router())
+        .merge(routes::router())
+        .merge(sites::router())
         .merge(spaces::router())
         .merge(ssl_endpoints::router())
         .merge(ssl_orders::router())

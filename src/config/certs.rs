@@ -67,7 +67,7 @@ const AUTO: Setting = Setting {
     flag: None,
     form: Form::Switch,
     default: "false",
-    expected: "true or false",
+    expected: "true or false; true only with the issuer local or acme",
 };
 const DIRECTORY: Setting = Setting {
     key: "acme.directory",
@@ -129,6 +129,9 @@ impl CertsConfig {
         };
         if config.issuer == IssuerKind::Acme && config.acme.is_none() {
             return Err(layers.wrong(&ISSUER, ISSUER.expected.to_owned()));
+        }
+        if config.issuer == IssuerKind::Upload && config.auto {
+            return Err(layers.wrong(&AUTO, AUTO.expected.to_owned()));
         }
         Ok(config)
     }

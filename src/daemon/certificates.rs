@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::DaemonError;
 use super::state::State;
 use crate::certs::{
-    AcmeIssuer, AcmeParts, CertificateBook, CertificateFolder, CertificateStore, EdgeCertificates,
-    Installation, Issuer, Issuers, LocalAuthority, Orders, OrdersParts, expiry,
+    AcmeIssuer, AcmeParts, AutoOrders, CertificateBook, CertificateFolder, CertificateStore,
+    EdgeCertificates, Installation, Issuer, Issuers, LocalAuthority, Orders, OrdersParts, expiry,
 };
 use crate::config::Config;
 use crate::edge::Challenges;
+use crate::reconcile::routes::RouteBook;
 use crate::tasks::Tasks;
 
 /// What the edge shows.
@@ -21,7 +22,11 @@ pub(super) struct Certificates {
 
 impl Certificates {
     /// Opens the local authority, reads what is installed, and goes on with the orders.
-    pub(super) async fn start(config: &Config, state: &State, tasks: &Tasks) -> Result<Self, DaemonError> {
+    pub(super) async fn start(
+        config: &Config,
+        (state, routes): (&State, &RouteBook),
+        tasks: &Tasks,
+    ) -> Result<Self, DaemonError> {
         let authority = Arc::new(LocalAuthority::open(&config.ca_dir(), state.clock.clone())?);
         let (challenges, book) = (Challenges::default(), CertificateBook::default());
         let (store, sealer) = (state.store.clone(), state.sealer.clone());
@@ -41,7 +46,11 @@ impl Certificates {
         CertificateFolder::start(config.certs_dir(), book.clone(), state.clock.clone(), tasks)?;
         expiry::warn_daily(book.clone(), state.clock.clone(), tasks);
         Orders::start(OrdersParts { store, sealer, clock: state.clock.clone(), issuers }, tasks);
-        let local = CertificateStore::new(authority, &config.edge.apps_domain)?;
+        if config.certs.auto {
+            let (store, ids, issuer) = (state.store.clone(), state.ids.clone(), config.certs.issuer);
+            AutoOrders { store, ids, issuer }.start(tasks);
+        }
+        let local = CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table());
         Ok(Self { shown: Arc::new(EdgeCertificates::new(book.clone(), local)), challenges, book })
     }
 }

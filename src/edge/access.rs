@@ -21,7 +21,7 @@ use super::body::EdgeBody;
 use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
-use crate::model::ids::AppId;
+use crate::model::ids::{AppId, SiteId};
 use crate::model::time::Timestamp;
 
 /// Records that are sent together.
@@ -39,6 +39,8 @@ const CLIENT_CLOSED: u16 = 499;
 #[derive(Debug)]
 pub struct AccessRecord {
     pub app: AppId,
+    /// The site by whose route it came; `None` when it was for the app's own host.
+    pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
     /// `host=… fwd=… method=… path=… request_id=…`
@@ -79,6 +81,7 @@ struct Details {
     request: String,
     began: Instant,
     app: Option<AppId>,
+    site: Option<SiteId>,
     dyno: Option<Arc<Upstream>>,
     connect: Duration,
     service: Duration,
@@ -153,6 +156,7 @@ impl Access {
             request: described(client, request, id),
             began: Instant::now(),
             app: None,
+            site: None,
             dyno: None,
             connect: Duration::ZERO,
             service: Duration::ZERO,
@@ -161,10 +165,10 @@ impl Access {
         })))
     }
 
-    /// The request is for this app.
-    pub(super) fn is_for(&mut self, app: &AppRoute) {
+    /// The request is for this app, by a route of that site.
+    pub(super) fn is_for(&mut self, app: &AppRoute, site: Option<SiteId>) {
         if let Some(details) = &mut self.0 {
-            details.app = Some(app.id);
+            (details.app, details.site) = (Some(app.id), site);
         }
     }
 
@@ -203,6 +207,7 @@ impl Drop for Details {
         let Some(app) = self.app else { return };
         self.worker.access.push(AccessRecord {
             app,
+            site: self.site,
             at: self.worker.settings.clock.now(),
             request: std::mem::take(&mut self.request),
             status: self.status,

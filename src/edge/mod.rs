@@ -8,10 +8,12 @@
 
 mod access;
 mod body;
+mod buckets;
 mod challenges;
 mod coalesce;
 mod connection;
 mod counters;
+mod destination;
 mod drain;
 mod headers;
 mod host;
@@ -21,6 +23,7 @@ mod pool;
 mod proxy;
 mod redirect;
 mod rescue;
+mod site;
 mod socket;
 pub mod table;
 mod tls;

@@ -114,6 +114,11 @@ impl<'a> Subject<'a> {
             | Event::ReleaseStarted { .. }
             | Event::ReleaseStatusCreated { .. }
             | Event::ReleaseStatusUpdated { .. }
+            | Event::RouteCreated { .. }
+            | Event::RouteDeleted { .. }
+            | Event::SiteCreated { .. }
+            | Event::SiteUpdated { .. }
+            | Event::SiteDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }

@@ -7,8 +7,8 @@ use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
     AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId,
-    StackId, TokenId,
+    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
+    SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -73,6 +73,11 @@ pub enum Event {
     ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    RouteCreated { app: AppId, site: SiteId, route: RouteId },
+    RouteDeleted { app: AppId, site: SiteId, route: RouteId },
+    SiteCreated { site: SiteId },
+    SiteUpdated { site: SiteId },
+    SiteDeleted { site: SiteId },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -138,7 +143,9 @@ impl Event {
             | Self::ReleaseFailed { app, .. }
             | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
-            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
+            | Self::ReleaseStatusUpdated { app, .. }
+            | Self::RouteCreated { app, .. }
+            | Self::RouteDeleted { app, .. } => Some(*app),
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
@@ -159,6 +166,9 @@ impl Event {
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
+            | Self::SiteCreated { .. }
+            | Self::SiteUpdated { .. }
+            | Self::SiteDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -228,6 +238,11 @@ impl Event {
             Self::ReleasePromoted { .. } => "release_promoted",
             Self::ReleaseStatusCreated { .. } => "release_status_created",
             Self::ReleaseStatusUpdated { .. } => "release_status_updated",
+            Self::RouteCreated { .. } => "route_created",
+            Self::RouteDeleted { .. } => "route_deleted",
+            Self::SiteCreated { .. } => "site_created",
+            Self::SiteUpdated { .. } => "site_updated",
+            Self::SiteDeleted { .. } => "site_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

@@ -58,6 +58,8 @@ typed_id!(
     RegionId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId,

@@ -15,6 +15,7 @@ use crate::model::event::Event;
 use crate::model::ids::CertificateId;
 use crate::model::principal::{Principal, Reach};
 use crate::model::rule::{parse_word, shown};
+use crate::model::site::SiteDomain;
 use crate::seal::Sealer;
 use crate::store::certificates::KeyedChain;
 use crate::store::{self, Connection, Store, Tx};
@@ -87,7 +88,8 @@ pub fn list(connection: &Connection, reach: &Reach, installed: bool) -> Result<V
     Ok(all)
 }
 
-/// Places an order. The checks in their order: the words, the organization, a name or a domain that is taken.
+/// Places an order. The checks in their order: the words, the organization, the site of others, a name or a domain
+/// that is taken.
 pub async fn create(
     store: &Store,
     (ids, rules): (&Ids, &OrderRules),
@@ -102,6 +104,7 @@ pub async fn create(
         .write(author, move |tx| {
             let organization = organizations::resolve(tx, &reach, &organization)?;
             let organization = CertificateOrganization { id: organization.id, name: organization.name };
+            check_sites(tx, &reach, &order.domains)?;
             let certificate = order.place(tx, id, organization);
             add(tx, &certificate)?;
             Ok(certificate)
@@ -279,6 +282,20 @@ fn check_apps_domain(author: &Principal, rules: &OrderRules, domains: &Domains) 
         ))),
         Some(_) | None => Ok(()),
     }
+}
+
+/// A certificate for the site of others would be shown there.
+fn check_sites(tx: &Tx<'_>, reach: &Reach, domains: &Domains) -> Result<(), Error> {
+    for domain in domains.as_slice().iter().filter(|domain| !domain.is_wildcard()) {
+        let Ok(name) = SiteDomain::parse(domain.as_str()) else { continue };
+        let site = store::sites::find_by_domain(tx, &name)?;
+        if site.is_some_and(|site| !reach.includes(site.organization.id)) {
+            return Err(Error::Forbidden(format!(
+                "The domain {domain} is the site of an organization of which you are no member; one of its administrators can order its certificate."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn not_issued(certificate: &Certificate) -> String {

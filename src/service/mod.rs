@@ -32,6 +32,8 @@ pub mod principals;
 pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;
+pub mod routes;
+pub mod sites;
 pub mod spaces;
 pub mod stacks;
 pub mod tokens;

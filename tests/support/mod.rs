@@ -48,6 +48,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) struct TestDaemon {
     pub(crate) state: ApiState,
     router: axum::Router,
+    /// What the edge would show.
+    pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
@@ -119,13 +121,14 @@ impl TestDaemon {
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
+        let certificates = CertificateBook::default();
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
-            certificates: CertificateBook::default(),
+            certificates: certificates.clone(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -142,7 +145,7 @@ impl TestDaemon {
             metrics,
             settings,
         });
-        Self { router: api::router(state.clone()), state, dir }
+        Self { router: api::router(state.clone()), state, certificates, dir }
     }
 
     /// A client without a token.
