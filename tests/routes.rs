@@ -3,8 +3,6 @@
 
 mod table;
 
-use std::sync::Arc;
-
 use akkerisd::model::account::Role;
 use akkerisd::model::event::Event;
 use akkerisd::model::principal::Principal;
@@ -12,7 +10,6 @@ use akkerisd::model::time::Timestamp;
 use akkerisd::store::{self, StoreError};
 use http::Method;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 
 use crate::pipelines::{id_of, text};
 use crate::sites;
@@ -62,14 +59,10 @@ async fn release(daemon: &TestDaemon, client: &Client, app: &str) {
     daemon.state.store.write::<_, StoreError, _>(&Principal::daemon(), work).await.unwrap();
 }
 
-fn told(events: &mut Receiver<Arc<Event>>) -> Vec<&'static str> {
-    std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect()
-}
-
 #[tokio::test]
 async fn create_route_as_documented_with_the_app_by_its_id() {
     let (daemon, client) = with_site().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let app = id_of(&client, "app-default").await;
     let body = format!(r#"{{"site":"shop.example", "app":"{app}", "source_path": "/", "target_path": "/"}}"#);
     let made = client.send_body(Method::POST, "/routes", body).await.json(201);
@@ -78,7 +71,7 @@ async fn create_route_as_documented_with_the_app_by_its_id() {
     assert_eq!((&made["source_path"], &made["target_path"]), (&json!("/"), &json!("/")));
     assert_eq!((&made["space"]["name"], &made["pending"]), (&json!("default"), &json!(true)));
     assert_eq!(client.get(&format!("/routes/{}", text(&made, "id"))).await.json(200), made);
-    assert_eq!(told(&mut events), ["route_created"]);
+    assert_eq!(events.kinds_so_far().await, ["route_created"]);
     let audits = client.get("/audits?app=app").await.json(200);
     assert_eq!(audits[0]["action"], "route_created");
 }
@@ -272,7 +265,7 @@ async fn view_site_route_and_all_others_refuse_an_app_out_of_reach() {
 #[tokio::test]
 async fn delete_route_and_delete_site_route_answer_the_route_and_free_its_path() {
     let (daemon, client) = with_site().await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     for base in ["/routes", "/sites/shop.example/routes"] {
         let made = create(&client, "/x", "/").await;
         let path = format!("{base}/{}", text(&made, "id"));
@@ -280,7 +273,10 @@ async fn delete_route_and_delete_site_route_answer_the_route_and_free_its_path()
         client.delete(&path).await.error(404);
         client.get(&path).await.error(404);
     }
-    assert_eq!(told(&mut events), ["route_created", "route_deleted", "route_created", "route_deleted"]);
+    assert_eq!(
+        events.kinds_so_far().await,
+        ["route_created", "route_deleted", "route_created", "route_deleted"]
+    );
     client.delete("/routes/x").await.error(404);
 }
 
@@ -310,9 +306,9 @@ async fn the_routes_of_a_deleted_app_go_with_it_and_those_of_others_stay() {
     create(&client, "/x", "/").await;
     let body = json!({ "site": "shop.example", "app": "other", "source_path": "/" });
     let other = client.post("/routes", body).await.json(201);
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     client.delete("/apps/app-default").await.json(200);
-    assert_eq!(told(&mut events), ["route_deleted", "app_deleted"]);
+    assert_eq!(events.kinds_so_far().await, ["route_deleted", "app_deleted"]);
     assert_eq!(client.get("/sites/shop.example/routes").await.json(200), json!([other]));
     client.post("/routes", new("/x", "/")).await.error(404);
 }

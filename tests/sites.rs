@@ -1,12 +1,8 @@
 //! Sites, walked as the document shows them, and what it leaves open (`behaviour.md` §26).
 
-use std::sync::Arc;
-
 use akkerisd::model::account::Role;
-use akkerisd::model::event::Event;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 
 use crate::support::{Client, TestDaemon, assert_shape};
 
@@ -29,15 +25,11 @@ pub(crate) async fn create(client: &Client, domain: &str) -> Value {
     client.post("/sites", json!({ "domain": domain })).await.json(201)
 }
 
-fn told(events: &mut Receiver<Arc<Event>>) -> Vec<&'static str> {
-    std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind()).collect()
-}
-
 #[tokio::test]
 async fn create_site_as_documented_with_its_misspelled_region() {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let body = r#"{"domain":"merpderp.akkeris.io", "regoin":"us", "internal": false}"#;
     let made = client.send_body(Method::POST, "/sites", body).await.json(201);
     assert_shape(&documented(), &made, &[]);
@@ -46,7 +38,7 @@ async fn create_site_as_documented_with_its_misspelled_region() {
     assert_eq!((&made["description"], &made["labels"]), (&json!(""), &json!("")));
     assert_eq!((&made["organization"]["name"], &made["preview"]), (&json!("akkeris"), &Value::Null));
     assert_eq!(client.get("/sites/merpderp.akkeris.io").await.json(200), made);
-    assert_eq!(told(&mut events), ["site_created"]);
+    assert_eq!(events.kinds_so_far().await, ["site_created"]);
 }
 
 #[tokio::test]
@@ -163,13 +155,13 @@ async fn update_site_sets_what_is_told_and_clears_what_is_missing() {
     let daemon = TestDaemon::start().await;
     let client = daemon.admin();
     create(&client, "shop.example").await;
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     let body = json!({ "description": "Front", "labels": "a,b", "domain": "other.example" });
     let changed = client.patch("/sites/shop.example", body.clone()).await.json(200);
     assert_eq!((&changed["description"], &changed["labels"]), (&json!("Front"), &json!("a,b")));
     assert_eq!(changed["domain"], "shop.example", "a site keeps its domain");
     assert_eq!(client.patch("/sites/shop.example", body).await.json(200), changed);
-    assert_eq!(told(&mut events), ["site_updated"], "the second call changed nothing");
+    assert_eq!(events.kinds_so_far().await, ["site_updated"], "the second call changed nothing");
     let cleared = client.patch("/sites/shop.example", json!({ "labels": "c" })).await.json(200);
     assert_eq!((&cleared["description"], &cleared["labels"]), (&json!(""), &json!("c")));
     client.patch("/sites/shop.example", json!({ "labels": 7 })).await.error(400);
@@ -189,9 +181,9 @@ async fn delete_site_takes_its_routes_along_and_frees_its_domain() {
         let body = json!({ "site": "shop.example", "app": "app-default", "source_path": path });
         client.post("/routes", body).await.json(201);
     }
-    let mut events = daemon.state.store.subscribe();
+    let mut events = daemon.events().await;
     assert_eq!(client.delete("/sites/shop.example").await.json(200), made);
-    assert_eq!(told(&mut events), ["route_deleted", "route_deleted", "site_deleted"]);
+    assert_eq!(events.kinds_so_far().await, ["route_deleted", "route_deleted", "site_deleted"]);
     client.get("/sites/shop.example").await.error(404);
     assert_eq!(client.get("/routes").await.json(200), json!([]));
     assert_eq!(client.get("/apps/app-default/routes").await.json(200), json!([]));
