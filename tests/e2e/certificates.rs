@@ -125,6 +125,15 @@ async fn a_certificate_is_proved_over_tls_and_a_domain_elsewhere_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_gets_its_certificate_by_itself() {
+    let (daemon, pebble) = start(Manners::default(), &[("AKKERISD_CERTS_AUTO", "true")]).await;
+    let (client, trust) = (daemon.client(), trusting(pebble.root().await));
+    let site = json!({ "domain": "site.test", "region": "us-seattle" });
+    client.send("POST", "/sites", Some(site), 201).await;
+    wait_until("the site is served", LIMIT, || shown(&trust, daemon.https_port(), "site.test")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_under_handshakes_without_one_that_fails() {
     let manners = Manners { lifetime: Some(Duration::from_mins(1)), binding: false };
     let (daemon, pebble) = start(manners, &[]).await;
