@@ -60,6 +60,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("utoipa_axum", "src/api/"),
     ("reqwest", "src/outbound.rs"),
     ("clap", "src/cli/"),
+    ("instant_acme", "src/certs/acme/"),
     ("listenfd", "src/config/"),
 ];
 

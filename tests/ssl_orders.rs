@@ -180,7 +180,10 @@ async fn create_ssl_order_for_the_site_of_another_organization_is_refused() {
     admin.post("/sites", site).await.json(201);
     daemon.account("mallory", Role::Member, &["akkeris"]).await;
     let mallory = daemon.personal("mallory").await;
-    mallory.post("/ssl-orders", order("grab", &["shop.example.com"])).await.error(403);
+    for grabbed in ["shop.example.com", "*.example.com"] {
+        mallory.post("/ssl-orders", order("grab", &["mine.example.org", grabbed])).await.error(403);
+    }
+    mallory.post("/ssl-orders", order("deep", &["*.shop.example.com"])).await.json(201);
     admin.post("/ssl-orders", order("fine", &["shop.example.com"])).await.json(201);
 }
 

@@ -15,7 +15,6 @@ use crate::model::event::Event;
 use crate::model::ids::CertificateId;
 use crate::model::principal::{Principal, Reach};
 use crate::model::rule::{parse_word, shown};
-use crate::model::site::SiteDomain;
 use crate::seal::Sealer;
 use crate::store::certificates::KeyedChain;
 use crate::store::{self, Connection, Store, Tx};
@@ -284,14 +283,16 @@ fn check_apps_domain(author: &Principal, rules: &OrderRules, domains: &Domains) 
     }
 }
 
-/// A certificate for the site of others would be shown there.
+/// A certificate for the site of others would be shown there, also one for all names of its parent.
 fn check_sites(tx: &Tx<'_>, reach: &Reach, domains: &Domains) -> Result<(), Error> {
-    for domain in domains.as_slice().iter().filter(|domain| !domain.is_wildcard()) {
-        let Ok(name) = SiteDomain::parse(domain.as_str()) else { continue };
-        let site = store::sites::find_by_domain(tx, &name)?;
-        if site.is_some_and(|site| !reach.includes(site.organization.id)) {
+    for site in store::sites::list(tx)? {
+        let Ok(name) = CertificateDomain::parse(site.domain.as_str()) else { continue };
+        let wildcard = name.wildcard();
+        let is_shown = |domain: &CertificateDomain| *domain == name || Some(domain) == wildcard.as_ref();
+        let shown = domains.as_slice().iter().find(|domain| is_shown(domain));
+        if let Some(domain) = shown.filter(|_| !reach.includes(site.organization.id)) {
             return Err(Error::Forbidden(format!(
-                "The domain {domain} is the site of an organization of which you are no member; one of its administrators can order its certificate."
+                "The domain {domain} is for the site of an organization of which you are no member; one of its administrators can order its certificate."
             )));
         }
     }

@@ -112,12 +112,21 @@ async fn a_certificate_is_proved_over_http_and_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_proved_over_tls_and_a_domain_elsewhere_is_not() {
+async fn a_certificate_is_proved_over_tls_and_one_that_cannot_be_says_why() {
     let challenge = [("AKKERISD_ACME_CHALLENGE", "tls-alpn-01")];
     let (daemon, pebble) = start(Manners::default(), &challenge).await;
     let (client, trust) = (daemon.client(), trusting(pebble.root().await));
     client.send("POST", "/ssl-orders", Some(order("alpn", &["alpn.test", "www.alpn.test"])), 201).await;
     install(&client, &daemon, ("alpn", "www.alpn.test"), &trust).await;
+    pebble.lead_elsewhere("elsewhere.test").await;
+    client.send("POST", "/ssl-orders", Some(order("elsewhere", &["elsewhere.test"])), 201).await;
+    wait_until("it is told why the proof failed", LIMIT, || async {
+        let order = client.get("/ssl-orders/elsewhere").await;
+        let told =
+            order["reason"].as_str().unwrap().contains("could not see that elsewhere.test is served here");
+        if told && order["status"] == "pending" { Ok(()) } else { Err(order.to_string()) }
+    })
+    .await;
     // What the server will never issue is not tried again.
     client.send("POST", "/ssl-orders", Some(order("blocked", &[BLOCKED])), 201).await;
     let rejected = wait_for(&client, "blocked", "rejected").await;

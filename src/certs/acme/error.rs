@@ -15,8 +15,11 @@ pub enum AcmeError {
     /// The server looked at our proofs and saw something else.
     #[error("it could not see that {domain} is served here: {reason}")]
     NotProved { domain: String, reason: String },
+    /// It was placed before this process began, or is about something that ended.
     #[error("the order is no longer valid there, and a new one is to be placed")]
     OrderEnded,
+    #[error("the order failed: {0}")]
+    Invalid(String),
     #[error("it offers no proof for {0} that this daemon can give")]
     NoChallenge(String),
     #[error("it did not get ready in time")]
@@ -59,6 +62,7 @@ impl AcmeError {
             },
             Self::OrderEnded => true,
             Self::NotProved { .. }
+            | Self::Invalid(_)
             | Self::NoChallenge(_)
             | Self::Slow
             | Self::Key(_)
@@ -85,6 +89,7 @@ impl AcmeError {
             Self::Protocol(error) => problem(error).is_some_and(|problem| FINAL.contains(&kind(problem))),
             Self::NoChallenge(_) => true,
             Self::NotProved { .. }
+            | Self::Invalid(_)
             | Self::OrderEnded
             | Self::Slow
             | Self::Key(_)
@@ -103,7 +108,7 @@ impl AcmeError {
     /// The order that is on disk leads nowhere any more.
     pub(super) fn is_lost_order(&self) -> bool {
         match self {
-            Self::NotProved { .. } | Self::OrderEnded => true,
+            Self::NotProved { .. } | Self::OrderEnded | Self::Invalid(_) => true,
             Self::Protocol(error) => problem(error).is_some_and(|problem| problem.status == Some(404)),
             Self::NoChallenge(_)
             | Self::Slow
@@ -172,6 +177,7 @@ mod tests {
         }
         assert!(refused("accountDoesNotExist").is_lost_account());
         assert!(AcmeError::NoChallenge("a".to_owned()).is_final());
+        assert!(!AcmeError::Invalid("why".to_owned()).is_passing(), "orders are not placed in a loop");
         assert!(AcmeError::OrderEnded.is_passing() && AcmeError::OrderEnded.is_lost_order());
     }
 }

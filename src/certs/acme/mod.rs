@@ -84,11 +84,10 @@ impl Issuer for AcmeIssuer {
                 Ok(issued) => return Ok(issued),
                 Err(error) => error,
             };
-            match self.recover(certificate, error).await? {
+            let text = format!("The ACME server {}: {error}.", self.server());
+            match self.recover(certificate, error, &text).await? {
                 Some(hopeless) => return Err(hopeless),
-                None if Instant::now() + pause > deadline => {
-                    return Err(IssueError::Failed("The ACME server refused again and again.".to_owned()));
-                }
+                None if Instant::now() + pause > deadline => return Err(IssueError::Failed(text)),
                 None => tokio::time::sleep(pause).await,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -108,6 +107,7 @@ impl AcmeIssuer {
         &self,
         certificate: &Certificate,
         error: AcmeError,
+        text: &str,
     ) -> Result<Option<IssueError>, StoreError> {
         tracing::debug!(certificate = %certificate.name, %error, "a pass over an ACME order failed");
         if error.is_lost_account() {
@@ -121,10 +121,10 @@ impl AcmeIssuer {
         if error.is_passing() {
             return Ok(None);
         }
-        let text = format!("The ACME server {}: {error}.", self.server());
         if let AcmeError::Store(error) = error {
             return Ok(Some(IssueError::Store(error)));
         }
+        let text = text.to_owned();
         Ok(Some(if error.is_final() { IssueError::Refused(text) } else { IssueError::Failed(text) }))
     }
 

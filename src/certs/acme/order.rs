@@ -30,11 +30,8 @@ impl AcmeIssuer {
             failpoint::reached(JournalStep::AcmeChallengesReady);
             let seen = order.poll_ready(&POLLING).await;
             drop(proofs);
-            match seen {
-                Ok(OrderStatus::Invalid) => return Err(Self::refusal(&account, order.url()).await?),
-                Ok(_) => {}
-                Err(instant_acme::Error::Timeout(_)) => return Err(AcmeError::Slow),
-                Err(error) => return Err(error.into()),
+            if order.state().status != OrderStatus::Invalid {
+                seen?;
             }
         }
         if order.state().status == OrderStatus::Ready {
@@ -45,8 +42,11 @@ impl AcmeIssuer {
         if order.state().status == OrderStatus::Invalid {
             return Err(Self::refusal(&account, order.url()).await?);
         }
-        let chain = order.poll_certificate(&POLLING).await?;
-        Ok(KeyedChain { chain, key: key.serialize_pem() })
+        let chain = order.poll_certificate(&POLLING).await;
+        if order.state().status == OrderStatus::Invalid {
+            return Err(Self::refusal(&account, order.url()).await?);
+        }
+        Ok(KeyedChain { chain: chain?, key: key.serialize_pem() })
     }
 
     /// The order as the server has it: the one that is on disk, else a new one, which is on disk then.
@@ -75,7 +75,7 @@ impl AcmeIssuer {
         let keep = move |tx: &mut Tx<'_>| {
             // A certificate that was deleted meanwhile has no order to keep.
             if store::certificates::find(tx, id)?.is_none() {
-                return Err(AcmeError::OrderEnded);
+                return Err(AcmeError::Invalid("the certificate was deleted".to_owned()));
             }
             Ok(store::acme::put_order(tx, &sealer, (id, &directory), &placed)?)
         };
@@ -98,7 +98,8 @@ impl AcmeIssuer {
                 });
             }
         }
-        Ok(AcmeError::OrderEnded)
+        let reason = order.state().error.as_ref().and_then(|problem| problem.detail.clone());
+        Ok(AcmeError::Invalid(reason.unwrap_or_else(|| "no reason was given".to_owned())))
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Directory {
 pub struct Pebble {
     directory: Directory,
     management: u16,
+    dns_management: u16,
     server: Child,
     dns: Child,
 }
@@ -106,7 +107,8 @@ impl Pebble {
         }
         let file = directory.path("pebble.json");
         std::fs::write(&file, json!({ "pebble": config }).to_string()).unwrap();
-        let dns = start_dns(dns_port);
+        let dns_management = free_port();
+        let dns = start_dns(dns_port, dns_management);
         let server = Command::new("pebble")
             .args(["-config".as_ref(), file.as_os_str(), "-dnsserver".as_ref()])
             .arg(format!("127.0.0.1:{dns_port}"))
@@ -118,9 +120,17 @@ impl Pebble {
             .stderr(Stdio::null())
             .spawn()
             .expect("pebble is not installed: apt-get install pebble");
-        let pebble = Self { directory, management, server, dns };
+        let pebble = Self { directory, management, dns_management, server, dns };
         pebble.root().await;
         pebble
+    }
+
+    /// Has the DNS tell that a name is where no daemon listens.
+    pub async fn lead_elsewhere(&self, name: &str) {
+        let url = format!("http://127.0.0.1:{}/add-a", self.dns_management);
+        let body = json!({ "host": format!("{name}."), "addresses": ["127.0.0.2"] }).to_string();
+        let answer = reqwest::Client::builder().build().unwrap().post(url).body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
     }
 
     /// The root of what it issues.
@@ -154,9 +164,9 @@ impl Drop for Pebble {
 }
 
 /// A DNS that only answers where every name is.
-fn start_dns(port: u16) -> Child {
+fn start_dns(port: u16, management: u16) -> Child {
     Command::new("pebble-challtestsrv")
-        .args(["-dns01", &format!("127.0.0.1:{port}"), "-management", &format!("127.0.0.1:{}", free_port())])
+        .args(["-dns01", &format!("127.0.0.1:{port}"), "-management", &format!("127.0.0.1:{management}")])
         .args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
