@@ -6,6 +6,7 @@ mod certificates;
 mod error;
 mod listeners;
 mod state;
+mod telemetry;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -35,6 +36,7 @@ use crate::engine::docker::DockerEngine;
 use crate::ids::Ids;
 use crate::logs::Rings;
 use crate::model::ids::InstallationId;
+use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
@@ -89,24 +91,29 @@ impl Daemon {
         let (lock, listeners) = (lock_data_dir(config)?, listen(config)?);
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let tasks = Tasks::new();
-        let state = State::open(config)?;
+        let telemetry = telemetry::start(config, &tasks)?;
+        let api_url = config.api.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
+        let state = State::open(config, telemetry, api_url)?;
         state.catalogue.watch(&tasks);
         let outbound = Outbound::new(config.outbound.allow_private)?;
         state.start_hooks(&outbound, &tasks).await?;
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        state.trace_work(&tasks);
         SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
+        state.start_drains(&outbound, config, &tasks);
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
-        let access = state.take_access(&tasks);
+        let watch = EdgeWatch { access: state.take_access(&tasks), sampler: state.telemetry.sampler() };
         let certificates = Certificates::start(config, (&state, &routes), &tasks).await?;
-        let edge = start_edge(config, &listeners, &routes, (access, &certificates))?;
+        let edge = start_edge(config, &listeners, &routes, (watch, &certificates))?;
         let metrics = state.metrics((&edge, &certificates.book), looks, &tasks);
         metrics.start(engine, config.metrics.interval);
+        metrics.start_push();
         let parts = state.api(metrics, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
@@ -162,6 +169,12 @@ impl Daemon {
             tracing::warn!("the database was not closed in time");
         }
     }
+}
+
+/// What is wanted to be known of requests.
+struct EdgeWatch {
+    access: AccessSink,
+    sampler: Option<Sampler>,
 }
 
 /// What the operator can send.
@@ -296,10 +309,11 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    (access, certificates): (AccessSink, &Certificates),
+    (watch, certificates): (EdgeWatch, &Certificates),
 ) -> Result<EdgeHandle, DaemonError> {
     let mut settings = edge_settings(config, listeners, Clock::system());
-    settings.access = Some(access);
+    settings.access = Some(watch.access);
+    settings.sampler = watch.sampler;
     settings.challenges = certificates.challenges.clone();
     let shown = Arc::clone(&certificates.shown) as Arc<dyn ResolvesServerCert>;
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), shown)?)

@@ -4,6 +4,7 @@ mod access;
 mod backend;
 mod harness;
 mod sites;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -23,6 +23,9 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;
@@ -50,6 +53,7 @@ mod spaces;
 mod ssl_endpoints;
 mod ssl_orders;
 mod stacks;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,6 +78,8 @@ use crate::seal::Sealer;
 use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -106,6 +112,8 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 

@@ -20,6 +20,7 @@ mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
+mod telemetry;
 mod units;
 
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use telemetry::TelemetryConfig;
 
 /// Where the file is when `--config` does not say.
 pub const DEFAULT_FILE: &str = "/etc/akkerisd/akkerisd.toml";
@@ -70,6 +72,7 @@ pub struct Config {
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
+    pub telemetry: TelemetryConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -89,6 +92,7 @@ impl Config {
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
+            telemetry: TelemetryConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

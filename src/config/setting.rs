@@ -1,6 +1,6 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound};
+use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,
+    telemetry::SETTINGS,
 ];
 
 impl Setting {

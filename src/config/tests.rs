@@ -45,6 +45,7 @@ fn the_defaults_are_those_of_the_operators_interface() {
     assert!(!config.metrics.public);
     assert_eq!((config.certs.issuer, config.certs.auto), (IssuerKind::Local, false));
     assert_eq!(config.certs.acme, None);
+    assert_eq!(config.telemetry.otlp_endpoint, None);
     assert!(config.admin_token.is_none());
 }
 

@@ -41,13 +41,14 @@ use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
-pub use access::{AccessRecord, AccessSink};
+pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
 pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
+use crate::model::trace::Sampler;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -70,6 +71,8 @@ pub struct EdgeSettings {
     pub access: Option<AccessSink>,
     /// What certificate authorities are answered.
     pub challenges: Challenges,
+    /// Who decides which requests are traced; their records say so. `None` traces none.
+    pub sampler: Option<Sampler>,
 }
 
 /// What the edge waits for, and for how long.
@@ -127,6 +130,7 @@ impl EdgeSettings {
             clock,
             access: None,
             challenges: Challenges::default(),
+            sampler: None,
         }
     }
 }

@@ -68,13 +68,14 @@ struct Target {
 /// Answers one request; a failure becomes an answer too.
 pub(super) fn answer(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
     let mut access = Access::begin(&client, &request, &id);
+    access.hand_on(request.headers_mut());
     let admission = admit(&client, request, &id, &mut access);
     async move {
         let on_site =

@@ -6,9 +6,9 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
-    SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, LogDrainId,
+    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -51,6 +51,8 @@ pub enum Event {
     HookCreated { app: AppId, hook: HookId },
     HookUpdated { app: AppId, hook: HookId },
     HookDeleted { app: AppId, hook: HookId },
+    LogDrainCreated { app: AppId, drain: LogDrainId },
+    LogDrainDeleted { app: AppId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OauthClientCreated { client: OauthClientId },
@@ -131,6 +133,8 @@ impl Event {
             | Self::HookCreated { app, .. }
             | Self::HookUpdated { app, .. }
             | Self::HookDeleted { app, .. }
+            | Self::LogDrainCreated { app, .. }
+            | Self::LogDrainDeleted { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -213,6 +217,8 @@ impl Event {
             Self::HookCreated { .. } => "hook_created",
             Self::HookUpdated { .. } => "hook_updated",
             Self::HookDeleted { .. } => "hook_deleted",
+            Self::LogDrainCreated { .. } => "log_drain_created",
+            Self::LogDrainDeleted { .. } => "log_drain_deleted",
             Self::CouplingCreated { .. } => "coupling_created",
             Self::CouplingUpdated { .. } => "coupling_updated",
             Self::CouplingDeleted { .. } => "coupling_deleted",

@@ -48,6 +48,7 @@ typed_id!(
     /// What a person allowed an application (RFC 6749).
     GrantId,
     HookId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,

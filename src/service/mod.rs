@@ -18,6 +18,7 @@ pub mod features;
 pub mod formations;
 pub mod hooks;
 pub mod invoices;
+pub mod log_drains;
 mod login_attempts;
 pub mod logins;
 pub mod oauth;

@@ -14,10 +14,11 @@ use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId,
-    HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
     PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
     TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -90,6 +91,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -128,6 +130,7 @@ enum_columns!(
     CheckState,
     ClientKind,
     DeliveryState,
+    DrainState,
     DynoState,
     Feature,
     HookEvent,

@@ -16,6 +16,7 @@ mod build;
 mod certificates;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod isolation;
 #[cfg(feature = "failpoints")]

@@ -126,6 +126,13 @@ impl Daemon {
         self.child.as_ref().unwrap().id()
     }
 
+    /// The memory that the process has now.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
     pub fn tls(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
         use rustls::pki_types::CertificateDer;
