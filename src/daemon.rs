@@ -2,6 +2,7 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod certificates;
 mod error;
 mod listeners;
 mod state;
@@ -13,10 +14,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::ResolvesServerCert;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::certificates::Certificates;
 pub use self::error::DaemonError;
 use self::listeners::{Listeners, https_port, listen, reachable};
 use self::state::State;
@@ -24,7 +27,6 @@ use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::{BuildLimits, Builder};
 use crate::catalogue::CatalogueHandle;
-use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::durable_file;
@@ -41,6 +43,7 @@ use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{Reconciler, Timing};
 use crate::service;
+use crate::service::certificates::OrderRules;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -106,8 +109,9 @@ impl Daemon {
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
         let watch = EdgeWatch { access: state.take_access(&tasks), sampler: state.telemetry.sampler() };
-        let edge = start_edge(config, &listeners, &routes, watch)?;
-        let metrics = state.metrics(&edge, looks, &tasks);
+        let certificates = Certificates::start(config, (&state, &routes), &tasks).await?;
+        let edge = start_edge(config, &listeners, &routes, (watch, &certificates))?;
+        let metrics = state.metrics((&edge, &certificates.book), looks, &tasks);
         metrics.start(engine, config.metrics.interval);
         metrics.start_push();
         let parts = state.api(metrics, api_settings(config, &listeners.edge));
@@ -248,6 +252,15 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
         dialect: config.api.dialect,
         public_metrics: config.metrics.public,
         max_upload: config.builds.max_upload,
+        orders: order_rules(config),
+    }
+}
+
+fn order_rules(config: &Config) -> OrderRules {
+    OrderRules {
+        issuer: config.certs.issuer,
+        acme: config.certs.acme.is_some(),
+        apps_domain: config.edge.apps_domain.clone(),
     }
 }
 
@@ -296,16 +309,14 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    watch: EdgeWatch,
+    (watch, certificates): (EdgeWatch, &Certificates),
 ) -> Result<EdgeHandle, DaemonError> {
-    let clock = Clock::system();
-    let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates =
-        Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table()));
-    let mut settings = edge_settings(config, listeners, clock);
+    let mut settings = edge_settings(config, listeners, Clock::system());
     settings.access = Some(watch.access);
     settings.sampler = watch.sampler;
-    Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
+    settings.challenges = certificates.challenges.clone();
+    let shown = Arc::clone(&certificates.shown) as Arc<dyn ResolvesServerCert>;
+    Ok(Edge::start(settings, &listeners.edge, &routes.table(), shown)?)
 }
 
 fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {

@@ -29,12 +29,6 @@ const NOT_YET: &[&str] = &[
     "GET /apps/{app}/addon-attachments/{attachment}",
     "POST /apps/{app}/addon-attachments",
     "DELETE /apps/{app}/addon-attachments/{attachment}",
-    "POST /ssl-orders",
-    "PUT /ssl-orders/{cert}",
-    "GET /ssl-orders",
-    "GET /ssl-orders/{cert}",
-    "GET /ssl-endpoints",
-    "GET /ssl-endpoints/{cert}",
 ];
 
 struct Row {

@@ -46,7 +46,7 @@ struct UpdateDeployment {
 }
 
 /// How an environment is rolled back.
-#[derive(Deserialize, ToSchema, Default)]
+#[derive(Deserialize, ToSchema)]
 struct CreateRollback {
     /// `true` rolls back a frozen environment too.
     force: Option<bool>,
@@ -171,7 +171,7 @@ async fn roll_back(
     Path(path): Path<EnvironmentPath>,
     OptionalJson(body): OptionalJson<CreateRollback>,
 ) -> Result<Created<DeploymentView>, Error> {
-    let force = match body.force {
+    let force = match body.and_then(|body| body.force) {
         Some(true) => Force::Forced,
         Some(false) | None => Force::Unforced,
     };

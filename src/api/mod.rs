@@ -54,6 +54,8 @@ mod router;
 mod routes;
 mod sites;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 mod trace;
 
@@ -77,6 +79,7 @@ use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
+use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -133,6 +136,8 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
+    /// Who signs certificates.
+    pub orders: OrderRules,
 }
 
 /// Serves the API on a listener until `stop` is cancelled and the open requests have ended.

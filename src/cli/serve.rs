@@ -29,6 +29,8 @@ impl From<DaemonError> for Failure {
             | DaemonError::InUse(_)
             | DaemonError::Listen { .. }
             | DaemonError::Seal(_)
+            | DaemonError::Acme(_)
+            | DaemonError::CertificateFolder(_)
             | DaemonError::Certificates(_)
             | DaemonError::Outbound(_)
             | DaemonError::Reconcile(_)

@@ -8,6 +8,7 @@ use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drains::{DrainFigures, DrainsParts};
@@ -33,7 +34,7 @@ pub(super) struct State {
     pub(super) ids: Ids,
     pub(super) store: Store,
     pub(super) catalogue: CatalogueHandle,
-    sealer: Sealer,
+    pub(super) sealer: Sealer,
     samples: SampleStore,
     /// Filled by the edge, read by the metrics.
     router: RouterFigures,
@@ -170,7 +171,12 @@ impl State {
         }
     }
 
-    pub(super) fn metrics(&self, edge: &EdgeHandle, looks: LookCounters, tasks: &Tasks) -> Metrics {
+    pub(super) fn metrics(
+        &self,
+        (edge, certificates): (&EdgeHandle, &CertificateBook),
+        looks: LookCounters,
+        tasks: &Tasks,
+    ) -> Metrics {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
@@ -181,6 +187,7 @@ impl State {
             telemetry: self.telemetry.clone(),
             drains: self.drains.clone(),
             tasks: tasks.clone(),
+            certificates: certificates.clone(),
             clock: self.clock.clone(),
         })
     }

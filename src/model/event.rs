@@ -7,8 +7,8 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CandidateId, CouplingId, DeploymentId, FormationId, GrantId, HookId,
-    LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
+    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FormationId, GrantId,
+    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
     ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
@@ -30,6 +30,11 @@ pub enum Event {
     BuildSucceeded { app: AppId, build: BuildId },
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
+    CertificateOrdered { certificate: CertificateId },
+    CertificateIssued { certificate: CertificateId },
+    CertificateRejected { certificate: CertificateId },
+    CertificateInstalled { certificate: CertificateId },
+    CertificateDeleted { certificate: CertificateId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DeploymentCreated { pipeline: PipelineId, deployment: DeploymentId },
@@ -155,6 +160,11 @@ impl Event {
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
+            | Self::CertificateOrdered { .. }
+            | Self::CertificateIssued { .. }
+            | Self::CertificateRejected { .. }
+            | Self::CertificateInstalled { .. }
+            | Self::CertificateDeleted { .. }
             | Self::DeploymentCreated { .. }
             | Self::DeploymentCanceled { .. }
             | Self::DeploymentReported { .. }
@@ -201,6 +211,11 @@ impl Event {
             Self::BuildSucceeded { .. } => "build_succeeded",
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
+            Self::CertificateOrdered { .. } => "certificate_ordered",
+            Self::CertificateIssued { .. } => "certificate_issued",
+            Self::CertificateRejected { .. } => "certificate_rejected",
+            Self::CertificateInstalled { .. } => "certificate_installed",
+            Self::CertificateDeleted { .. } => "certificate_deleted",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DeploymentCreated { .. } => "deployment_created",

@@ -40,6 +40,7 @@ typed_id!(
     BuildId,
     /// A release candidate of a project.
     CandidateId,
+    CertificateId,
     /// One event for one hook; also the id of its result.
     DeliveryId,
     DeploymentId,

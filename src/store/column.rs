@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
@@ -13,10 +14,10 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CandidateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FormationId,
-    GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
-    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
-    StackId, TokenId,
+    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
+    FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId,
+    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
+    SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -84,6 +85,7 @@ id_columns!(
     AppId,
     BuildId,
     CandidateId,
+    CertificateId,
     CouplingId,
     DeliveryId,
     DeploymentId,
@@ -126,6 +128,8 @@ name_columns!(
 enum_columns!(
     Action,
     BuildStep,
+    CertificateOrigin,
+    CertificateStatus,
     CheckState,
     ClientKind,
     DeliveryState,
@@ -134,6 +138,7 @@ enum_columns!(
     DynoState,
     Feature,
     HookEvent,
+    IssuerKind,
     MemberRole,
     Origin,
     ResourceType,

@@ -35,9 +35,9 @@ const DRAINED: u64 = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
-/// The same, where a request without a body asks for the defaults.
+/// A JSON object of at most 1 MiB as the body, or no body.
 #[derive(Debug)]
-pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) T);
+pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) Option<T>);
 
 /// A JSON array of at most 1 MiB as the body.
 #[derive(Debug)]
@@ -61,16 +61,16 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned + Default> FromRequest<ApiState> for OptionalJson<T> {
+impl<T: DeserializeOwned> FromRequest<ApiState> for OptionalJson<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
         let method = request.method().clone();
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
-        if bytes.is_empty() {
-            return Ok(Self(T::default()));
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
         }
-        parse(&bytes, Outermost::Object, &method).map(Self)
+        parse(&bytes, Outermost::Object, &method).map(|value| Self(Some(value)))
     }
 }
 
@@ -233,6 +233,7 @@ mod tests {
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
+    use crate::certs::CertificateBook;
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
@@ -300,6 +301,7 @@ mod tests {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: CertificateBook::default(),
             telemetry: Telemetry::off(),
             drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
@@ -328,6 +330,11 @@ mod tests {
                 dialect: Dialect::Document,
                 public_metrics: false,
                 max_upload: 2 * SMALL_BODY,
+                orders: service::certificates::OrderRules {
+                    issuer: crate::model::certificate::IssuerKind::Local,
+                    acme: false,
+                    apps_domain: "localhost".to_owned(),
+                },
             },
         })
     }
