@@ -29,11 +29,6 @@ const NOT_YET: &[&str] = &[
     "GET /apps/{app}/addon-attachments/{attachment}",
     "POST /apps/{app}/addon-attachments",
     "DELETE /apps/{app}/addon-attachments/{attachment}",
-    "POST /api/releases/{project}/releases/{rc}",
-    "POST /api/releases/{project}/environments/{env}/deployments",
-    "PATCH /api/releases/{project}/environments/{env}/deployments",
-    "GET /api/releases/{project}/environments/{env}/deployments",
-    "POST /api/releases/{project}/environments/{env}/rollback",
 ];
 
 struct Row {

@@ -18,7 +18,8 @@ use akkerisd::tasks::Tasks;
 use serde_json::{Value, json};
 use sha2::Digest;
 
-use crate::pipelines::{end, id_of, release, released, slug, text, with_stages};
+use crate::pipelines::{end, id_of, release, released, slug, succeed, text, with_stages};
+use crate::release_candidates::built;
 use crate::support::sink::{Received, Sink};
 use crate::support::{Client, TestDaemon, assert_shape};
 
@@ -398,6 +399,23 @@ async fn pipeline_promotion_is_told_on_the_target() {
     assert_eq!(payload["release"]["id"], made[0]["id"]);
     assert_eq!(payload["release"]["status"], "queued");
     assert_eq!(payload["release"]["description"], "Promotion from dev-space");
+}
+
+#[tokio::test]
+async fn pipeline_promotion_is_told_of_a_deployment_to_a_later_stage_too() {
+    let told = Told::on("qa", "pipeline_promotion").await;
+    let build = built(&told.daemon, &told.client, "dev", "org/dev", "abcd1234").await;
+    let cut = json!({ "repo": "org/dev", "commit": "abcd1234" });
+    told.client.post("/api/releases/pipe/releases/1.0-rc1", cut).await.json(201);
+    for environment in ["development", "staging"] {
+        let path = format!("/api/releases/pipe/environments/{environment}/deployments");
+        told.client.post(&path, json!({ "release_candidate_version": "1.0-rc1" })).await.json(201);
+        succeed(&told.daemon, id_of(&told.client, "dev").await).await;
+    }
+    let payload = told.payload().await;
+    assert_eq!(payload["promoted_from"]["app"]["name"], "dev");
+    assert_eq!(payload["build"], json!({ "id": build }));
+    assert_eq!(payload["release"]["description"], "Deployment of 1.0-rc1");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use uuid::Uuid;
 
-use super::error::{Error, Failure};
+use super::error::{Error, Failure, ReleasesErrorView};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -19,10 +19,10 @@ const REQUEST_ID_LIMIT: usize = 64;
 /// Gives the answer its headers, and an error its body.
 pub(super) async fn wrap(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    let plain = prefers_plain_text(request.headers());
+    let form = ErrorForm::of(&request);
     let mut response = next.run(request).await;
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        write_error(&mut response, &failure, &id, plain);
+        write_error(&mut response, &failure, &id, form);
     }
     let headers = response.headers_mut();
     headers.insert(RATE_LIMIT, HeaderValue::from_static("2400"));
@@ -32,18 +32,49 @@ pub(super) async fn wrap(request: Request, next: Next) -> Response {
     response
 }
 
+/// Whether a path is of the Releases API, whose errors have a form of their own.
+pub(super) fn is_of_releases(path: &str) -> bool {
+    path.strip_prefix("/api/releases").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// How an error is written (reading 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorForm {
+    Plain,
+    Json,
+    Releases,
+}
+
+impl ErrorForm {
+    fn of(request: &Request) -> Self {
+        if is_of_releases(request.uri().path()) {
+            Self::Releases
+        } else if prefers_plain_text(request.headers()) {
+            Self::Plain
+        } else {
+            Self::Json
+        }
+    }
+}
+
 /// The answer of a handler that panicked. The panic's text is in the log already, by the panic hook.
 pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
     Error::Panicked.into_response()
 }
 
-fn write_error(response: &mut Response, failure: &Failure, id: &str, plain: bool) {
+fn write_error(response: &mut Response, failure: &Failure, id: &str, form: ErrorForm) {
     let view = failure.view(id);
     *response.status_mut() = failure.status();
     tracing::debug!(request_id = id, status = response.status().as_u16(), "a request was refused");
-    let (content_type, body) = match serde_json::to_string(&view) {
-        Ok(json) if !plain => ("application/json", json),
-        _ => ("text/plain; charset=utf-8", view.message().to_owned()),
+    let text = view.message().to_owned();
+    let json = match form {
+        ErrorForm::Plain => None,
+        ErrorForm::Json => serde_json::to_string(&view).ok(),
+        ErrorForm::Releases => serde_json::to_string(&ReleasesErrorView::from(view)).ok(),
+    };
+    let (content_type, body) = match json {
+        Some(json) => ("application/json", json),
+        None => ("text/plain; charset=utf-8", text),
     };
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -97,6 +97,19 @@ impl Failure {
     }
 }
 
+/// The form of every error below `/api/releases` (reading 1).
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ReleasesErrorView {
+    /// What was wrong, with which value, and what to do.
+    error: String,
+}
+
+impl From<ErrorView> for ReleasesErrorView {
+    fn from(view: ErrorView) -> Self {
+        Self { error: view.message }
+    }
+}
+
 impl ErrorView {
     pub(super) fn message(&self) -> &str {
         &self.message

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use super::Error;
 use super::auth::Policy;
+use super::envelope;
 use super::router::{self, Routes};
 use crate::service;
 
@@ -46,6 +47,7 @@ pub(super) fn base() -> OpenApi {
         .security_scheme("password", SecurityScheme::Http(password))
         .security_scheme("token", SecurityScheme::Http(bearer))
         .schema_from::<super::error::ErrorView>()
+        .schema_from::<super::error::ReleasesErrorView>()
         .build();
     OpenApiBuilder::new()
         .info(
@@ -61,6 +63,7 @@ pub(super) fn base() -> OpenApi {
 
 /// Adds what every operation has in common: its tag, its policy, its path parameters, the form of errors.
 pub(super) fn complete(item: &mut PathItem, path: &str, tag: &str, policy: Policy) {
+    let errors = if envelope::is_of_releases(path) { "ReleasesErrorView" } else { "ErrorView" };
     let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
     for operation in operations.into_iter().flatten() {
         operation.tags = Some(vec![tag.to_owned()]);
@@ -69,15 +72,15 @@ pub(super) fn complete(item: &mut PathItem, path: &str, tag: &str, policy: Polic
         let extension = ExtensionsBuilder::new().add("x-akkeris-policy", policy.as_str()).build();
         operation.extensions.get_or_insert_default().merge(extension);
         add_path_parameters(operation, path);
-        let errors = ResponseBuilder::new()
+        let refused = ResponseBuilder::new()
             .description("An error; its status tells the kind.")
-            .content("application/json", Content::new(Some(Ref::from_schema_name("ErrorView"))))
+            .content("application/json", Content::new(Some(Ref::from_schema_name(errors))))
             .build();
-        operation.responses.responses.insert("default".to_owned(), RefOr::T(errors));
+        operation.responses.responses.insert("default".to_owned(), RefOr::T(refused));
         examples::complete(operation);
     }
     if let Some(operation) = &mut item.get {
-        paged::complete(operation);
+        paged::complete(operation, errors);
     }
 }
 

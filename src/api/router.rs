@@ -11,11 +11,12 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, keys, log_drains, logs, metrics,
-    oauth, oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
-    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
-    sites, spaces, ssl_endpoints, ssl_orders, stacks, trace,
+    ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars,
+    deployments, dynos, envelope, environments, favorites, features, formations, health, hooks, invoices,
+    keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
+    page, pipeline_couplings, pipeline_promotions, pipelines, plugins, recommendations, regions,
+    release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
+    ssl_orders, stacks, trace,
 };
 
 /// The API, ready to be served.
@@ -49,7 +50,9 @@ pub(super) fn nouns() -> Routes {
         .merge(builds::router())
         .merge(config_var_notes::router())
         .merge(config_vars::router())
+        .merge(deployments::router())
         .merge(dynos::router())
+        .merge(environments::router())
         .merge(favorites::router())
         .merge(features::router())
         .merge(formations::router())
@@ -69,6 +72,8 @@ pub(super) fn nouns() -> Routes {
         .merge(pipeline_couplings::router())
         .merge(pipeline_promotions::router())
         .merge(regions::router())
+        .merge(release_candidates::router())
+        .merge(release_projects::router())
         .merge(release_statuses::router())
         .merge(plugins::router())
         .merge(recommendations::router())

@@ -88,7 +88,9 @@ async fn trim_or_fail(
     let unneeded = parts.store.read(move |c| {
         let mut needed = HashSet::new();
         for id in &old {
-            if store::releases::is_slug_needed(c, app, *id)? {
+            if store::releases::is_slug_needed(c, app, *id)?
+                || store::release_candidates::is_slug_needed(c, *id)?
+            {
                 needed.insert(*id);
             }
         }

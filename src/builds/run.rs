@@ -21,6 +21,7 @@ use crate::model::journal::JournalStep;
 use crate::model::principal::Principal;
 use crate::model::release::ReleaseKind;
 use crate::service;
+use crate::service::release_candidates;
 use crate::service::releases::{self, NewRelease};
 use crate::store::{self, StoreError, Tx};
 
@@ -195,7 +196,7 @@ async fn succeed(
     build: &Build,
     made: Made,
 ) -> Result<Option<Option<u32>>, service::Error> {
-    let (id, app) = (build.id, build.app_id);
+    let (id, app, sha) = (build.id, build.app_id, build.commit.sha.clone());
     let (sealer, ids) = (parts.sealer.clone(), parts.ids.clone());
     let default_size = parts.catalogue.load().default_size.clone();
     parts
@@ -208,6 +209,7 @@ async fn succeed(
             let done = BuildState::Succeeded { image: made.image, finished_at: tx.now() };
             store::builds::set_state(tx, id, &done)?;
             tx.record(Event::BuildSucceeded { app, build: id })?;
+            release_candidates::complete(tx, app, id, &sha)?;
             if !store::features::is_enabled(tx, app, Feature::AutoRelease)? {
                 return Ok(Some(None));
             }

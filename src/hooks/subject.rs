@@ -96,8 +96,12 @@ impl<'a> Subject<'a> {
             | Event::CertificateInstalled { .. }
             | Event::CertificateDeleted { .. }
             | Event::ConfigVarNotesChanged { .. }
+            | Event::DeploymentCreated { .. }
+            | Event::DeploymentCanceled { .. }
+            | Event::DeploymentReported { .. }
             | Event::DynoSignalled { .. }
             | Event::DynosRestarted { .. }
+            | Event::EnvironmentChanged { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }
             | Event::CouplingCreated { .. }
@@ -121,6 +125,8 @@ impl<'a> Subject<'a> {
             | Event::RecommendationCreated { .. }
             | Event::RecommendationUpdated { .. }
             | Event::RecommendationDeleted { .. }
+            | Event::ReleaseCandidateCreated { .. }
+            | Event::ReleaseCandidateReady { .. }
             | Event::ReleaseStarted { .. }
             | Event::ReleaseStatusCreated { .. }
             | Event::ReleaseStatusUpdated { .. }

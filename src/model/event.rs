@@ -3,12 +3,13 @@
 //! Invariant: an event holds no secret and no config var's value. It is written in the transaction of the
 //! change it tells of and published after the commit.
 
+use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, LogDrainId,
-    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FormationId, GrantId,
+    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
+    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -36,9 +37,13 @@ pub enum Event {
     CertificateDeleted { certificate: CertificateId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
+    DeploymentCreated { pipeline: PipelineId, deployment: DeploymentId },
+    DeploymentCanceled { pipeline: PipelineId, deployment: DeploymentId },
+    DeploymentReported { pipeline: PipelineId, deployment: DeploymentId, status: DeploymentStatus },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
     DynoSignalled { app: AppId, process_type: ProcessType, dyno: DynoName, signal: Signal },
     DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
+    EnvironmentChanged { pipeline: PipelineId, environment: String, frozen: bool },
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
     FavoriteCreated { app: AppId },
     FavoriteDeleted { app: AppId },
@@ -72,7 +77,9 @@ pub enum Event {
     ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
     ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
     ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
-    ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
+    ReleaseCandidateCreated { pipeline: PipelineId, candidate: CandidateId },
+    ReleaseCandidateReady { pipeline: PipelineId, candidate: CandidateId, build: BuildId },
+    ReleasePromoted { app: AppId, release: ReleaseId, promotion: Option<PromotionId>, source: ReleaseId },
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     RouteCreated { app: AppId, site: SiteId, route: RouteId },
@@ -158,6 +165,10 @@ impl Event {
             | Self::CertificateRejected { .. }
             | Self::CertificateInstalled { .. }
             | Self::CertificateDeleted { .. }
+            | Self::DeploymentCreated { .. }
+            | Self::DeploymentCanceled { .. }
+            | Self::DeploymentReported { .. }
+            | Self::EnvironmentChanged { .. }
             | Self::GrantCreated { .. }
             | Self::GrantRevoked { .. }
             | Self::OauthClientCreated { .. }
@@ -170,6 +181,8 @@ impl Event {
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
+            | Self::ReleaseCandidateCreated { .. }
+            | Self::ReleaseCandidateReady { .. }
             | Self::SiteCreated { .. }
             | Self::SiteUpdated { .. }
             | Self::SiteDeleted { .. }
@@ -205,9 +218,13 @@ impl Event {
             Self::CertificateDeleted { .. } => "certificate_deleted",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
+            Self::DeploymentCreated { .. } => "deployment_created",
+            Self::DeploymentCanceled { .. } => "deployment_canceled",
+            Self::DeploymentReported { .. } => "deployment_reported",
             Self::DynoCrashed { .. } => "dyno_crashed",
             Self::DynoSignalled { .. } => "dyno_signalled",
             Self::DynosRestarted { .. } => "dynos_restarted",
+            Self::EnvironmentChanged { .. } => "environment_changed",
             Self::FeatureChanged { .. } => "feature_changed",
             Self::FavoriteCreated { .. } => "favorite_created",
             Self::FavoriteDeleted { .. } => "favorite_deleted",
@@ -241,6 +258,8 @@ impl Event {
             Self::ReleaseStarted { .. } => "release_started",
             Self::ReleaseSucceeded { .. } => "release_succeeded",
             Self::ReleaseFailed { .. } => "release_failed",
+            Self::ReleaseCandidateCreated { .. } => "release_candidate_created",
+            Self::ReleaseCandidateReady { .. } => "release_candidate_ready",
             Self::ReleasePromoted { .. } => "release_promoted",
             Self::ReleaseStatusCreated { .. } => "release_status_created",
             Self::ReleaseStatusUpdated { .. } => "release_status_updated",

@@ -38,9 +38,12 @@ typed_id!(
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
+    /// A release candidate of a project.
+    CandidateId,
     CertificateId,
     /// One event for one hook; also the id of its result.
     DeliveryId,
+    DeploymentId,
     DynoId,
     FavoriteId,
     FormationId,

@@ -233,7 +233,7 @@ fn promote(
         tx.record(Event::ReleasePromoted {
             app: target.id,
             release: made.id,
-            promotion: promotion.id,
+            promotion: Some(promotion.id),
             source: release.id,
         })?;
         promotion.targets.push(PromotionTarget {

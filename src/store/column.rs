@@ -7,16 +7,17 @@ use uuid::Uuid;
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
+use crate::model::deployment::DeploymentStatus;
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId,
-    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
-    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
+    FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId,
+    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
+    SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -83,9 +84,11 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CandidateId,
     CertificateId,
     CouplingId,
     DeliveryId,
+    DeploymentId,
     FavoriteId,
     FormationId,
     GrantId,
@@ -130,6 +133,7 @@ enum_columns!(
     CheckState,
     ClientKind,
     DeliveryState,
+    DeploymentStatus,
     DrainState,
     DynoState,
     Feature,

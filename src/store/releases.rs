@@ -44,6 +44,28 @@ pub fn current(connection: &Connection, app: AppId) -> Result<Option<Release>, S
     Ok(statement.query_row([app], from_row).optional()?)
 }
 
+/// The newest release of a slug on an app that succeeded.
+pub fn newest_success_of_slug(
+    connection: &Connection,
+    app: AppId,
+    slug: BuildId,
+) -> Result<Option<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM releases WHERE slug = ?2 AND app_id = ?1 AND status = 'succeeded'
+         ORDER BY version DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row((app, slug), from_row).optional()?)
+}
+
+/// The releases of a slug that succeeded, on whatever app, newest first.
+pub fn list_successes_of_slug(connection: &Connection, slug: BuildId) -> Result<Vec<Release>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT * FROM releases WHERE slug = ?1 AND status = 'succeeded' ORDER BY created_at DESC, id DESC",
+    )?;
+    let rows = statement.query_map([slug], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The releases of an app that have neither succeeded nor failed, oldest first.
 pub fn list_unfinished(connection: &Connection, app: AppId) -> Result<Vec<Release>, StoreError> {
     let mut statement = connection.prepare_cached(

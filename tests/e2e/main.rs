@@ -25,6 +25,7 @@ mod load_during_deploy;
 mod logs;
 mod metrics;
 mod promotion;
+mod release_project;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;

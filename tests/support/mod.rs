@@ -321,6 +321,15 @@ impl Answer {
         body.get("message").and_then(Value::as_str).unwrap().to_owned()
     }
 
+    /// The `error` of an error below `/api/releases`; ends the test when the status or the form is another.
+    #[track_caller]
+    pub(crate) fn release_error(&self, status: u16) -> String {
+        let body = self.json(status);
+        assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
+        assert_eq!(self.headers.get("content-type").unwrap(), "application/json");
+        body.get("error").and_then(Value::as_str).unwrap().to_owned()
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -1,14 +1,19 @@
 //! What the document says of every list: that it has pages (`api/page.rs`).
 
 use utoipa::openapi::header::Header;
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 const RANGE: &str = "Which part: `<property> <first>..<last>; max=<1 to 1000>, order=<asc or desc>`, as in \
     `id ..; max=10`. `]` before the first and `[` after the last leave them out. Without it, up to 1000 items.";
 
-/// Adds the header, the answers and their headers to an operation that answers a list; leaves others as they are.
-pub(super) fn complete(operation: &mut Operation) {
+/// Adds the header, the answers and their headers to an operation that answers a list; leaves others as they are, and
+/// lists with pages of their own.
+pub(super) fn complete(operation: &mut Operation, errors: &str) {
+    let is_number = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(p) if p.name == "per_page");
+    if operation.parameters.iter().flatten().any(is_number) {
+        return;
+    }
     let responses = &mut operation.responses.responses;
     let Some(RefOr::T(whole)) = responses.get_mut("200") else { return };
     if !answers_list(whole) {
@@ -22,7 +27,7 @@ pub(super) fn complete(operation: &mut Operation) {
     let refused = ResponseBuilder::new()
         .description("The Range cannot be read, or the list has no such pages")
         .header("Accept-Ranges", accepted())
-        .content("application/json", Content::new(Some(Ref::from_schema_name("ErrorView"))))
+        .content("application/json", Content::new(Some(Ref::from_schema_name(errors))))
         .build();
     responses.insert("416".to_owned(), RefOr::T(refused));
     let range = ParameterBuilder::new()
