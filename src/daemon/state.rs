@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{DaemonError, build_limits};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::DaemonError;
+use super::settings::build_limits;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -10,7 +14,7 @@ use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::edge::{AccessSink, EdgeHandle};
+use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
 use crate::hooks;
 use crate::ids::Ids;
@@ -23,6 +27,9 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+
+/// What the edge tells of requests. It outlives the control plane, of which one at a time takes from it.
+pub(super) type AccessRecords = Arc<Mutex<mpsc::Receiver<Vec<AccessRecord>>>>;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -74,31 +81,25 @@ impl State {
     }
 
     /// Takes the edge's records of requests to all who want them.
-    pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
-        let (sink, mut records) = AccessSink::new();
+    pub(super) fn take_access(&self, records: &AccessRecords, tasks: &Tasks) {
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
-        let figures = self.router.clone();
+        let (figures, records) = (self.router.clone(), Arc::clone(records));
         tasks.spawn("access records", async move {
-            loop {
-                let records = tokio::select! {
-                    () = stop.cancelled() => return,
-                    records = records.recv() => records,
-                };
-                let Some(records) = records else { return };
-                for record in &records {
+            let mut records = records.lock().await;
+            while let Some(Some(batch)) = stop.run_until_cancelled(records.recv()).await {
+                for record in &batch {
                     figures.record(record.app, record.status, record.total);
                 }
-                lines.write(&records).await;
+                lines.write(&batch).await;
             }
         });
-        sink
     }
 
     pub(super) fn context(
         &self,
         engine: &Arc<dyn ContainerEngine>,
         routes: &Arc<RouteBook>,
-        timing: Timing,
+        (timing, all_counted): (Timing, CancellationToken),
     ) -> Context {
         Context {
             store: self.store.clone(),
@@ -112,6 +113,7 @@ impl State {
             launches: Context::launch_permits(),
             looks: Context::look_permits(),
             counters: LookCounters::default(),
+            all_counted,
         }
     }
 
@@ -137,12 +139,12 @@ impl State {
         }
     }
 
-    pub(super) fn metrics(&self, edge: &EdgeHandle, looks: LookCounters, tasks: &Tasks) -> Metrics {
+    pub(super) fn metrics(&self, edge: EdgeMeter, looks: LookCounters, tasks: &Tasks) -> Metrics {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
             router: self.router.clone(),
-            edge: edge.meter(),
+            edge,
             looks,
             tasks: tasks.clone(),
             clock: self.clock.clone(),

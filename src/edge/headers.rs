@@ -32,6 +32,7 @@ static HOP_BY_HOP: [HeaderName; 8] = [
     UPGRADE,
 ];
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const MAX_REQUEST_ID: usize = 200;
@@ -100,6 +101,11 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(CONNECTION, UPGRADE_TOKEN);
     headers.insert(UPGRADE, protocol);
+}
+
+/// Says that the connection ends with this answer.
+pub(super) fn set_close(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, CLOSE);
 }
 
 /// Removes what concerns one connection only, and whatever `Connection` names.

@@ -67,6 +67,7 @@ pub(super) fn answer(
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
+    let version = request.version();
     let mut access = Access::begin(&client, &request, &id);
     let admission = admit(&client, request, &id);
     async move {
@@ -84,6 +85,10 @@ pub(super) fn answer(
         id.set_sensitive(true);
         response.headers_mut().insert(headers::X_REQUEST_ID, id);
         let status = response.status();
+        let is_last = client.worker.is_stopping() && version <= Version::HTTP_11;
+        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
+            headers::set_close(response.headers_mut());
+        }
         Ok(response.map(|body| access.told_with(status, body)))
     }
 }

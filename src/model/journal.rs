@@ -20,5 +20,8 @@ crate::text_enum! {
         AppDeleted => "app-deleted",
         AppDynosRemoved => "app-dynos-removed",
         AppImagesRemoved => "app-images-removed",
+        SuccessorPrepared => "successor-prepared",
+        ControlPlaneReleased => "control-plane-released",
+        SuccessorReleased => "successor-released",
     }
 }

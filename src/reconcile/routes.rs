@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
 use crate::model::ids::AppId;
-use crate::model::names::{API_HOST_LABEL, AppKey};
+use crate::model::names::{API_HOST_LABEL, AppKey, DynoName};
 
 /// Gathers the apps' routes and publishes the whole table after each change.
 #[derive(Debug)]
@@ -62,6 +62,17 @@ impl RouteBook {
         };
         let table = self.build(&apps);
         self.table.store(Arc::new(table));
+    }
+
+    /// The handle of a dyno at an address: the one that is published already, with its count of open requests, or a
+    /// fresh one.
+    pub fn upstream(&self, app: AppId, dyno: &DynoName, address: SocketAddr) -> Arc<Upstream> {
+        let apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let published = apps.get(&app).and_then(|app| {
+            let same = |known: &&Arc<Upstream>| known.dyno == *dyno && known.address == address;
+            app.upstreams.iter().filter(|known| !known.is_retired()).find(same)
+        });
+        published.map_or_else(|| Upstream::new(dyno.clone(), address), Arc::clone)
     }
 
     fn build(&self, apps: &HashMap<AppId, PublishedApp>) -> RoutingTable {
