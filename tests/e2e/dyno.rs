@@ -108,6 +108,16 @@ fn serve(stream: TcpStream, orders: &HashMap<String, String>) {
         let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
         let length = headers.get("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let Ok(_) = std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink()) else { return };
+        if headers.contains_key("upgrade") {
+            echo(&mut reader, &mut writer);
+            return;
+        }
+        if let Some(bytes) = path.strip_prefix("/download?") {
+            if download(&mut writer, bytes.parse().unwrap_or(0)).is_err() {
+                return;
+            }
+            continue;
+        }
         let (status, body) = answer(&path, &headers, orders);
         let close = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let answer = format!(
@@ -118,6 +128,27 @@ fn serve(stream: TcpStream, orders: &HashMap<String, String>) {
             return;
         }
     }
+}
+
+/// Gives back whatever comes, as a WebSocket server does that answers each frame with itself.
+fn echo(reader: &mut impl Read, writer: &mut impl Write) {
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    if writer.write_all(switched).is_ok() {
+        let _ended = std::io::copy(reader, writer);
+    }
+}
+
+/// Bytes that count up to 250, again and again.
+fn download(writer: &mut impl Write, bytes: usize) -> std::io::Result<()> {
+    write!(writer, "HTTP/1.1 200 Answer\r\nContent-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n\r\n")?;
+    let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
+    let mut left = bytes;
+    while left > 0 {
+        let part = &block[..left.min(block.len())];
+        writer.write_all(part)?;
+        left -= part.len();
+    }
+    Ok(())
 }
 
 fn head(reader: &mut impl BufRead) -> Option<(String, HashMap<String, String>)> {

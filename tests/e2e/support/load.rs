@@ -94,6 +94,11 @@ impl Load {
         self.shared.outcome.lock().await.clone()
     }
 
+    /// How many requests were answered so far.
+    pub async fn answered(&self) -> u64 {
+        self.shared.outcome.lock().await.answered
+    }
+
     /// Waits until this many requests were answered.
     pub async fn wait_for_answers(&self, count: u64) {
         super::wait_until("the load is answered", Duration::from_mins(1), || async {
@@ -168,8 +173,25 @@ impl Shared {
         read(response).await
     }
 
+    /// A request that was not sent, because the server had announced the end of the connection, is sent on the next
+    /// one (RFC 9113 §6.8), as browsers do.
     async fn over_http2(&self) -> Result<(u16, String), String> {
-        let mut sender = {
+        loop {
+            let mut sender = self.http2_sender().await?;
+            let request =
+                hyper::Request::get(format!("https://{}/", self.host)).body(Empty::<Bytes>::new()).unwrap();
+            match sender.try_send_request(request).await {
+                Ok(response) => return read(response).await,
+                Err(error) if error.message().is_some() => {
+                    self.http2.lock().await.take_if(|shared| shared.is_closed());
+                }
+                Err(error) => return Err(format!("request: {error:?}")),
+            }
+        }
+    }
+
+    async fn http2_sender(&self) -> Result<http2::SendRequest<Empty<Bytes>>, String> {
+        Ok({
             let mut shared = self.http2.lock().await;
             match &*shared {
                 Some(sender) if !sender.is_closed() => sender.clone(),
@@ -182,11 +204,7 @@ impl Shared {
                     shared.insert(sender).clone()
                 }
             }
-        };
-        let request =
-            hyper::Request::get(format!("https://{}/", self.host)).body(Empty::<Bytes>::new()).unwrap();
-        let response = sender.send_request(request).await.map_err(|error| format!("request: {error:?}"))?;
-        read(response).await
+        })
     }
 
     async fn connect_http1(&self) -> Result<http1::SendRequest<Empty<Bytes>>, String> {
