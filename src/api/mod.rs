@@ -49,9 +49,14 @@ mod stacks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::response::Response;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub use self::error::Error;
 pub use self::openapi::openapi;
@@ -71,6 +76,9 @@ use crate::store::Store;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
+
+/// How long answers close their connections before the listener is closed.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What every handler may use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -121,14 +129,28 @@ pub struct ApiSettings {
 }
 
 /// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
+///
+/// For a moment after `stop` all is served as before, but each answer is the last on its connection: a connection that
+/// is used again and again is not closed under the next request.
 pub async fn serve(
     listener: tokio::net::TcpListener,
     state: ApiState,
-    stop: tokio_util::sync::CancellationToken,
+    stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service);
-    served.with_graceful_shutdown(stop.cancelled_owned()).await
+    let stopping = stop.clone();
+    let close = move |mut response: Response| {
+        if stopping.is_cancelled() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(response)
+    };
+    let service = router(state).layer(axum::middleware::map_response(close));
+    let served = axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>());
+    let stopped = async move {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    served.with_graceful_shutdown(stopped).await
 }
 
 impl ApiState {

@@ -9,7 +9,11 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Requests for `/` so far.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     let orders: HashMap<String, String> = std::fs::read_to_string("/behaviour")
@@ -187,6 +191,11 @@ fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String
             (200, lines.join("\n"))
         }
         "/connect" => (200, connect(query)),
+        "/count" => (200, COUNT.load(Ordering::SeqCst).to_string()),
+        "/" => {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            (200, version(orders))
+        }
         "/cpu" => (200, cpu_ticks().to_string()),
         _ => (200, version(orders)),
     }

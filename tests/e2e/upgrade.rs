@@ -136,11 +136,11 @@ async fn upgrades_under_load_lose_no_request_and_break_no_stream() {
     }
     let echoes: Vec<u64> = tunnels.iter().map(Tunnel::echoes).collect();
     assert!(daemon.processes().contains(&first), "the first daemon holds the streams");
-    client.deploy(&app, &Source::version("two")).await;
-    daemon.wait_for_answer(&app, "/", "two").await;
     download.finish().await;
     let answered = loads.stop_without_failure().await;
     let (rounds, slowest) = api.stop().await;
+    let counted = daemon.fetch(&app, "/count").await.unwrap().1;
+    assert_eq!(counted, answered.to_string(), "no request was lost, none was made twice");
     eprintln!(
         "{answered} answers, 0 failures; {rounds} writes and reads of the API, the slowest write {slowest:?}"
     );
@@ -152,6 +152,8 @@ async fn upgrades_under_load_lose_no_request_and_break_no_stream() {
         .await;
         tunnel.close().await;
     }
+    client.deploy(&app, &Source::version("two")).await;
+    daemon.wait_for_answer(&app, "/", "two").await;
     daemon.wait_for_end().await;
     wait_until("only the last daemon is left", Duration::from_mins(1), || {
         let left = daemon.processes();

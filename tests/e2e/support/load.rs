@@ -44,6 +44,8 @@ pub struct Load {
 #[derive(Debug, Default, Clone)]
 pub struct Outcome {
     pub answered: u64,
+    /// HTTP/2 requests that were sent again, because the connection was ending and they were not processed.
+    pub sent_anew: u64,
     /// Each kind of failure, with its count.
     pub failures: BTreeMap<String, u64>,
     /// Answers by body.
@@ -173,8 +175,8 @@ impl Shared {
         read(response).await
     }
 
-    /// A request that was not sent, because the server had announced the end of the connection, is sent on the next
-    /// one (RFC 9113 §6.8), as browsers do.
+    /// A request that came too late for a connection whose end the server had announced is sent on the next one
+    /// (RFC 9113 §6.8), as browsers do.
     async fn over_http2(&self) -> Result<(u16, String), String> {
         loop {
             let mut sender = self.http2_sender().await?;
@@ -182,7 +184,8 @@ impl Shared {
                 hyper::Request::get(format!("https://{}/", self.host)).body(Empty::<Bytes>::new()).unwrap();
             match sender.try_send_request(request).await {
                 Ok(response) => return read(response).await,
-                Err(error) if error.message().is_some() => {
+                Err(error) if was_not_processed(&error) => {
+                    self.outcome.lock().await.sent_anew += 1;
                     self.http2.lock().await.take_if(|shared| shared.is_closed());
                 }
                 Err(error) => return Err(format!("request: {error:?}")),
@@ -221,6 +224,13 @@ impl Shared {
         let name = ServerName::try_from(self.host.clone()).unwrap();
         self.tls.connect(name, stream).await.map_err(|error| format!("tls: {error:?}"))
     }
+}
+
+/// Whether the request met the announced end of its connection: it still waited to be sent, or the server's last word
+/// was that it processes only earlier ones.
+fn was_not_processed<B: std::fmt::Debug>(error: &hyper::client::conn::TrySendError<B>) -> bool {
+    let text = format!("{:?}", error.error());
+    error.message().is_some() || text.contains("NO_ERROR, Remote") || text.contains("DispatchGone")
 }
 
 async fn read(response: hyper::Response<hyper::body::Incoming>) -> Result<(u16, String), String> {
