@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::archive::Source;
 use crate::support::client::{Client, all_ready};
-use crate::support::daemon::{Daemon, end_process};
+use crate::support::daemon::{Daemon, end_process, signal_process};
 use crate::support::load::{Load, Protocol};
 use crate::support::streams::{Download, Tunnel};
 use crate::support::{pause, wait_until};
@@ -49,11 +49,7 @@ impl Loads {
         let mut answered = 0;
         for (protocol, load) in self.0 {
             let outcome = load.stop().await;
-            eprintln!(
-                "{protocol:?}: {} answers, {} kinds of failure",
-                outcome.answered,
-                outcome.failures.len()
-            );
+            eprintln!("{protocol:?}: {} answers, {} requests sent anew", outcome.answered, outcome.sent_anew);
             outcome.assert_no_failure();
             answered += outcome.answered;
         }
@@ -128,7 +124,7 @@ async fn upgrades_under_load_lose_no_request_and_break_no_stream() {
         let binary = next_binary(&daemon, name);
         let began = Instant::now();
         let (upgraded, said) = daemon.upgrade(&["--binary", text(&binary)]).await;
-        eprintln!("the upgrade to {name} took {:?}: {said}", began.elapsed());
+        eprintln!("the upgrade to {name} took {:?}: {}", began.elapsed(), said.trim());
         assert!(upgraded, "{said}");
         assert!(daemon.processes().iter().any(|pid| program(*pid) == binary), "{said}");
         loads.wait_for_more(300).await;
@@ -162,6 +158,8 @@ async fn upgrades_under_load_lose_no_request_and_break_no_stream() {
     .await;
     client.wait_for_dynos(&app, "one dyno is left", all_ready(1)).await;
     assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+    let told = |line: &&str| line.contains("akkerisd::daemon");
+    daemon.log().lines().filter(told).for_each(|line| eprintln!("{line}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,6 +269,28 @@ async fn a_killed_new_daemon_is_followed_by_the_next_start() {
     daemon.wait_for_api().await;
     client.deploy(&app, &Source::version("two")).await;
     daemon.wait_for_answer(&app, "/", "two").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_daemon_that_is_stopped_ends_the_ones_before_it_too() {
+    let mut daemon = Daemon::start().await;
+    let (_, app) = app_of(&daemon).await;
+    let _never_closed = Tunnel::open(&daemon, &app).await;
+    let mut running = vec![daemon.pid()];
+    for _ in 0..2 {
+        let (upgraded, said) = daemon.upgrade(&[]).await;
+        assert!(upgraded, "{said}");
+        let newest = daemon.processes().into_iter().find(|pid| !running.contains(pid)).unwrap();
+        running.push(newest);
+    }
+    signal_process(running[2], "TERM");
+    wait_until("all daemons have ended", Duration::from_mins(2), || {
+        let left: Vec<u32> = daemon.processes();
+        async move { if left.len() <= 1 { Ok(()) } else { Err(format!("{left:?}")) } }
+    })
+    .await;
+    daemon.wait_for_end().await;
+    assert!(daemon.processes().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -296,8 +296,13 @@ impl Drop for Daemon {
 
 /// Ends a process of the story's own, as a power cut would.
 pub fn end_process(pid: u32) {
-    let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(killed.is_ok(), "there is no program to kill {pid} with: {killed:?}");
+    signal_process(pid, "KILL");
+}
+
+/// Sends a signal to a process of the story's own.
+pub fn signal_process(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
+    assert!(sent.is_ok(), "there is no program to send {signal} to {pid} with: {sent:?}");
 }
 
 /// The host of an app by its key.
