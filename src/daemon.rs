@@ -13,6 +13,7 @@ mod signals;
 mod state;
 mod systemd;
 mod takeover;
+mod telemetry;
 mod upgrade;
 
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
 use crate::config::{Config, PassedSockets};
 use crate::edge::{AccessSink, Edge, EdgeHandle};
+use crate::model::trace::Sampler;
 use crate::reconcile::routes::RouteBook;
 use crate::upgrade::control::{ControlSocket, UpgradeAnswer};
 use crate::upgrade::{FromSuccessor, Predecessor, Successor};
@@ -89,6 +91,12 @@ struct Daemon<'c> {
     predecessor: Option<Predecessor>,
 }
 
+/// What is wanted to be known of requests.
+struct EdgeWatch {
+    access: AccessSink,
+    sampler: Option<Sampler>,
+}
+
 impl<'c> Daemon<'c> {
     async fn start(
         config: &'c Config,
@@ -97,17 +105,19 @@ impl<'c> Daemon<'c> {
     ) -> Result<Self, DaemonError> {
         let lock = DataDirLock::take(config)?;
         let listeners = Listeners::open(config, passed)?;
-        let routes = RouteBook::new(config.edge.apps_domain.clone(), listeners.api_address()?);
-        let (sink, records) = AccessSink::new();
-        let surroundings =
-            Surroundings { routes: Arc::new(routes), records: Arc::new(tokio::sync::Mutex::new(records)) };
+        let api_address = listeners.api_address()?;
+        let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        let (access, records) = AccessSink::new();
+        let records = Arc::new(tokio::sync::Mutex::new(records));
+        let surroundings = Surroundings { api_address, routes, records };
         let all_counted = match predecessor.clone() {
             Some(predecessor) => async move { predecessor.ended().await }.boxed(),
             None => std::future::ready(()).boxed(),
         };
         let api = (listeners.api()?, api_settings(config, &listeners));
         let control_plane = ControlPlane::start(config, lock, &surroundings, all_counted).await?;
-        let edge = start_edge(config, &listeners, &surroundings.routes, sink)?;
+        let watch = EdgeWatch { access, sampler: control_plane.sampler() };
+        let edge = start_edge(config, &listeners, &surroundings.routes, watch)?;
         control_plane.open(config, edge.meter(), api);
         let control_plane = Some(control_plane);
         Ok(Self { config, listeners, surroundings, edge, control_plane, predecessor })
@@ -212,13 +222,15 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    access: AccessSink,
+    watch: EdgeWatch,
 ) -> Result<EdgeHandle, DaemonError> {
     let clock = Clock::system();
     let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
+    let certificates =
+        Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table()));
     let mut settings = edge_settings(config, listeners, clock);
-    settings.access = Some(access);
+    settings.access = Some(watch.access);
+    settings.sampler = watch.sampler;
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
 }
 

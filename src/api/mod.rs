@@ -23,6 +23,9 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;
@@ -44,8 +47,11 @@ mod release_statuses;
 mod releases;
 mod respond;
 mod router;
+mod routes;
+mod sites;
 mod spaces;
 mod stacks;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -70,9 +76,12 @@ use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
+use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -108,6 +117,8 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 
@@ -170,6 +181,15 @@ impl ApiSettings {
         match self.https_port {
             443 => format!("https://{label}.{domain}/"),
             port => format!("https://{label}.{domain}:{port}/"),
+        }
+    }
+
+    /// The names that are no site's.
+    fn platform_hosts(&self) -> PlatformHosts {
+        let public = self.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        PlatformHosts {
+            apps_domain: self.apps_domain.clone(),
+            api: public.and_then(|url| url.host().map(str::to_owned)),
         }
     }
 }

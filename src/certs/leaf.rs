@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
 };
@@ -15,6 +16,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::authority::{CertError, LocalAuthority, set_validity};
+use crate::edge::table::RoutingTable;
 use crate::model::time::Timestamp;
 
 /// Below the 398 days that browsers accept, and short enough that a lost key does not matter for long.
@@ -23,13 +25,14 @@ const VALIDITY: Duration = Duration::from_hours(90 * 24);
 const SIGN_AGAIN_AFTER: Duration = Duration::from_hours(60 * 24);
 const CACHE_LIMIT: usize = 1_024;
 
-/// Certificates of the apps domain and of the names one label below it; any other name, or none, gets the
-/// certificate of the apps domain.
+/// Certificates of the apps domain, of the names one label below it and of the sites; any other name, or none, gets
+/// the certificate of the apps domain.
 ///
 /// All leaves share one ECDSA P-256 key, made at start and never written to disk.
 pub struct CertificateStore {
     authority: LocalAuthority,
     apps_domain: Box<str>,
+    sites: Arc<ArcSwap<RoutingTable>>,
     leaf_key: KeyPair,
     signing_key: Arc<dyn SigningKey>,
     cache: Mutex<HashMap<Box<str>, Leaf>>,
@@ -52,12 +55,19 @@ impl CertificateStore {
         let store = Self {
             authority,
             apps_domain: apps_domain.to_ascii_lowercase().into_boxed_str(),
+            sites: Arc::default(),
             leaf_key,
             signing_key,
             cache: Mutex::default(),
         };
         store.certificate_of(&store.apps_domain)?;
         Ok(store)
+    }
+
+    /// The same, for the sites that are in the table too.
+    #[must_use]
+    pub fn with_sites(self, sites: Arc<ArcSwap<RoutingTable>>) -> Self {
+        Self { sites, ..self }
     }
 
     fn certificate_of(&self, name: &str) -> Result<Arc<CertifiedKey>, CertError> {
@@ -100,6 +110,7 @@ impl CertificateStore {
         let below = asked.and_then(|name| name.strip_suffix(&*self.apps_domain)?.strip_suffix('.'));
         match (asked, below) {
             (Some(name), Some(label)) if !label.is_empty() && !label.contains('.') => name,
+            (Some(name), _) if self.sites.load().site(name).is_some() => name,
             _ => &self.apps_domain,
         }
     }

@@ -53,6 +53,7 @@ impl From<DaemonError> for Failure {
             DaemonError::Store(error) => error.into(),
             DaemonError::Catalogue(error) => error.into(),
             DaemonError::Bootstrap(error) => error.into(),
+            DaemonError::TelemetryHeader { .. } => Self::Usage(error.into()),
             DaemonError::Engine { .. } => Self::EngineUnavailable(error.into()),
             DaemonError::DataDir { .. }
             | DaemonError::InUse(_)
@@ -64,6 +65,7 @@ impl From<DaemonError> for Failure {
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
             | DaemonError::Api(_)
+            | DaemonError::TelemetryHeaders { .. }
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
     }

@@ -19,6 +19,7 @@ mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
+mod telemetry;
 mod units;
 
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use telemetry::TelemetryConfig;
 pub use units::duration;
 
 /// Where the file is when `--config` does not say.
@@ -68,6 +70,7 @@ pub struct Config {
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
+    pub telemetry: TelemetryConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -86,6 +89,7 @@ impl Config {
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
+            telemetry: TelemetryConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

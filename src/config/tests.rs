@@ -42,6 +42,7 @@ fn the_defaults_are_those_of_the_operators_interface() {
     assert!(config.outbound.allow_private);
     assert_eq!(config.metrics.interval.as_secs(), 10);
     assert!(!config.metrics.public);
+    assert_eq!(config.telemetry.otlp_endpoint, None);
     assert!(config.admin_token.is_none());
 }
 

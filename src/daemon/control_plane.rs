@@ -5,6 +5,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
+use super::telemetry;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
@@ -25,8 +27,10 @@ use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
 use crate::ids::Ids;
 use crate::model::ids::InstallationId;
+use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
 use crate::reconcile::routes::RouteBook;
+use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
 use crate::service;
 use crate::store::Store;
@@ -40,6 +44,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// What the control plane works with and leaves to the edge.
 #[derive(Debug)]
 pub(super) struct Surroundings {
+    pub(super) api_address: SocketAddr,
     pub(super) routes: Arc<RouteBook>,
     pub(super) records: AccessRecords,
 }
@@ -110,6 +115,7 @@ impl ControlPlane {
         let (listener, settings) = api;
         let metrics = self.state.metrics(edge, self.looks.clone(), &self.tasks);
         metrics.start(Arc::clone(&self.engine), config.metrics.interval);
+        metrics.start_push();
         let state = ApiState::new(self.state.api(metrics, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
@@ -118,6 +124,11 @@ impl ControlPlane {
             }
             ended.cancel();
         });
+    }
+
+    /// Which requests the edge shall trace.
+    pub(super) fn sampler(&self) -> Option<Sampler> {
+        self.state.telemetry.sampler()
     }
 
     /// Waits until the API has ended, which it does not by itself. Cancel-safe.
@@ -164,12 +175,18 @@ async fn start_rooms(
     tasks: &Tasks,
     counted: CancellationToken,
 ) -> Result<(State, Arc<dyn ContainerEngine>, LookCounters), DaemonError> {
-    let state = State::open(config)?;
+    let telemetry = telemetry::start(config, tasks)?;
+    let at_address = || format!("http://{}", surroundings.api_address);
+    let api_url = config.api.public_url.clone().unwrap_or_else(at_address);
+    let state = State::open(config, telemetry, api_url)?;
     state.catalogue.watch(tasks);
     let outbound = Outbound::new(config.outbound.allow_private)?;
     state.start_hooks(&outbound, tasks).await?;
     let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
     let engine = connect(config, installation).await?;
+    state.trace_work(tasks);
+    SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
+    state.start_drains(&outbound, config, tasks);
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();

@@ -46,6 +46,10 @@ pub enum DaemonError {
     Bootstrap(#[from] service::Error),
     #[error("outgoing requests cannot be set up")]
     Outbound(#[from] OutboundError),
+    #[error("the file of telemetry.otlp_headers_file, {path}, cannot be read")]
+    TelemetryHeaders { path: String, source: io::Error },
+    #[error("line {line} of {path} (telemetry.otlp_headers_file) is not a header like \"name: value\"")]
+    TelemetryHeader { path: String, line: usize },
     #[error("the apps could not be looked at")]
     Reconcile(#[from] ReconcileError),
     #[error("the edge could not be started")]

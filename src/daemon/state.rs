@@ -14,6 +14,7 @@ use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
 use crate::hooks;
@@ -27,6 +28,8 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::{Telemetry, WorkSpans};
+use crate::temporary_token::TemporaryTokens;
 
 /// What the edge tells of requests. It outlives the control plane, of which one at a time takes from it.
 pub(super) type AccessRecords = Arc<Mutex<mpsc::Receiver<Vec<AccessRecord>>>>;
@@ -41,15 +44,19 @@ pub(super) struct State {
     samples: SampleStore,
     /// Filled by the edge, read by the metrics.
     router: RouterFigures,
+    /// Filled by the drains, read by the metrics.
+    drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
     /// The logs of apps.
     pub(super) rings: Rings,
+    pub(super) telemetry: Telemetry,
+    temporary_tokens: TemporaryTokens,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config) -> Result<Self, DaemonError> {
+    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
         let clock = Clock::system();
         Ok(Self {
             store: Store::open(&config.database_path(), clock.clone())?,
@@ -57,10 +64,13 @@ impl State {
             catalogue: CatalogueHandle::open(&config.data_dir)?,
             samples: SampleStore::open(&config.samples_path())?,
             router: RouterFigures::default(),
+            drains: DrainFigures::default(),
             sources: SourceFolder::new(config.sources_dir()),
             build_logs: BuildLogs::new(config.build_logs_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
+            telemetry,
+            temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
         })
     }
@@ -68,7 +78,9 @@ impl State {
     /// Begins to tell of events; from then on each event finds its hooks.
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
-        hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+        let around = (self.catalogue.shared(), outbound, &self.telemetry);
+        let source = (&self.clock, &self.ids, &self.temporary_tokens);
+        hooks::start(state, source, around, tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
@@ -80,15 +92,37 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Traces builds and releases.
+    pub(super) fn trace_work(&self, tasks: &Tasks) {
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
+    }
+
+    /// Sends the logs of apps on to their drains.
+    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+        let parts = DrainsParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            rings: self.rings.clone(),
+            outbound: outbound.clone(),
+            clock: self.clock.clone(),
+            figures: self.drains.clone(),
+            cas: config.drain_cas_dir(),
+        };
+        parts.start(tasks);
+    }
+
     /// Takes the edge's records of requests to all who want them.
     pub(super) fn take_access(&self, records: &AccessRecords, tasks: &Tasks) {
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
-        let (figures, records) = (self.router.clone(), Arc::clone(records));
+        let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
+        let records = Arc::clone(records);
         tasks.spawn("access records", async move {
             let mut records = records.lock().await;
             while let Some(Some(batch)) = stop.run_until_cancelled(records.recv()).await {
                 for record in &batch {
                     figures.record(record.app, record.status, record.total);
+                    telemetry.record_request(record);
                 }
                 lines.write(&batch).await;
             }
@@ -143,9 +177,12 @@ impl State {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
+            rings: self.rings.clone(),
             router: self.router.clone(),
             edge,
             looks,
+            telemetry: self.telemetry.clone(),
+            drains: self.drains.clone(),
             tasks: tasks.clone(),
             clock: self.clock.clone(),
         })
@@ -163,6 +200,8 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            telemetry: self.telemetry.clone(),
+            temporary_tokens: self.temporary_tokens.clone(),
             settings,
         }
     }

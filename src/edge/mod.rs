@@ -8,9 +8,11 @@
 
 mod access;
 mod body;
+mod buckets;
 mod coalesce;
 mod connection;
 mod counters;
+mod destination;
 mod drain;
 mod headers;
 mod host;
@@ -20,6 +22,7 @@ mod pool;
 mod proxy;
 mod redirect;
 mod rescue;
+mod site;
 mod socket;
 pub mod table;
 mod tls;
@@ -37,11 +40,12 @@ use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
-pub use access::{AccessRecord, AccessSink};
+pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
 
 use crate::clock::Clock;
+use crate::model::trace::Sampler;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -62,6 +66,8 @@ pub struct EdgeSettings {
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
     pub access: Option<AccessSink>,
+    /// Who decides which requests are traced; their records say so. `None` traces none.
+    pub sampler: Option<Sampler>,
 }
 
 /// What the edge waits for, and for how long.
@@ -118,6 +124,7 @@ impl EdgeSettings {
             },
             clock,
             access: None,
+            sampler: None,
         }
     }
 }

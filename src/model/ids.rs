@@ -47,6 +47,7 @@ typed_id!(
     /// What a person allowed an application (RFC 6749).
     GrantId,
     HookId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -57,6 +58,8 @@ typed_id!(
     RegionId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId,

@@ -5,6 +5,7 @@
 //! is what the API's client reads.
 
 pub mod account;
+pub mod address;
 pub mod app;
 pub mod build;
 pub mod catalogue;
@@ -12,6 +13,7 @@ pub mod command;
 pub mod compliance;
 pub mod config_var;
 pub mod config_var_note;
+pub mod drain_url;
 pub mod dyno;
 pub mod event;
 pub mod favorite;
@@ -24,6 +26,7 @@ pub mod ids;
 pub mod invoice;
 pub mod journal;
 pub mod log;
+pub mod log_drain;
 pub mod metric;
 pub mod names;
 pub mod oauth;
@@ -34,13 +37,16 @@ pub mod principal;
 pub mod recommendation;
 pub mod release;
 pub mod release_status;
+pub mod route;
 pub mod rule;
 pub mod signal;
+pub mod site;
 pub mod space;
 pub mod stack;
 pub mod text_enum;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod two_factor;
 
 pub use rule::RuleError;

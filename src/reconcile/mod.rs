@@ -12,6 +12,7 @@ pub mod plan;
 mod probe;
 mod progress;
 pub mod routes;
+pub mod sites;
 mod status;
 mod worker;
 

@@ -230,7 +230,8 @@ impl Worker {
                 self.progress.dynos.get_mut(name)?.upstream(port, made)
             })
             .collect();
-        let route = PublishedApp { key: live.app.key(), maintenance: live.app.maintenance, upstreams };
+        let (key, released) = (live.app.key(), live.app.released_at.is_some());
+        let route = PublishedApp { key, released, maintenance: live.app.maintenance, upstreams };
         self.context.routes.publish(self.id, Some(route));
     }
 

@@ -13,9 +13,11 @@ use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -24,6 +26,8 @@ use crate::model::oauth::ClientKind;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
+use crate::model::route::RoutePath;
+use crate::model::site::SiteDomain;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
@@ -85,6 +89,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -94,6 +99,8 @@ id_columns!(
     RecommendationId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId
@@ -109,7 +116,9 @@ name_columns!(
     SizeName,
     SpaceName,
     UserName,
-    HealthCheck
+    HealthCheck,
+    RoutePath,
+    SiteDomain
 );
 enum_columns!(
     Action,
@@ -117,6 +126,7 @@ enum_columns!(
     CheckState,
     ClientKind,
     DeliveryState,
+    DrainState,
     DynoState,
     Feature,
     HookEvent,

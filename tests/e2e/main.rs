@@ -14,6 +14,7 @@
 mod build;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod isolation;
 #[cfg(feature = "failpoints")]
@@ -25,6 +26,7 @@ mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod sites;
 mod socket_activation;
 mod support;
 mod upgrade;

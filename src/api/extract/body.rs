@@ -228,6 +228,8 @@ mod tests {
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
+    use crate::telemetry::Telemetry;
+    use crate::temporary_token::TemporaryTokens;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -277,9 +279,12 @@ mod tests {
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: Rings::new(dir.path(), 1 << 20),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            telemetry: Telemetry::off(),
+            drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -294,6 +299,11 @@ mod tests {
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
+            telemetry: Telemetry::off(),
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),

@@ -47,6 +47,7 @@ const CHECKS: &[Check] = &[
     ("releases", state::releases),
     ("builds", state::builds),
     ("dynos", state::dynos),
+    ("log drains", state::log_drains),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),
