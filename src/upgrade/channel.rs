@@ -46,11 +46,15 @@ impl Channel {
     /// Sends a message with at most [`MOST_DESCRIPTORS`] descriptors. Does not wait: the few messages that there
     /// are fit into the socket.
     pub(super) fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let too_many = || io::Error::other("too many descriptors for one message");
+        if descriptors.len() > MOST_DESCRIPTORS {
+            return Err(too_many());
+        }
         let text = serde_json::to_vec(message)?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return Err(io::Error::other("too many descriptors for one message"));
+            return Err(too_many());
         }
         sendmsg(&self.0, &[IoSlice::new(&text)], &mut beside, SendFlags::NOSIGNAL)?;
         Ok(())
