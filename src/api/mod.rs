@@ -48,25 +48,21 @@ mod releases;
 mod respond;
 mod router;
 mod routes;
+mod serve;
 mod sites;
 mod spaces;
 mod stacks;
 mod trace;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::response::Response;
-use http::HeaderValue;
-use http::header::CONNECTION;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
+pub use self::serve::serve;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -85,9 +81,6 @@ use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
-
-/// How long answers close their connections before the listener is closed.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// What every handler may use. Clones share everything.
 #[derive(Debug, Clone)]
@@ -137,31 +130,6 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
-}
-
-/// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
-///
-/// For a moment after `stop` all is served as before, but each answer is the last on its connection: a connection that
-/// is used again and again is not closed under the next request.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    state: ApiState,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let stopping = stop.clone();
-    let close = move |mut response: Response| {
-        if stopping.is_cancelled() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        std::future::ready(response)
-    };
-    let service = router(state).layer(axum::middleware::map_response(close));
-    let served = axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>());
-    let stopped = async move {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    served.with_graceful_shutdown(stopped).await
 }
 
 impl ApiState {

@@ -119,10 +119,9 @@ impl ControlPlane {
         let state = ApiState::new(self.state.api(metrics, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
-            if let Err(error) = api::serve(listener, state, stop.clone()).await {
-                tracing::error!(%error, "the API server ended");
-            }
-            ended.cancel();
+            // Cancelled also when it panics.
+            let _ended = ended.drop_guard();
+            api::serve(listener, state, stop).await;
         });
     }
 
