@@ -5,6 +5,7 @@
 //! The daemon is two things that start and stop by themselves: the edge, which serves, and the control plane, which
 //! works on the data dir. `crate::upgrade` tells how another process takes them over.
 
+mod certificates;
 mod control_plane;
 mod error;
 mod listeners;
@@ -22,18 +23,20 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rustls::server::ResolvesServerCert;
 use sd_notify::NotifyState;
 
+use self::certificates::Certificates;
 use self::control_plane::{ControlPlane, DataDirLock, Surroundings, api_failed};
 pub use self::error::DaemonError;
 use self::listeners::Listeners;
 use self::settings::{api_settings, edge_settings};
 use self::signals::Signals;
 use self::systemd::Watchdog;
-use crate::certs::{CertificateStore, LocalAuthority};
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::{Config, PassedSockets};
-use crate::edge::{AccessSink, Edge, EdgeHandle};
+use crate::edge::{AccessSink, Challenges, Edge, EdgeHandle};
 use crate::model::trace::Sampler;
 use crate::reconcile::routes::RouteBook;
 use crate::upgrade::control::{ControlSocket, UpgradeAnswer};
@@ -109,7 +112,8 @@ impl<'c> Daemon<'c> {
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         let (access, records) = AccessSink::new();
         let records = Arc::new(tokio::sync::Mutex::new(records));
-        let surroundings = Surroundings { api_address, routes, records };
+        let (challenges, book) = (Challenges::default(), CertificateBook::default());
+        let surroundings = Surroundings { api_address, routes, records, challenges, book };
         let all_counted = match predecessor.clone() {
             Some(predecessor) => async move { predecessor.ended().await }.boxed(),
             None => std::future::ready(()).boxed(),
@@ -117,7 +121,8 @@ impl<'c> Daemon<'c> {
         let api = (listeners.api()?, api_settings(config, &listeners));
         let control_plane = ControlPlane::start(config, lock, &surroundings, all_counted).await?;
         let watch = EdgeWatch { access, sampler: control_plane.sampler() };
-        let edge = start_edge(config, &listeners, &surroundings.routes, watch)?;
+        let edge =
+            start_edge(config, &listeners, &surroundings.routes, (watch, control_plane.certificates()))?;
         control_plane.open(config, edge.meter(), api);
         let control_plane = Some(control_plane);
         Ok(Self { config, listeners, surroundings, edge, control_plane, predecessor })
@@ -222,16 +227,14 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    watch: EdgeWatch,
+    (watch, certificates): (EdgeWatch, &Certificates),
 ) -> Result<EdgeHandle, DaemonError> {
-    let clock = Clock::system();
-    let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates =
-        Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table()));
-    let mut settings = edge_settings(config, listeners, clock);
+    let mut settings = edge_settings(config, listeners, Clock::system());
     settings.access = Some(watch.access);
     settings.sampler = watch.sampler;
-    Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
+    settings.challenges = certificates.challenges.clone();
+    let shown = Arc::clone(&certificates.shown) as Arc<dyn ResolvesServerCert>;
+    Ok(Edge::start(settings, &listeners.edge, &routes.table(), shown)?)
 }
 
 async fn keep_quiet(watchdog: &mut Watchdog) -> Infallible {

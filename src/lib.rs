@@ -4,6 +4,7 @@ pub mod api;
 pub mod builds;
 pub mod catalogue;
 pub mod certs;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;

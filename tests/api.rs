@@ -49,6 +49,8 @@ mod rsyslog;
 mod sites;
 mod sizes;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 mod store;
 mod support;

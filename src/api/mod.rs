@@ -51,6 +51,8 @@ mod routes;
 mod serve;
 mod sites;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 mod trace;
 
@@ -74,6 +76,7 @@ use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
+use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -130,6 +133,8 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
+    /// Who signs certificates.
+    pub orders: OrderRules,
 }
 
 impl ApiState {

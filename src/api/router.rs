@@ -15,7 +15,7 @@ use super::{
     envelope, favorites, features, formations, health, hooks, invoices, keys, log_drains, logs, metrics,
     oauth, oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
     pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
-    sites, spaces, stacks, trace,
+    sites, spaces, ssl_endpoints, ssl_orders, stacks, trace,
 };
 
 /// The API, ready to be served.
@@ -76,6 +76,8 @@ pub(super) fn nouns() -> Routes {
         .merge(routes::router())
         .merge(sites::router())
         .merge(spaces::router())
+        .merge(ssl_endpoints::router())
+        .merge(ssl_orders::router())
         .merge(stacks::router())
 }
 

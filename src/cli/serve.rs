@@ -60,6 +60,8 @@ impl From<DaemonError> for Failure {
             | DaemonError::Listen { .. }
             | DaemonError::Inherited(_)
             | DaemonError::Seal(_)
+            | DaemonError::Acme(_)
+            | DaemonError::CertificateFolder(_)
             | DaemonError::Certificates(_)
             | DaemonError::Outbound(_)
             | DaemonError::Reconcile(_)

@@ -57,6 +57,11 @@ impl Config {
         self.ca_dir().join("ca.crt")
     }
 
+    /// Certificates that the operator puts there: `NAME.crt` with `NAME.key`, or `NAME.pem` with both.
+    pub fn certs_dir(&self) -> PathBuf {
+        self.data_dir.join("certs")
+    }
+
     /// Files of authorities that log drains may name (`?ca=name.pem`). Made by the operator, if at all.
     pub fn drain_cas_dir(&self) -> PathBuf {
         self.data_dir.join("drain-cas")

@@ -6,6 +6,7 @@
 
 mod api;
 mod builds;
+mod certs;
 mod data_dir;
 mod docker;
 mod dynos;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
+pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
 pub use data_dir::DATA_DIR_MODE;
 pub use docker::DockerConfig;
 pub use dynos::DynosConfig;
@@ -70,6 +72,7 @@ pub struct Config {
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
+    pub certs: CertsConfig,
     pub telemetry: TelemetryConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
@@ -89,6 +92,7 @@ impl Config {
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
+            certs: CertsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };

@@ -14,15 +14,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
+use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
+use crate::certs::CertificateBook;
 use crate::config::Config;
 use crate::durable_file;
-use crate::edge::EdgeMeter;
+use crate::edge::{Challenges, EdgeMeter};
 use crate::engine::ContainerEngine;
 use crate::engine::docker::DockerEngine;
 use crate::ids::Ids;
@@ -47,18 +49,26 @@ pub(super) struct Surroundings {
     pub(super) api_address: SocketAddr,
     pub(super) routes: Arc<RouteBook>,
     pub(super) records: AccessRecords,
+    pub(super) challenges: Challenges,
+    pub(super) book: CertificateBook,
 }
 
 /// The running control plane.
 pub(super) struct ControlPlane {
     /// Held as long as it runs, so that a second one on the same data is refused.
     _lock: DataDirLock,
-    state: State,
-    engine: Arc<dyn ContainerEngine>,
-    looks: LookCounters,
+    rooms: Rooms,
     tasks: Tasks,
     api_stop: CancellationToken,
     api_ended: CancellationToken,
+}
+
+/// What the start of the rooms leaves for later.
+struct Rooms {
+    state: State,
+    engine: Arc<dyn ContainerEngine>,
+    looks: LookCounters,
+    certificates: Certificates,
 }
 
 /// The right to use the data dir.
@@ -99,9 +109,9 @@ impl ControlPlane {
         });
         let started = start_rooms(config, surroundings, &tasks, counted).await;
         match started {
-            Ok((state, engine, looks)) => {
+            Ok(rooms) => {
                 let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
-                Ok(Self { _lock: lock, state, engine, looks, tasks, api_stop, api_ended })
+                Ok(Self { _lock: lock, rooms, tasks, api_stop, api_ended })
             }
             Err(error) => {
                 tasks.stop(STOP_LIMIT).await;
@@ -113,10 +123,11 @@ impl ControlPlane {
     /// Begins to measure and to answer on the API's listener. Call it once.
     pub(super) fn open(&self, config: &Config, edge: EdgeMeter, api: (TcpListener, ApiSettings)) {
         let (listener, settings) = api;
-        let metrics = self.state.metrics(edge, self.looks.clone(), &self.tasks);
-        metrics.start(Arc::clone(&self.engine), config.metrics.interval);
+        let book = self.rooms.certificates.book.clone();
+        let metrics = self.rooms.state.metrics((edge, book), self.rooms.looks.clone(), &self.tasks);
+        metrics.start(Arc::clone(&self.rooms.engine), config.metrics.interval);
         metrics.start_push();
-        let state = ApiState::new(self.state.api(metrics, settings));
+        let state = ApiState::new(self.rooms.state.api(metrics, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -125,9 +136,14 @@ impl ControlPlane {
         });
     }
 
+    /// What the edge shows; its book and challenges are the same for every control plane.
+    pub(super) fn certificates(&self) -> &Certificates {
+        &self.rooms.certificates
+    }
+
     /// Which requests the edge shall trace.
     pub(super) fn sampler(&self) -> Option<Sampler> {
-        self.state.telemetry.sampler()
+        self.rooms.state.telemetry.sampler()
     }
 
     /// Waits until the API has ended, which it does not by itself. Cancel-safe.
@@ -137,7 +153,7 @@ impl ControlPlane {
 
     /// Reads the catalogue again; a broken file leaves what was.
     pub(super) fn reload(&self) {
-        match self.state.catalogue.reload() {
+        match self.rooms.state.catalogue.reload() {
             Ok(outcome) => tracing::info!(?outcome, "the catalogue was read again"),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was");
@@ -149,7 +165,7 @@ impl ControlPlane {
     pub(super) fn refuse_work(&self) {
         self.api_stop.cancel();
         // Who follows a log would hold the listeners open.
-        self.state.rings.close();
+        self.rooms.state.rings.close();
     }
 
     /// Lets what the API has begun come to its end, then the tasks, then the store; each within its limit. What was
@@ -162,7 +178,7 @@ impl ControlPlane {
         if !self.tasks.stop(STOP_LIMIT).await {
             tracing::warn!("some tasks did not end in time");
         }
-        if !self.state.store.close(STOP_LIMIT).await {
+        if !self.rooms.state.store.close(STOP_LIMIT).await {
             tracing::warn!("the database was not closed in time");
         }
     }
@@ -173,7 +189,7 @@ async fn start_rooms(
     surroundings: &Surroundings,
     tasks: &Tasks,
     counted: CancellationToken,
-) -> Result<(State, Arc<dyn ContainerEngine>, LookCounters), DaemonError> {
+) -> Result<Rooms, DaemonError> {
     let telemetry = telemetry::start(config, tasks)?;
     let at_address = || format!("http://{}", surroundings.api_address);
     let api_url = config.api.public_url.clone().unwrap_or_else(at_address);
@@ -192,7 +208,8 @@ async fn start_rooms(
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
-    Ok((state, engine, looks))
+    let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
+    Ok(Rooms { state, engine, looks, certificates })
 }
 
 async fn first_start(

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::catalogue::CatalogueError;
-use crate::certs::CertError;
+use crate::certs::{AcmeError, CertError, FolderError};
 use crate::config::SocketsError;
 use crate::edge::EdgeError;
 use crate::engine::EngineError;
@@ -42,6 +42,10 @@ pub enum DaemonError {
     Catalogue(#[from] CatalogueError),
     #[error(transparent)]
     Certificates(#[from] CertError),
+    #[error(transparent)]
+    CertificateFolder(#[from] FolderError),
+    #[error("the ACME server cannot be used")]
+    Acme(#[from] AcmeError),
     #[error("the first start could not be completed")]
     Bootstrap(#[from] service::Error),
     #[error("outgoing requests cannot be set up")]

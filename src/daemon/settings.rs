@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::edge::EdgeSettings;
 use crate::reconcile::Timing;
 use crate::reconcile::plan::Limits;
+use crate::service::certificates::OrderRules;
 
 /// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
 const RELEASE_LIMIT: Duration = Duration::from_mins(10);
@@ -31,6 +32,15 @@ pub(super) fn api_settings(config: &Config, listeners: &Listeners) -> ApiSetting
         dialect: config.api.dialect,
         public_metrics: config.metrics.public,
         max_upload: config.builds.max_upload,
+        orders: order_rules(config),
+    }
+}
+
+fn order_rules(config: &Config) -> OrderRules {
+    OrderRules {
+        issuer: config.certs.issuer,
+        acme: config.certs.acme.is_some(),
+        apps_domain: config.edge.apps_domain.clone(),
     }
 }
 

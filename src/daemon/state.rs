@@ -12,6 +12,7 @@ use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drains::{DrainFigures, DrainsParts};
@@ -40,7 +41,7 @@ pub(super) struct State {
     pub(super) ids: Ids,
     pub(super) store: Store,
     pub(super) catalogue: CatalogueHandle,
-    sealer: Sealer,
+    pub(super) sealer: Sealer,
     samples: SampleStore,
     /// Filled by the edge, read by the metrics.
     router: RouterFigures,
@@ -173,7 +174,12 @@ impl State {
         }
     }
 
-    pub(super) fn metrics(&self, edge: EdgeMeter, looks: LookCounters, tasks: &Tasks) -> Metrics {
+    pub(super) fn metrics(
+        &self,
+        (edge, certificates): (EdgeMeter, CertificateBook),
+        looks: LookCounters,
+        tasks: &Tasks,
+    ) -> Metrics {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
@@ -184,6 +190,7 @@ impl State {
             telemetry: self.telemetry.clone(),
             drains: self.drains.clone(),
             tasks: tasks.clone(),
+            certificates,
             clock: self.clock.clone(),
         })
     }

@@ -9,6 +9,7 @@
 mod access;
 mod body;
 mod buckets;
+mod challenges;
 mod coalesce;
 mod connection;
 mod counters;
@@ -41,8 +42,10 @@ use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessRecord, AccessSink, TracedRequest};
+pub use challenges::{Challenges, PresentedChallenge};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
 use crate::model::trace::Sampler;
@@ -66,6 +69,8 @@ pub struct EdgeSettings {
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
     pub access: Option<AccessSink>,
+    /// What certificate authorities are answered.
+    pub challenges: Challenges,
     /// Who decides which requests are traced; their records say so. `None` traces none.
     pub sampler: Option<Sampler>,
 }
@@ -124,6 +129,7 @@ impl EdgeSettings {
             },
             clock,
             access: None,
+            challenges: Challenges::default(),
             sampler: None,
         }
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -25,7 +26,7 @@ use super::rescue::{self, ProxyError};
 use super::table::{Claim, Service, Upstream};
 use super::upstream::{Connection, Lease, Patience, SendError};
 use super::worker::Worker;
-use super::{host, redirect, tunnel};
+use super::{challenges, host, redirect, tunnel};
 
 /// How often another upstream, or a newer table, is tried for one request.
 const ATTEMPTS: usize = 8;
@@ -54,6 +55,8 @@ struct Forward {
 enum Admission {
     Forward(Forward),
     Redirect(HeaderValue),
+    /// A certificate authority looks for a proof.
+    Challenge(Bytes),
 }
 
 /// Where a request goes.
@@ -81,6 +84,7 @@ pub(super) fn answer(
         let served = match admission {
             Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open, &mut access).await,
             Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
+            Ok(Admission::Challenge(answer)) => Ok(challenges::respond(answer)),
             Err(error) => Err(error),
         };
         let mut response = served.unwrap_or_else(|error| {
@@ -113,8 +117,11 @@ fn admit(
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
     }
-    let host = host::settle(&mut request)?;
     let worker = &client.worker;
+    if let Some(answer) = worker.settings.challenges.at(request.uri().path()) {
+        return Ok(Admission::Challenge(answer));
+    }
+    let host = host::settle(&mut request)?;
     if client.redirected {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));

@@ -90,6 +90,11 @@ impl<'a> Subject<'a> {
             | Event::AccountLoggedIn { .. }
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
+            | Event::CertificateOrdered { .. }
+            | Event::CertificateIssued { .. }
+            | Event::CertificateRejected { .. }
+            | Event::CertificateInstalled { .. }
+            | Event::CertificateDeleted { .. }
             | Event::ConfigVarNotesChanged { .. }
             | Event::DynoSignalled { .. }
             | Event::DynosRestarted { .. }

@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use self::router::RouterFigures;
 use self::sampler::Sampler;
 use self::series::Series;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::drains::DrainFigures;
 use crate::edge::EdgeMeter;
@@ -52,6 +53,7 @@ pub struct MetricsParts {
     pub telemetry: Telemetry,
     pub drains: DrainFigures,
     pub tasks: Tasks,
+    pub certificates: CertificateBook,
     pub clock: Clock,
 }
 
@@ -66,6 +68,7 @@ struct Shared {
     telemetry: Telemetry,
     drains: DrainFigures,
     tasks: Tasks,
+    certificates: CertificateBook,
     clock: Clock,
     started_at: Timestamp,
     /// What the last measurement found.
@@ -76,8 +79,19 @@ impl Metrics {
     /// Nothing is measured before [`Metrics::start`].
     pub fn new(parts: MetricsParts) -> Self {
         let started_at = parts.clock.now();
-        let MetricsParts { store, samples, rings, router, edge, looks, telemetry, tasks, clock, drains } =
-            parts;
+        let MetricsParts {
+            store,
+            samples,
+            rings,
+            router,
+            edge,
+            looks,
+            telemetry,
+            tasks,
+            certificates,
+            clock,
+            drains,
+        } = parts;
         let latest = Mutex::default();
         Self(Arc::new(Shared {
             store,
@@ -89,6 +103,7 @@ impl Metrics {
             telemetry,
             drains,
             tasks,
+            certificates,
             clock,
             started_at,
             latest,

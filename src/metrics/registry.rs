@@ -75,6 +75,7 @@ const DYNO_FAMILIES: &[DynoFamily] = &[
 
 /// Collects all figures.
 pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<Exposition, StoreError> {
+    let everything = reach == Reach::Everything;
     let stored = shared.store.read(move |c| load(c, &reach)).await?;
     let mut text = Exposition::default();
     add_daemon(&mut text, shared);
@@ -82,6 +83,9 @@ pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<Exposition,
     add_store(&mut text, shared);
     add_telemetry(&mut text, shared);
     add_work(&mut text, shared, &stored);
+    if everything {
+        add_certificates(&mut text, shared);
+    }
     add_drains(&mut text, shared);
     add_apps(&mut text, &stored);
     add_requests(&mut text, shared, &stored);
@@ -219,6 +223,20 @@ fn add_work(text: &mut Exposition, shared: &Shared, stored: &Stored) {
     let builds = text.family("akkerisd_builds", Kind::Gauge, "Builds by their state.");
     for (state, count) in &stored.builds {
         builds.add(&[("state", state)], float(*count));
+    }
+}
+
+/// Their names are not of apps, so only who reaches everything sees them.
+fn add_certificates(text: &mut Exposition, shared: &Shared) {
+    let family = text.family(
+        "akkerisd_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When a certificate that the edge shows ends, since 1970.",
+    );
+    for expiry in shared.certificates.expiries() {
+        let source = if expiry.is_file { "file" } else { "order" };
+        let seconds = u64::try_from(expiry.expires.as_millis() / 1000).unwrap_or(0);
+        family.add(&[("name", &expiry.name), ("source", source)], float(seconds));
     }
 }
 

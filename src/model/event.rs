@@ -6,9 +6,9 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, HookId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
-    SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, LogDrainId,
+    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -29,6 +29,11 @@ pub enum Event {
     BuildSucceeded { app: AppId, build: BuildId },
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
+    CertificateOrdered { certificate: CertificateId },
+    CertificateIssued { certificate: CertificateId },
+    CertificateRejected { certificate: CertificateId },
+    CertificateInstalled { certificate: CertificateId },
+    CertificateDeleted { certificate: CertificateId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
@@ -148,6 +153,11 @@ impl Event {
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
+            | Self::CertificateOrdered { .. }
+            | Self::CertificateIssued { .. }
+            | Self::CertificateRejected { .. }
+            | Self::CertificateInstalled { .. }
+            | Self::CertificateDeleted { .. }
             | Self::GrantCreated { .. }
             | Self::GrantRevoked { .. }
             | Self::OauthClientCreated { .. }
@@ -188,6 +198,11 @@ impl Event {
             Self::BuildSucceeded { .. } => "build_succeeded",
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
+            Self::CertificateOrdered { .. } => "certificate_ordered",
+            Self::CertificateIssued { .. } => "certificate_issued",
+            Self::CertificateRejected { .. } => "certificate_rejected",
+            Self::CertificateInstalled { .. } => "certificate_installed",
+            Self::CertificateDeleted { .. } => "certificate_deleted",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",

@@ -8,6 +8,7 @@ pub mod audits;
 pub mod authorizations;
 pub mod bootstrap;
 pub mod builds;
+pub mod certificates;
 pub mod config_var_notes;
 pub mod config_vars;
 pub mod dynos;

@@ -6,14 +6,15 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
     PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
     TokenId,
 };
@@ -82,6 +83,7 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CertificateId,
     CouplingId,
     DeliveryId,
     FavoriteId,
@@ -123,6 +125,8 @@ name_columns!(
 enum_columns!(
     Action,
     BuildStep,
+    CertificateOrigin,
+    CertificateStatus,
     CheckState,
     ClientKind,
     DeliveryState,
@@ -130,6 +134,7 @@ enum_columns!(
     DynoState,
     Feature,
     HookEvent,
+    IssuerKind,
     MemberRole,
     Origin,
     ResourceType,

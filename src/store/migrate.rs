@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0043_sites.sql"),
     include_str!("migrations/0046_hook_delivery_authors.sql"),
     include_str!("migrations/0042_log_drains.sql"),
+    include_str!("migrations/0044_certificates.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

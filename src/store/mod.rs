@@ -4,8 +4,10 @@
 //! commit of the change they tell of.
 
 pub mod accounts;
+pub mod acme;
 pub mod apps;
 pub mod builds;
+pub mod certificates;
 mod column;
 pub mod config_var_notes;
 pub mod config_vars;

@@ -1,7 +1,7 @@
 //! The JSON of OTLP/HTTP, version 1: what is common to traces and metrics, and the form of spans.
 //!
 //! Written by hand: the protocol's JSON is a handful of nested objects, while the libraries bring a second set of
-//! counters and fifteen crates, protobuf's among them.
+//! counters and fourteen crates, protobuf's among them.
 
 use serde_json::{Value, json};
 

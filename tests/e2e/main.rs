@@ -12,6 +12,7 @@
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
 mod build;
+mod certificates;
 mod crash_loop;
 mod deploy;
 mod drains;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
+use akkerisd::certs::CertificateBook;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::drains::DrainFigures;
@@ -51,6 +52,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) struct TestDaemon {
     pub(crate) state: ApiState,
     router: axum::Router,
+    /// What the edge would show.
+    pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
@@ -119,9 +122,15 @@ impl TestDaemon {
             dialect: Dialect::Document,
             public_metrics: false,
             max_upload: 256 * 1024 * 1024,
+            orders: service::certificates::OrderRules {
+                issuer: akkerisd::model::certificate::IssuerKind::Local,
+                acme: false,
+                apps_domain: "localhost".to_owned(),
+            },
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
+        let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
@@ -130,6 +139,7 @@ impl TestDaemon {
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: certificates.clone(),
             telemetry: telemetry.clone(),
             drains: DrainFigures::default(),
             tasks: Tasks::new(),
@@ -153,7 +163,7 @@ impl TestDaemon {
             ),
             settings,
         });
-        Self { router: api::router(state.clone()), state, dir }
+        Self { router: api::router(state.clone()), state, certificates, dir }
     }
 
     /// A client without a token.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: it changes nothing, so it can run beside the daemon at any time.
 
+mod certificates;
 mod engine;
 mod files;
 mod network;
@@ -38,6 +39,8 @@ const CHECKS: &[Check] = &[
     ("clock", state::clock),
     ("certificate authority", files::certificate_authority),
     ("authority's key", secrets::authority_key),
+    ("certificates", certificates::ordered),
+    ("certificate files", certificates::in_folder),
     ("catalogue", files::catalogue),
     ("sizes", state::sizes),
     ("Docker Engine", engine::docker),

@@ -152,6 +152,10 @@ impl Daemon {
         self.ports.https
     }
 
+    pub fn http_port(&self) -> u16 {
+        self.ports.http
+    }
+
     /// Where the daemon keeps its state.
     pub fn data_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("data")
