@@ -1,174 +1,97 @@
 //! The composition root: opens what there is, builds the rooms, starts them, and stops them in order.
 //!
-//! Invariant: the order of start and stop is readable here and nowhere else.
+//! Invariant: the order of start and stop is readable here and in `control_plane`, and nowhere else.
+//!
+//! The daemon is two things that start and stop by themselves: the edge, which serves, and the control plane, which
+//! works on the data dir. `crate::upgrade` tells how another process takes them over.
 
 mod certificates;
+mod control_plane;
 mod error;
 mod listeners;
+mod settings;
+mod signals;
 mod state;
+mod systemd;
+mod takeover;
 mod telemetry;
+mod upgrade;
 
-use std::fs::{File, TryLockError};
-use std::io;
-use std::net::SocketAddr;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use rustls::server::ResolvesServerCert;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use sd_notify::NotifyState;
 
 use self::certificates::Certificates;
+use self::control_plane::{ControlPlane, DataDirLock, Surroundings, api_failed};
 pub use self::error::DaemonError;
-use self::listeners::{Listeners, https_port, listen, reachable};
-use self::state::State;
-use crate::api::{self, ApiSettings, ApiState};
-use crate::builds::archive::ArchiveLimits;
-use crate::builds::{BuildLimits, Builder};
-use crate::catalogue::CatalogueHandle;
+use self::listeners::Listeners;
+use self::settings::{api_settings, edge_settings};
+use self::signals::Signals;
+use self::systemd::Watchdog;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::durable_file;
-use crate::edge::{AccessSink, Edge, EdgeHandle, EdgeListeners, EdgeSettings};
-use crate::engine::ContainerEngine;
-use crate::engine::docker::DockerEngine;
-use crate::ids::Ids;
-use crate::logs::Rings;
-use crate::model::ids::InstallationId;
+use crate::config::{Config, PassedSockets};
+use crate::edge::{AccessSink, Challenges, Edge, EdgeHandle};
 use crate::model::trace::Sampler;
-use crate::outbound::Outbound;
-use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
-use crate::reconcile::sites::SitePublisher;
-use crate::reconcile::{Reconciler, Timing};
-use crate::service;
-use crate::service::certificates::OrderRules;
-use crate::store::Store;
-use crate::tasks::Tasks;
+use crate::upgrade::control::{ControlSocket, UpgradeAnswer};
+use crate::upgrade::{FromSuccessor, Predecessor, Successor};
 
-/// How long the start waits for each app to be looked at before the edge opens.
-const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(20);
-/// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
-const RELEASE_LIMIT: Duration = Duration::from_mins(10);
 /// How long open requests may go on after SIGTERM.
 const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
-/// How long the background tasks and the store may take to end.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Runs the daemon until SIGTERM or SIGINT. Containers run on when it ends.
-pub async fn run(config: &Config) -> Result<(), DaemonError> {
-    let signals = Signals::new()?;
-    let daemon = Daemon::start(config).await?;
+/// Runs the daemon until SIGTERM or SIGINT, or until a successor has taken its place. Containers run on when it ends.
+/// With a predecessor it takes that one's place.
+pub async fn run(config: &Config, predecessor: Option<Predecessor>) -> Result<(), DaemonError> {
+    let mut signals = Signals::new()?;
+    let passed = match &predecessor {
+        Some(predecessor) => tokio::select! {
+            passed = takeover::take_over(config, predecessor) => passed?,
+            () = signals.stop(|| ()) => return Ok(()),
+        },
+        None => PassedSockets::take()?,
+    };
+    let mut daemon = Box::pin(Daemon::start(config, passed, predecessor)).await?;
     tracing::info!(
-        api = %daemon.api_address,
+        api = %config.api.addr,
         http = %config.edge.http_addr,
         https = %config.edge.https_addr,
         data_dir = %config.data_dir.display(),
         "akkerisd is ready"
     );
-    let ended = daemon.serve(signals).await;
-    daemon.stop().await;
-    ended
+    match Box::pin(daemon.serve(&mut signals)).await {
+        Ok(Some(successor)) => {
+            tracing::info!("the new daemon serves; this one ends with its last connection");
+            Box::pin(daemon.linger(&successor, &mut signals)).await;
+            Ok(())
+        }
+        Ok(None) => {
+            Box::pin(daemon.stop()).await;
+            Ok(())
+        }
+        Err(error) => {
+            Box::pin(daemon.stop()).await;
+            Err(error)
+        }
+    }
 }
 
 /// Everything that runs, and what its end needs.
-struct Daemon {
-    /// Held as long as the daemon runs, so that a second one on the same data is refused.
-    _lock: File,
-    store: Store,
-    catalogue: CatalogueHandle,
-    tasks: Tasks,
-    rings: Rings,
+struct Daemon<'c> {
+    config: &'c Config,
+    /// Kept beside those that the edge and the API serve, for a successor.
+    listeners: Listeners,
+    surroundings: Surroundings,
     edge: EdgeHandle,
-    api_address: SocketAddr,
-    api_stop: CancellationToken,
-    api_ended: CancellationToken,
-}
-
-impl Daemon {
-    async fn start(config: &Config) -> Result<Self, DaemonError> {
-        let (lock, listeners) = (lock_data_dir(config)?, listen(config)?);
-        let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
-        let tasks = Tasks::new();
-        let telemetry = telemetry::start(config, &tasks)?;
-        let api_url = config.api.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
-        let state = State::open(config, telemetry, api_url)?;
-        state.catalogue.watch(&tasks);
-        let outbound = Outbound::new(config.outbound.allow_private)?;
-        state.start_hooks(&outbound, &tasks).await?;
-        let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
-        let engine = connect(config, installation).await?;
-        let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
-        state.trace_work(&tasks);
-        SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
-        state.start_drains(&outbound, config, &tasks);
-        state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
-        let context = state.context(&engine, &routes, timing(config));
-        let looks = context.counters.clone();
-        Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-        Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
-        let watch = EdgeWatch { access: state.take_access(&tasks), sampler: state.telemetry.sampler() };
-        let certificates = Certificates::start(config, (&state, &routes), &tasks).await?;
-        let edge = start_edge(config, &listeners, &routes, (watch, &certificates))?;
-        let metrics = state.metrics((&edge, &certificates.book), looks, &tasks);
-        metrics.start(engine, config.metrics.interval);
-        metrics.start_push();
-        let parts = state.api(metrics, api_settings(config, &listeners.edge));
-        let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
-        serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
-        let State { store, catalogue, rings, .. } = state;
-        Ok(Self { _lock: lock, store, catalogue, tasks, rings, edge, api_address, api_stop, api_ended })
-    }
-
-    /// Tells systemd that the daemon is ready, keeps its watchdog quiet, and obeys signals.
-    async fn serve(&self, mut signals: Signals) -> Result<(), DaemonError> {
-        notify_systemd(&[sd_notify::NotifyState::Ready]);
-        let mut watchdog = watchdog_period().map(tokio::time::interval);
-        loop {
-            let alive = async {
-                match &mut watchdog {
-                    Some(interval) => interval.tick().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = signals.terminate.recv() => return Ok(()),
-                _ = signals.interrupt.recv() => return Ok(()),
-                _ = signals.hang_up.recv() => self.reload(),
-                () = self.api_ended.cancelled() => {
-                    return Err(DaemonError::Api(io::Error::other("its listener failed")));
-                }
-                _ = alive => notify_systemd(&[sd_notify::NotifyState::Watchdog]),
-            }
-        }
-    }
-
-    /// Reads the catalogue again; a broken file leaves what was.
-    fn reload(&self) {
-        match self.catalogue.reload() {
-            Ok(outcome) => tracing::info!(?outcome, "the catalogue was read again"),
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the catalogue stays as it was");
-            }
-        }
-    }
-
-    /// New work is refused first, open requests end, then the tasks, then the store.
-    async fn stop(self) {
-        notify_systemd(&[sd_notify::NotifyState::Stopping]);
-        tracing::info!("akkerisd stops; the dynos run on");
-        self.api_stop.cancel();
-        // Who follows a log would hold the listeners open.
-        self.rings.close();
-        self.edge.drain(EDGE_DRAIN_LIMIT).await;
-        if !self.tasks.stop(STOP_LIMIT).await {
-            tracing::warn!("some tasks did not end in time");
-        }
-        if !self.store.close(STOP_LIMIT).await {
-            tracing::warn!("the database was not closed in time");
-        }
-    }
+    /// `None` while a successor tries to take over.
+    control_plane: Option<ControlPlane>,
+    /// The process before this one, which may still have connections.
+    predecessor: Option<Predecessor>,
 }
 
 /// What is wanted to be known of requests.
@@ -177,132 +100,127 @@ struct EdgeWatch {
     sampler: Option<Sampler>,
 }
 
-/// What the operator can send.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, DaemonError> {
-        let receive = |kind| signal(kind).map_err(DaemonError::Signals);
-        Ok(Self {
-            terminate: receive(SignalKind::terminate())?,
-            interrupt: receive(SignalKind::interrupt())?,
-            hang_up: receive(SignalKind::hangup())?,
-        })
+impl<'c> Daemon<'c> {
+    async fn start(
+        config: &'c Config,
+        passed: PassedSockets,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, DaemonError> {
+        let lock = DataDirLock::take(config)?;
+        let listeners = Listeners::open(config, passed)?;
+        let api_address = listeners.api_address()?;
+        let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        let (access, records) = AccessSink::new();
+        let records = Arc::new(tokio::sync::Mutex::new(records));
+        let (challenges, book) = (Challenges::default(), CertificateBook::default());
+        let surroundings = Surroundings { api_address, routes, records, challenges, book };
+        let all_counted = match predecessor.clone() {
+            Some(predecessor) => async move { predecessor.ended().await }.boxed(),
+            None => std::future::ready(()).boxed(),
+        };
+        let api = (listeners.api()?, api_settings(config, &listeners));
+        let control_plane = ControlPlane::start(config, lock, &surroundings, all_counted).await?;
+        let watch = EdgeWatch { access, sampler: control_plane.sampler() };
+        let edge =
+            start_edge(config, &listeners, &surroundings.routes, (watch, control_plane.certificates()))?;
+        control_plane.open(config, edge.meter(), api);
+        let control_plane = Some(control_plane);
+        Ok(Self { config, listeners, surroundings, edge, control_plane, predecessor })
     }
-}
 
-fn lock_data_dir(config: &Config) -> Result<File, DaemonError> {
-    let path = config.data_dir.display().to_string();
-    let unusable = |source| DaemonError::DataDir { path: path.clone(), source };
-    config.prepare_data_dir().map_err(unusable)?;
-    let lock = File::create(config.data_dir.join("lock")).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(DaemonError::InUse(path)),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
-    }
-}
-
-async fn first_start(
-    config: &Config,
-    store: &Store,
-    ids: &Ids,
-    catalogue: &CatalogueHandle,
-) -> Result<InstallationId, DaemonError> {
-    let given = config.admin_token.as_ref().map(crate::config::Secret::reveal);
-    let done = service::bootstrap::run(store, ids, &catalogue.current(), given).await?;
-    if let Some(secret) = &done.made_token {
-        let path = config.admin_token_path();
-        durable_file::write_private(&path, format!("{secret}\n").as_bytes())
-            .map_err(|source| DaemonError::DataDir { path: path.display().to_string(), source })?;
-        tracing::info!(path = %path.display(), "made the first admin token");
-    }
-    Ok(done.installation)
-}
-
-async fn connect(
-    config: &Config,
-    installation: InstallationId,
-) -> Result<Arc<dyn ContainerEngine>, DaemonError> {
-    let host = &config.docker.host;
-    let unusable = |source| DaemonError::Engine { host: host.clone(), source };
-    let engine = DockerEngine::connect(Some(host), installation).await.map_err(unusable)?;
-    let info = engine.info().await.map_err(unusable)?;
-    tracing::info!(version = info.version, api = info.api_version, "connected to Docker");
-    Ok(Arc::new(engine))
-}
-
-fn timing(config: &Config) -> Timing {
-    Timing {
-        limits: Limits { boot: config.dynos.boot_timeout, release: RELEASE_LIMIT },
-        stop_grace: config.dynos.stop_grace,
-        drain_limit: config.dynos.drain_limit,
-    }
-}
-
-fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
-    ApiSettings {
-        public_url: config.api.public_url.clone(),
-        apps_domain: config.edge.apps_domain.clone(),
-        https_port: https_port(config, edge),
-        dialect: config.api.dialect,
-        public_metrics: config.metrics.public,
-        max_upload: config.builds.max_upload,
-        orders: order_rules(config),
-    }
-}
-
-fn order_rules(config: &Config) -> OrderRules {
-    OrderRules {
-        issuer: config.certs.issuer,
-        acme: config.certs.acme.is_some(),
-        apps_domain: config.edge.apps_domain.clone(),
-    }
-}
-
-fn build_limits(config: &Config) -> BuildLimits {
-    BuildLimits {
-        concurrency: config.builds.concurrency,
-        timeout: config.builds.timeout,
-        checksum: config.builds.checksum,
-        max_archive: config.builds.max_archive,
-        archive: ArchiveLimits {
-            entries: config.builds.max_entries as u64,
-            total: config.builds.max_unpacked,
-            ..ArchiveLimits::default()
-        },
-    }
-}
-
-fn edge_settings(config: &Config, listeners: &Listeners, clock: Clock) -> EdgeSettings {
-    let mut settings = EdgeSettings::new(clock);
-    settings.workers = listeners.workers;
-    settings.public_https_port = https_port(config, &listeners.edge);
-    settings.no_redirect = config.edge.no_redirect;
-    settings.max_connections = config.edge.max_connections;
-    settings.limits.first_byte = config.edge.first_byte_timeout;
-    settings
-}
-
-fn serve_api(
-    tasks: &Tasks,
-    listener: TcpListener,
-    state: ApiState,
-    stop: CancellationToken,
-    ended: CancellationToken,
-) {
-    tasks.spawn("api", async move {
-        if let Err(error) = api::serve(listener, state, stop.clone()).await {
-            tracing::error!(%error, "the API server ended");
+    /// Tells who waits that the daemon is ready, and works until it is told to stop (`None`) or replaced.
+    async fn serve(&mut self, signals: &mut Signals) -> Result<Option<Successor>, DaemonError> {
+        let mut control = self.listen_for_upgrades();
+        match &self.predecessor {
+            // systemd knows already that the service is ready.
+            Some(predecessor) => predecessor.tell(&FromSuccessor::Ready).unwrap_or_else(|error| {
+                tracing::info!(%error, "the daemon before this one has ended");
+            }),
+            None => systemd::notify(NotifyState::Ready),
         }
-        if !stop.is_cancelled() {
-            ended.cancel();
+        let mut watchdog = Watchdog::new();
+        loop {
+            let (request, mut asker) = tokio::select! {
+                () = signals.stop(|| self.reload()) => return Ok(None),
+                never = keep_quiet(&mut watchdog) => match never {},
+                () = self.api_ended() => return Err(api_failed()),
+                asked = next_request(control.as_ref()) => asked,
+            };
+            let upgraded = tokio::select! {
+                upgraded = Box::pin(self.upgrade(&request, &mut asker)) => upgraded,
+                () = signals.stop(|| ()) => return Ok(None),
+                never = keep_quiet(&mut watchdog) => match never {},
+                never = refuse_all(control.as_ref()) => match never {},
+            };
+            match upgraded {
+                Ok(successor) => {
+                    let pid = successor.id();
+                    asker.answer(&UpgradeAnswer::Done { pid }).await;
+                    return Ok(Some(successor));
+                }
+                Err(error) => {
+                    let reason = described(&error);
+                    tracing::error!(reason, "the upgrade failed");
+                    // The one that failed may have put its own in the place.
+                    control = self.listen_for_upgrades();
+                    asker.answer(&UpgradeAnswer::Failed { reason }).await;
+                }
+            }
         }
-    });
+    }
+
+    /// New work is refused first, open requests end, then the tasks, then the store.
+    async fn stop(self) {
+        let Self { listeners, edge, control_plane, predecessor, .. } = self;
+        systemd::notify(NotifyState::Stopping);
+        tracing::info!("akkerisd stops; the dynos run on");
+        // What stays behind would go on listening.
+        drop(listeners);
+        if let Some(control_plane) = &control_plane {
+            control_plane.refuse_work();
+        }
+        let before = async {
+            if let Some(predecessor) = &predecessor {
+                predecessor.stop(EDGE_DRAIN_LIMIT).await;
+            }
+        };
+        tokio::join!(edge.drain(EDGE_DRAIN_LIMIT), before);
+        if let Some(control_plane) = control_plane {
+            control_plane.stop().await;
+        }
+    }
+
+    async fn start_control_plane(&mut self, all_counted: BoxFuture<'static, ()>) -> Result<(), DaemonError> {
+        let lock = DataDirLock::take(self.config)?;
+        let api = (self.listeners.api()?, api_settings(self.config, &self.listeners));
+        let control_plane = ControlPlane::start(self.config, lock, &self.surroundings, all_counted).await?;
+        control_plane.open(self.config, self.edge.meter(), api);
+        self.control_plane = Some(control_plane);
+        Ok(())
+    }
+
+    async fn api_ended(&self) {
+        match &self.control_plane {
+            Some(control_plane) => control_plane.api_ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn reload(&self) {
+        if let Some(control_plane) = &self.control_plane {
+            control_plane.reload();
+        }
+    }
+
+    /// Without the control socket the daemon serves all the same; it only cannot be upgraded.
+    fn listen_for_upgrades(&self) -> Option<ControlSocket> {
+        let path = self.config.control_path();
+        ControlSocket::bind(&path)
+            .inspect_err(|error| {
+                tracing::warn!(%error, path = %path.display(), "there will be no upgrade without a restart");
+            })
+            .ok()
+    }
 }
 
 fn start_edge(
@@ -319,13 +237,36 @@ fn start_edge(
     Ok(Edge::start(settings, &listeners.edge, &routes.table(), shown)?)
 }
 
-fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd was not told");
+async fn keep_quiet(watchdog: &mut Watchdog) -> Infallible {
+    loop {
+        watchdog.next().await;
     }
 }
 
-/// Half of what systemd allows between two signs of life.
-fn watchdog_period() -> Option<Duration> {
-    sd_notify::watchdog_enabled().map(|limit| limit / 2)
+async fn next_request(
+    control: Option<&ControlSocket>,
+) -> (crate::upgrade::control::UpgradeRequest, crate::upgrade::control::Asker) {
+    match control {
+        Some(control) => control.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn refuse_all(control: Option<&ControlSocket>) -> Infallible {
+    match control {
+        Some(control) => control.refuse_all("an upgrade is running already; wait for its end").await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error with its causes, for a person.
+fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

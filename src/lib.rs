@@ -28,3 +28,4 @@ pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod temporary_token;
+pub mod upgrade;

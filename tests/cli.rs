@@ -388,3 +388,21 @@ fn openapi_prints_the_document_of_the_api() {
     let document: serde_json::Value = serde_json::from_str(&answer.output).unwrap();
     assert!(document.pointer("/paths/~1apps/post").is_some(), "POST /apps is not in the document");
 }
+
+#[test]
+fn an_upgrade_without_a_running_daemon_names_the_socket_and_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = akkerisd(&["upgrade", "--data-dir", text(dir.path())], &[]);
+    assert_eq!(answer.code, Some(74), "{answer:?}");
+    assert!(answer.errors.contains("control.sock; is it running"), "{answer:?}");
+    let answer = akkerisd(&["upgrade", "--timeout", "soon", "--data-dir", text(dir.path())], &[]);
+    assert_eq!(answer.code, Some(64), "{answer:?}");
+}
+
+#[test]
+fn a_successor_without_a_predecessor_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = akkerisd(&["serve", "--data-dir", text(dir.path())], &[("AKKERISD_SUCCESSOR", "1")]);
+    assert_eq!(answer.code, Some(64), "{answer:?}");
+    assert!(answer.errors.contains("does not lead to a predecessor"), "{answer:?}");
+}

@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalogue", &["model", "durable_file", "tasks"]),
     ("config", &["model", "text_enum"]),
     ("outbound", &[]),
+    ("upgrade", &["config"]),
     ("engine", &[]),
     ("logs", &["store", "engine", "edge"]),
     ("store", &[]),

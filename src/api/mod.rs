@@ -52,6 +52,7 @@ mod releases;
 mod respond;
 mod router;
 mod routes;
+mod serve;
 mod sites;
 mod spaces;
 mod ssl_endpoints;
@@ -59,7 +60,6 @@ mod ssl_orders;
 mod stacks;
 mod trace;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -68,6 +68,7 @@ use tokio::sync::Semaphore;
 pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
+pub use self::serve::serve;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -138,17 +139,6 @@ pub struct ApiSettings {
     pub max_upload: u64,
     /// Who signs certificates.
     pub orders: OrderRules,
-}
-
-/// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    state: ApiState,
-    stop: tokio_util::sync::CancellationToken,
-) -> std::io::Result<()> {
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service);
-    served.with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 impl ApiState {

@@ -14,6 +14,7 @@ mod openapi;
 mod progress;
 mod serve;
 mod token;
+mod upgrade;
 mod user;
 
 use std::ffi::OsString;
@@ -53,6 +54,8 @@ enum Command {
     Ca(ca::CaCommand),
     /// Check this installation and say what to do about what is wrong
     Doctor,
+    /// Let another binary take the running daemon's place, without a lost connection
+    Upgrade(upgrade::UpgradeCommand),
     /// Print the OpenAPI document of the API
     Openapi,
 }
@@ -77,12 +80,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
     let flags = &arguments.flags;
     match arguments.command {
-        Command::Serve => serve::run(&flags.load()?),
+        Command::Serve => serve::run(flags),
         Command::Config(command) => config::run(&command, flags, output),
         Command::Token(command) => token::run(command, &flags.load()?, output),
         Command::User(command) => user::run(command, &flags.load()?, output),
         Command::Ca(command) => ca::run(&command, &flags.load()?, output),
         Command::Doctor => doctor::run(&flags.load()?, output),
+        Command::Upgrade(command) => upgrade::run(command, &flags.load()?, output),
         Command::Openapi => openapi::run(output),
     }
 }

@@ -16,7 +16,7 @@ impl Progress {
 
     /// Shows what is being done, in place of what was shown before.
     pub(super) fn show(&self, what: &str) {
-        self.draw(&format!("checking {what} …"));
+        self.draw(&format!("{what} …"));
     }
 
     /// Clears the line, before a result is printed.

@@ -37,6 +37,16 @@ impl Config {
         self.data_dir.join("admin-token")
     }
 
+    /// A copy of the database from before an upgrade, while that may have to be undone.
+    pub fn database_copy_path(&self) -> PathBuf {
+        self.data_dir.join("akkerisd.db.before-upgrade")
+    }
+
+    /// Where the daemon listens for `akkerisd upgrade`.
+    pub fn control_path(&self) -> PathBuf {
+        self.data_dir.join("control.sock")
+    }
+
     /// The folder of the local certificate authority.
     pub fn ca_dir(&self) -> PathBuf {
         self.data_dir.join("ca")

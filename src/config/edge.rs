@@ -25,6 +25,8 @@ pub struct EdgeConfig {
     pub max_connections: usize,
     /// How long an app may take to the first byte of its answer. Default 60 s.
     pub first_byte_timeout: Duration,
+    /// How long open requests, downloads and tunnels may go on after an upgrade of the daemon. Default 1 h.
+    pub linger: Duration,
 }
 
 pub(super) const HTTP_ADDR: Setting = Setting {
@@ -83,8 +85,16 @@ const FIRST_BYTE_TIMEOUT: Setting = Setting {
     default: "60s",
     expected: "a duration above zero, like 60s or 2m",
 };
+const LINGER: Setting = Setting {
+    key: "edge.linger",
+    variable: "AKKERISD_EDGE_LINGER",
+    flag: None,
+    form: Form::Text,
+    default: "1h",
+    expected: "a duration, like 1h or 10m",
+};
 pub(super) const SETTINGS: &[Setting] =
-    &[HTTP_ADDR, HTTPS_ADDR, APPS_DOMAIN, NO_REDIRECT, WORKERS, MAX_CONNECTIONS, FIRST_BYTE_TIMEOUT];
+    &[HTTP_ADDR, HTTPS_ADDR, APPS_DOMAIN, NO_REDIRECT, WORKERS, MAX_CONNECTIONS, FIRST_BYTE_TIMEOUT, LINGER];
 
 const MOST_WORKERS: usize = 256;
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -101,6 +111,7 @@ impl EdgeConfig {
             max_connections: layers
                 .parse(&MAX_CONNECTIONS, |text| units::positive_count(text, MOST_CONNECTIONS))?,
             first_byte_timeout: layers.parse(&FIRST_BYTE_TIMEOUT, units::positive_duration)?,
+            linger: layers.parse(&LINGER, units::duration)?,
         };
         if config.no_redirect && !config.http_addr.ip().is_loopback() {
             return Err(layers.wrong(&NO_REDIRECT, NO_REDIRECT.expected.to_owned()));

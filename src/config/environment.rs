@@ -9,6 +9,8 @@ use super::setting::Setting;
 /// The variable with the first admin token. It has no key in the file and no flag, so that the token
 /// neither lies in a configuration file nor shows in a process list.
 const ADMIN_TOKEN: &str = "AKKERISD_ADMIN_TOKEN";
+/// Set by a daemon for the process that it starts to take its place (`crate::upgrade`).
+pub const SUCCESSOR: &str = "AKKERISD_SUCCESSOR";
 /// What Docker's own tools read; `AKKERISD_DOCKER_HOST` wins over it.
 pub(super) const DOCKER_HOST: &str = "DOCKER_HOST";
 
@@ -74,6 +76,11 @@ impl Environment {
     pub(super) fn admin_token(&self) -> Option<&Secret> {
         self.admin_token.as_ref()
     }
+}
+
+/// Whether a daemon started this process to take its place.
+pub fn is_successor() -> Result<bool, ConfigError> {
+    Ok(read(SUCCESSOR, "set by a daemon for its successor only")?.is_some())
 }
 
 /// The step at which a test wants the daemon to die (`AKKERISD_ABORT_AT`).

@@ -34,7 +34,7 @@ pub use dynos::DynosConfig;
 pub use edge::EdgeConfig;
 #[cfg(feature = "failpoints")]
 pub use environment::abort_at;
-pub use environment::{Environment, Secret};
+pub use environment::{Environment, SUCCESSOR, Secret, is_successor};
 pub use error::ConfigError;
 pub use layers::{Layers, Place, Value};
 pub use log::{LogConfig, LogFormat, LogLevel};
@@ -44,6 +44,7 @@ pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
 pub use telemetry::TelemetryConfig;
+pub use units::duration;
 
 /// Where the file is when `--config` does not say.
 pub const DEFAULT_FILE: &str = "/etc/akkerisd/akkerisd.toml";

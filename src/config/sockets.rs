@@ -1,4 +1,5 @@
-//! Listeners that systemd passed in (`LISTEN_FDS`), told apart by the address they are bound to.
+//! Listeners that systemd passed in (`LISTEN_FDS`), or the daemon before this one, told apart by the address they are
+//! bound to.
 //!
 //! A socket unit gives all its sockets one name, so the name cannot say which one is for HTTPS; the
 //! address can, and it is what the configuration speaks of anyway.
@@ -36,11 +37,18 @@ impl PassedSockets {
         Ok(Self(sockets))
     }
 
-    /// The listener for a configured address, non-blocking: same port, and same IP address, where
-    /// `0.0.0.0` and `[::]` count as the same (`ListenStream=80` binds `[::]:80` for both).
-    pub fn claim(&mut self, wanted: SocketAddr) -> Option<TcpListener> {
-        let place = self.0.iter().position(|(address, _)| serves(*address, wanted))?;
-        Some(self.0.swap_remove(place).1)
+    /// Takes what the daemon before this one had.
+    pub fn of_predecessor(listeners: Vec<TcpListener>) -> std::io::Result<Self> {
+        let addressed = |listener: TcpListener| Ok((listener.local_addr()?, listener));
+        Ok(Self(listeners.into_iter().map(addressed).collect::<std::io::Result<_>>()?))
+    }
+
+    /// The listeners for a configured address, non-blocking: same port, and same IP address, where
+    /// `0.0.0.0` and `[::]` count as the same (`ListenStream=80` binds `[::]:80` for both). All must be served:
+    /// each has connections of its own waiting.
+    pub fn claim(&mut self, wanted: SocketAddr) -> Vec<TcpListener> {
+        let claimed = self.0.extract_if(.., |(address, _)| serves(*address, wanted));
+        claimed.map(|(_, listener)| listener).collect()
     }
 
     /// Addresses that nobody claimed: the units and the configuration disagree.
@@ -65,10 +73,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut passed = PassedSockets(vec![(address, listener)]);
         let other = SocketAddr::new("127.0.0.2".parse().unwrap(), address.port());
-        assert!(passed.claim(other).is_none());
+        assert!(passed.claim(other).is_empty());
         assert_eq!(passed.unclaimed(), [address]);
-        assert!(passed.claim(address).is_some());
-        assert!(passed.claim(address).is_none());
+        assert_eq!(passed.claim(address).len(), 1);
+        assert!(passed.claim(address).is_empty());
         assert!(passed.unclaimed().is_empty());
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `20m`, `60s`, `1h 30m`, `500ms`; not negative, at most a week.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_hours(24 * 7);
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;

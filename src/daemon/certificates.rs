@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::DaemonError;
+use super::control_plane::Surroundings;
 use super::state::State;
 use crate::certs::{
     AcmeIssuer, AcmeParts, AutoOrders, CertificateBook, CertificateFolder, CertificateStore,
@@ -10,7 +11,6 @@ use crate::certs::{
 };
 use crate::config::Config;
 use crate::edge::Challenges;
-use crate::reconcile::routes::RouteBook;
 use crate::tasks::Tasks;
 
 /// What the edge shows.
@@ -21,14 +21,14 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Opens the local authority, reads what is installed, and goes on with the orders.
+    /// Opens the local authority, reads what is installed into the book, and goes on with the orders.
     pub(super) async fn start(
         config: &Config,
-        (state, routes): (&State, &RouteBook),
+        (state, surroundings): (&State, &Surroundings),
         tasks: &Tasks,
     ) -> Result<Self, DaemonError> {
         let authority = Arc::new(LocalAuthority::open(&config.ca_dir(), state.clock.clone())?);
-        let (challenges, book) = (Challenges::default(), CertificateBook::default());
+        let (challenges, book) = (surroundings.challenges.clone(), surroundings.book.clone());
         let (store, sealer) = (state.store.clone(), state.sealer.clone());
         let acme = AcmeParts {
             store: store.clone(),
@@ -50,7 +50,8 @@ impl Certificates {
             let (store, ids, issuer) = (state.store.clone(), state.ids.clone(), config.certs.issuer);
             AutoOrders { store, ids, issuer }.start(tasks);
         }
-        let local = CertificateStore::new(authority, &config.edge.apps_domain)?.with_sites(routes.table());
+        let local = CertificateStore::new(authority, &config.edge.apps_domain)?
+            .with_sites(surroundings.routes.table());
         Ok(Self { shown: Arc::new(EdgeCertificates::new(book.clone(), local)), challenges, book })
     }
 }

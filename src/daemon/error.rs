@@ -13,6 +13,7 @@ use crate::reconcile::ReconcileError;
 use crate::seal::SealError;
 use crate::service;
 use crate::store::StoreError;
+use crate::upgrade::PredecessorError;
 
 /// Why the daemon could not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,10 @@ pub enum DaemonError {
     Engine { host: String, source: EngineError },
     #[error(transparent)]
     Sockets(#[from] SocketsError),
+    #[error("the listeners of the daemon before cannot be used")]
+    Inherited(#[source] io::Error),
+    #[error(transparent)]
+    Predecessor(#[from] PredecessorError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

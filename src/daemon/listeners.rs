@@ -1,67 +1,72 @@
-//! The listeners: those that systemd passed, and those that the daemon binds itself.
+//! The listeners: those that systemd or the daemon before passed, and those that the daemon binds itself.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-use tokio::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use super::DaemonError;
 use crate::config::{Config, PassedSockets};
 use crate::edge::EdgeListeners;
 
 /// Every listener of the daemon.
+#[derive(Debug)]
 pub(super) struct Listeners {
-    pub(super) api: TcpListener,
+    api: TcpListener,
     pub(super) edge: EdgeListeners,
     pub(super) workers: usize,
 }
 
-/// Takes the sockets that systemd passed, and binds the others.
-pub(super) fn listen(config: &Config) -> Result<Listeners, DaemonError> {
-    let workers = config
-        .edge
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let mut passed = PassedSockets::take()?;
-    let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
-    let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
-    let edge = EdgeListeners {
-        http: match passed.claim(http) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(http, workers).map_err(failed("edge.http_addr", http))?,
-        },
-        https: match passed.claim(https) {
-            Some(listener) => vec![listener],
-            None => EdgeListeners::bind_address(https, workers).map_err(failed("edge.https_addr", https))?,
-        },
-    };
-    let own = match passed.claim(api) {
-        Some(listener) => listener,
-        None => bind_api(api).map_err(failed("api.addr", api))?,
-    };
-    let unclaimed = passed.unclaimed();
-    if !unclaimed.is_empty() {
-        tracing::warn!(
-            ?unclaimed,
-            "systemd passed sockets at addresses that no setting names; they are closed"
-        );
+impl Listeners {
+    /// Takes the sockets that were passed, and binds the others.
+    pub(super) fn open(config: &Config, mut passed: PassedSockets) -> Result<Self, DaemonError> {
+        let workers = config
+            .edge
+            .workers
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let failed = |setting, address| move |source| DaemonError::Listen { setting, address, source };
+        let (http, https, api) = (config.edge.http_addr, config.edge.https_addr, config.api.addr);
+        let mut of_edge = |setting, address| match passed.claim(address) {
+            none if none.is_empty() => {
+                EdgeListeners::bind_address(address, workers).map_err(failed(setting, address))
+            }
+            some => Ok(some),
+        };
+        let edge = EdgeListeners {
+            http: of_edge("edge.http_addr", http)?,
+            https: of_edge("edge.https_addr", https)?,
+        };
+        let own = match passed.claim(api).into_iter().next() {
+            Some(listener) => listener,
+            None => TcpListener::bind(api).map_err(failed("api.addr", api))?,
+        };
+        own.set_nonblocking(true).map_err(failed("api.addr", api))?;
+        let unclaimed = passed.unclaimed();
+        if !unclaimed.is_empty() {
+            tracing::warn!(
+                ?unclaimed,
+                "sockets were passed at addresses that no setting names; they are closed"
+            );
+        }
+        Ok(Self { api: own, edge, workers })
     }
-    let api = TcpListener::from_std(own).map_err(failed("api.addr", api))?;
-    Ok(Listeners { api, edge, workers })
-}
 
-fn bind_api(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
+    /// The API's listener, for one who serves it.
+    pub(super) fn api(&self) -> Result<tokio::net::TcpListener, DaemonError> {
+        let own = self.api.try_clone().map_err(DaemonError::Api)?;
+        tokio::net::TcpListener::from_std(own).map_err(DaemonError::Api)
+    }
 
-/// Where this machine reaches a listener that may be bound to every address.
-pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
+    /// Where this machine reaches the API, whose listener may be bound to every address.
+    pub(super) fn api_address(&self) -> Result<SocketAddr, DaemonError> {
+        let address = self.api.local_addr().map_err(DaemonError::Api)?;
+        Ok(if address.ip().is_unspecified() {
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+        } else {
+            address
+        })
+    }
+
+    /// All of them. Each has a queue of connections, which is lost when nobody has the socket any more.
+    pub(super) fn all(&self) -> Vec<&TcpListener> {
+        self.edge.http.iter().chain(&self.edge.https).chain([&self.api]).collect()
     }
 }
 

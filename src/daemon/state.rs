@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{DaemonError, build_limits};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::DaemonError;
+use super::settings::build_limits;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -12,7 +16,7 @@ use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::drains::{DrainFigures, DrainsParts};
-use crate::edge::{AccessSink, EdgeHandle};
+use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
 use crate::hooks;
 use crate::ids::Ids;
@@ -27,6 +31,9 @@ use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::{Telemetry, WorkSpans};
 use crate::temporary_token::TemporaryTokens;
+
+/// What the edge tells of requests. It outlives the control plane, of which one at a time takes from it.
+pub(super) type AccessRecords = Arc<Mutex<mpsc::Receiver<Vec<AccessRecord>>>>;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -107,32 +114,27 @@ impl State {
     }
 
     /// Takes the edge's records of requests to all who want them.
-    pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
-        let (sink, mut records) = AccessSink::new();
+    pub(super) fn take_access(&self, records: &AccessRecords, tasks: &Tasks) {
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
         let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
+        let records = Arc::clone(records);
         tasks.spawn("access records", async move {
-            loop {
-                let records = tokio::select! {
-                    () = stop.cancelled() => return,
-                    records = records.recv() => records,
-                };
-                let Some(records) = records else { return };
-                for record in &records {
+            let mut records = records.lock().await;
+            while let Some(Some(batch)) = stop.run_until_cancelled(records.recv()).await {
+                for record in &batch {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
-                lines.write(&records).await;
+                lines.write(&batch).await;
             }
         });
-        sink
     }
 
     pub(super) fn context(
         &self,
         engine: &Arc<dyn ContainerEngine>,
         routes: &Arc<RouteBook>,
-        timing: Timing,
+        (timing, all_counted): (Timing, CancellationToken),
     ) -> Context {
         Context {
             store: self.store.clone(),
@@ -146,6 +148,7 @@ impl State {
             launches: Context::launch_permits(),
             looks: Context::look_permits(),
             counters: LookCounters::default(),
+            all_counted,
         }
     }
 
@@ -173,7 +176,7 @@ impl State {
 
     pub(super) fn metrics(
         &self,
-        (edge, certificates): (&EdgeHandle, &CertificateBook),
+        (edge, certificates): (EdgeMeter, CertificateBook),
         looks: LookCounters,
         tasks: &Tasks,
     ) -> Metrics {
@@ -182,12 +185,12 @@ impl State {
             samples: self.samples.clone(),
             rings: self.rings.clone(),
             router: self.router.clone(),
-            edge: edge.meter(),
+            edge,
             looks,
             telemetry: self.telemetry.clone(),
             drains: self.drains.clone(),
             tasks: tasks.clone(),
-            certificates: certificates.clone(),
+            certificates,
             clock: self.clock.clone(),
         })
     }

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -39,10 +39,14 @@ pub(super) struct Activity {
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<Activity>);
 
-/// A hyper connection that can be told to end after its open requests.
+/// A hyper connection whose client can be told that it ends.
 pub(super) trait ClientConnection {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
-    fn shut_down(self: Pin<&mut Self>);
+
+    /// Tells the client that no new request will be taken, where the protocol has a message for that. Over HTTP/1.1
+    /// the next answer says so: hyper would close a connection without a request at once, and lose the one that is
+    /// under way to it.
+    fn announce_end(self: Pin<&mut Self>);
 }
 
 /// An HTTP/2 connection whose small writes go out together after each poll.
@@ -82,9 +86,10 @@ pub(super) async fn drive(
             if stop.as_mut().poll(cx).is_ready() {
                 ending = true;
                 quiet.as_mut().reset(tokio::time::Instant::now() + DRAIN_QUIET);
-                connection.as_mut().shut_down();
-                ready!(connection.as_mut().poll(cx))?;
-                return Poll::Ready(Ok(()));
+                connection.as_mut().announce_end();
+                if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(end);
+                }
             }
         }
         while quiet.as_mut().poll(cx).is_ready() {
@@ -239,9 +244,7 @@ where
         Future::poll(self, cx)
     }
 
-    fn shut_down(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
+    fn announce_end(self: Pin<&mut Self>) {}
 }
 
 impl<T, S, E> ClientConnection for Coalesced<T, S, E>
@@ -268,7 +271,7 @@ where
         }
     }
 
-    fn shut_down(mut self: Pin<&mut Self>) {
+    fn announce_end(mut self: Pin<&mut Self>) {
         Pin::new(&mut self.connection).graceful_shutdown();
     }
 }

@@ -44,6 +44,7 @@ static OF_SITES: [HeaderName; 5] = [X_FORWARDED_PATH, X_ORIG_HOST, X_ORIG_PATH, 
 /// A year, as `behaviour.md` §31 has it for sites.
 const SITE_HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const MAX_REQUEST_ID: usize = 200;
@@ -132,6 +133,11 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(CONNECTION, UPGRADE_TOKEN);
     headers.insert(UPGRADE, protocol);
+}
+
+/// Says that the connection ends with this answer.
+pub(super) fn set_close(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, CLOSE);
 }
 
 /// Removes what concerns one connection only, and whatever `Connection` names.

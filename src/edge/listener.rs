@@ -83,12 +83,20 @@ mod tests {
     }
 
     #[test]
-    fn one_handed_over_listener_serves_all_workers_and_many_serve_one() {
-        let one = vec![TcpListener::bind(LOOPBACK).unwrap()];
-        assert!((0..3).all(|worker| share(&one, worker, 3).unwrap().len() == 1));
-        let three: Vec<_> = (0..3).map(|_| TcpListener::bind(LOOPBACK).unwrap()).collect();
-        assert_eq!(share(&three, 0, 1).unwrap().len(), 3);
-        assert_eq!(share(&three, 0, 2).unwrap().len() + share(&three, 1, 2).unwrap().len(), 3);
+    fn every_listener_is_served_and_every_worker_serves_whatever_their_numbers_are() {
         assert!(share(&[], 0, 2).unwrap().is_empty());
+        for (listeners, workers) in
+            (1..6).flat_map(|listeners| (1..6).map(move |workers| (listeners, workers)))
+        {
+            let listeners: Vec<_> = (0..listeners).map(|_| TcpListener::bind(LOOPBACK).unwrap()).collect();
+            let mut unserved: Vec<_> =
+                listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+            for worker in 0..workers {
+                let own = share(&listeners, worker, workers).unwrap();
+                assert!(!own.is_empty(), "worker {worker} of {workers}");
+                unserved.retain(|address| own.iter().all(|served| served.local_addr().unwrap() != *address));
+            }
+            assert!(unserved.is_empty(), "{} listeners, {workers} workers: {unserved:?}", listeners.len());
+        }
     }
 }

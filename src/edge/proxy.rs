@@ -74,6 +74,7 @@ pub(super) fn answer(
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
+    let version = request.version();
     let mut access = Access::begin(&client, &request, &id);
     access.hand_on(request.headers_mut());
     let admission = admit(&client, request, &id, &mut access);
@@ -98,6 +99,10 @@ pub(super) fn answer(
             headers::require_https(response.headers_mut());
         }
         let status = response.status();
+        let is_last = client.worker.is_stopping() && version <= Version::HTTP_11;
+        if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
+            headers::set_close(response.headers_mut());
+        }
         Ok(response.map(|body| access.told_with(status, body)))
     }
 }

@@ -41,6 +41,8 @@ use super::tls::{ALPN_ACME, ALPN_H2};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a drain lets a connection that was accepted before take to its first request.
+const DRAIN_HANDSHAKE: Duration = Duration::from_secs(5);
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 const MAX_HEADER_BYTES: u16 = 60 * 1_024;
 const MAX_STREAMS: u32 = 128;
@@ -231,10 +233,13 @@ async fn serve_tls(
     peer: SocketAddr,
 ) -> hyper::Result<()> {
     let limit = worker.settings.limits.header;
+    let stopped = async {
+        worker.stop.cancelled().await;
+        sleep(DRAIN_HANDSHAKE).await;
+    };
     let handshake = tokio::select! {
         handshake = timeout(limit, acceptor.accept(stream)) => handshake,
-        // What has not said what it wants yet loses nothing.
-        () = worker.stop.cancelled() => return Ok(()),
+        () = stopped => return Ok(()),
     };
     let Ok(Ok(stream)) = handshake else {
         worker.counters.failed_handshakes.increment();

@@ -24,5 +24,8 @@ crate::text_enum! {
         AcmeChallengesReady => "acme-challenges-ready",
         AcmeOrderFinalized => "acme-order-finalized",
         CertificateIssued => "certificate-issued",
+        SuccessorPrepared => "successor-prepared",
+        ControlPlaneReleased => "control-plane-released",
+        SuccessorReleased => "successor-released",
     }
 }

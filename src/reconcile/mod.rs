@@ -24,6 +24,7 @@ use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 
 pub use self::counters::LookCounters;
 use self::plan::Limits;
@@ -65,6 +66,9 @@ pub struct Context {
     /// For loading an app and listing its containers.
     pub looks: Semaphore,
     pub counters: LookCounters,
+    /// Cancelled once nobody has requests open on dynos that this daemon does not count: until then the process
+    /// before it (`crate::upgrade`) may have.
+    pub all_counted: CancellationToken,
 }
 
 /// The limits that an operator can set.

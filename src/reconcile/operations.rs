@@ -75,9 +75,7 @@ pub(super) async fn retire(
     upstream: Option<Arc<Upstream>>,
 ) -> Done {
     failpoint::reached(JournalStep::DynoDraining);
-    if let Some(upstream) = upstream {
-        drain(&upstream, context.timing.drain_limit).await;
-    }
+    drain(&context, &dyno, upstream).await;
     let result = stop_and_remove(&context, &id).await;
     Done::Left { dyno, result }
 }
@@ -100,16 +98,20 @@ pub(super) async fn probe(dyno: DynoName, run: Timestamp, pause: Duration, probe
     Done::Probed { dyno, run, answer }
 }
 
-/// Waits until no request is open, at most `limit`.
-async fn drain(upstream: &Upstream, limit: Duration) {
+/// Waits until no request is open, at most the drain limit.
+async fn drain(context: &Context, dyno: &DynoName, upstream: Option<Arc<Upstream>>) {
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
-    upstream.retire();
+    let in_flight = || upstream.as_ref().map_or(0, |upstream| upstream.in_flight());
+    if let Some(upstream) = &upstream {
+        upstream.retire();
+    }
     let quiet = async {
-        while upstream.in_flight() > 0 {
+        while in_flight() > 0 {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        context.all_counted.cancelled().await;
     };
-    if tokio::time::timeout(limit, quiet).await.is_err() {
-        tracing::info!(dyno = %upstream.dyno, open = upstream.in_flight(), "requests were open when the drain limit passed");
+    if tokio::time::timeout(context.timing.drain_limit, quiet).await.is_err() {
+        tracing::info!(%dyno, open = in_flight(), "requests may have been open when the drain limit passed");
     }
 }

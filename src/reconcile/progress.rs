@@ -300,11 +300,15 @@ impl Tracked {
         Some((up.started_at, pause, up.probe.clone()?))
     }
 
-    /// The handle by which the edge reaches the dyno; made at first use.
-    pub(super) fn upstream(&mut self, name: &DynoName, port: Port) -> Option<Arc<Upstream>> {
+    /// The handle by which the edge reaches the dyno; `make` gives it at first use.
+    pub(super) fn upstream(
+        &mut self,
+        port: Port,
+        make: impl FnOnce(SocketAddr) -> Arc<Upstream>,
+    ) -> Option<Arc<Upstream>> {
         let Run::Up(up) = &mut self.run else { return None };
         let address = SocketAddr::new(up.address?, port.get());
-        Some(Arc::clone(up.upstream.get_or_insert_with(|| Upstream::new(name.clone(), address))))
+        Some(Arc::clone(up.upstream.get_or_insert_with(|| make(address))))
     }
 
     fn view(&self, name: &DynoName, live: Option<&LiveApp>, now: Timestamp) -> DynoView {

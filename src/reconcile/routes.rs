@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
 use crate::model::ids::{AppId, RouteId, SiteId};
-use crate::model::names::{API_HOST_LABEL, AppKey};
+use crate::model::names::{API_HOST_LABEL, AppKey, DynoName};
 use crate::model::route::Route;
 use crate::model::site::{Site, SiteDomain};
 
@@ -83,6 +83,17 @@ impl RouteBook {
             }
             true
         });
+    }
+
+    /// The handle of a dyno at an address: the one that is published already, with its count of open requests, or a
+    /// fresh one.
+    pub fn upstream(&self, app: AppId, dyno: &DynoName, address: SocketAddr) -> Arc<Upstream> {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = published.apps.get(&app).and_then(|app| {
+            let same = |known: &&Arc<Upstream>| known.dyno == *dyno && known.address == address;
+            app.upstreams.iter().filter(|known| !known.is_retired()).find(same)
+        });
+        known.map_or_else(|| Upstream::new(dyno.clone(), address), Arc::clone)
     }
 
     /// Puts exactly these sites with these routes into the table.

@@ -221,10 +221,14 @@ impl Worker {
         for (name, tracked) in &mut self.progress.dynos {
             tracked.serving = plan.rotation.contains(name);
         }
+        let (id, routes) = (self.id, &self.context.routes);
         let upstreams = plan
             .rotation
             .iter()
-            .filter_map(|name| self.progress.dynos.get_mut(name)?.upstream(name, port))
+            .filter_map(|name| {
+                let made = |address| routes.upstream(id, name, address);
+                self.progress.dynos.get_mut(name)?.upstream(port, made)
+            })
             .collect();
         let (key, released) = (live.app.key(), live.app.released_at.is_some());
         let route = PublishedApp { key, released, maintenance: live.app.maintenance, upstreams };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::StoreError;
+use super::copy::copy_of;
 
 /// Every migration, in order; the n-th brings `user_version` to n.
 const MIGRATIONS: &[&str] = &[
@@ -50,7 +51,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         return Err(StoreError::Newer { found, known });
     }
     if found > 0 && found < known {
-        copy_aside(connection, &copy_path(path, found))?;
+        copy_of(connection, &copy_path(path, found))?;
     }
     for (version, sql) in (1_u32..).zip(MIGRATIONS).skip(found as usize) {
         let transaction = connection.transaction()?;
@@ -65,14 +66,4 @@ fn copy_path(path: &Path, version: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".v{version}"));
     PathBuf::from(name)
-}
-
-fn copy_aside(connection: &Connection, copy: &Path) -> Result<(), StoreError> {
-    match std::fs::remove_file(copy) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(StoreError::Copy(error)),
-    }
-    connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
-    Ok(())
 }

@@ -11,6 +11,7 @@ pub mod certificates;
 mod column;
 pub mod config_var_notes;
 pub mod config_vars;
+mod copy;
 pub mod deployments;
 pub mod dyno_signals;
 pub mod dynos;
@@ -58,6 +59,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::broadcast;
 
 /// What the nouns' functions read from: a read-only connection or a [`Tx`].
+pub use self::copy::{copy, restore};
 pub use self::error::StoreError;
 pub use self::migrate::{Schema, schema};
 pub use self::readers::ReadStore;

@@ -10,7 +10,11 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Requests for `/` so far.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     let orders: HashMap<String, String> = std::fs::read_to_string("/behaviour")
@@ -119,6 +123,16 @@ fn serve(stream: TcpStream, orders: &HashMap<String, String>) {
         let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
         let length = headers.get("content-length").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let Ok(_) = std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink()) else { return };
+        if headers.contains_key("upgrade") {
+            echo(&mut reader, &mut writer);
+            return;
+        }
+        if let Some(bytes) = path.strip_prefix("/download?") {
+            if download(&mut writer, bytes.parse().unwrap_or(0)).is_err() {
+                return;
+            }
+            continue;
+        }
         let (status, body) = answer(&path, &headers, orders);
         let close = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let answer = format!(
@@ -129,6 +143,27 @@ fn serve(stream: TcpStream, orders: &HashMap<String, String>) {
             return;
         }
     }
+}
+
+/// Gives back whatever comes, as a WebSocket server does that answers each frame with itself.
+fn echo(reader: &mut impl Read, writer: &mut impl Write) {
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    if writer.write_all(switched).is_ok() {
+        let _ended = std::io::copy(reader, writer);
+    }
+}
+
+/// Bytes that count up to 250, again and again.
+fn download(writer: &mut impl Write, bytes: usize) -> std::io::Result<()> {
+    write!(writer, "HTTP/1.1 200 Answer\r\nContent-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n\r\n")?;
+    let block: Vec<u8> = (0..=250_u8).cycle().take(251 * 256).collect();
+    let mut left = bytes;
+    while left > 0 {
+        let part = &block[..left.min(block.len())];
+        writer.write_all(part)?;
+        left -= part.len();
+    }
+    Ok(())
 }
 
 fn head(reader: &mut impl BufRead) -> Option<(String, HashMap<String, String>)> {
@@ -167,6 +202,11 @@ fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String
             (200, lines.join("\n"))
         }
         "/connect" => (200, connect(query)),
+        "/count" => (200, COUNT.load(Ordering::SeqCst).to_string()),
+        "/" => {
+            COUNT.fetch_add(1, Ordering::SeqCst);
+            (200, version(orders))
+        }
         "/cpu" => (200, cpu_ticks().to_string()),
         _ => (200, version(orders)),
     }

@@ -9,7 +9,6 @@
 #![expect(clippy::disallowed_types, reason = "the stories start the daemon and the docker program")]
 #![expect(clippy::disallowed_methods, reason = "the load's connections are driven beside the test")]
 #![expect(clippy::print_stderr, reason = "a failed story shows the daemon's log and the figures")]
-#![expect(dead_code, reason = "the benchmarks use more of the support than the stories do")]
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
 mod build;
@@ -30,4 +29,6 @@ mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
 mod sites;
+mod socket_activation;
 mod support;
+mod upgrade;

@@ -63,7 +63,7 @@ pub(super) fn run(config: &Config, output: &mut dyn Write) -> Result<(), Failure
     let mut broken = 0;
     print("configuration", &Finding::Fine("valid".to_owned()), output)?;
     for (name, check) in CHECKS {
-        progress.show(name);
+        progress.show(&format!("checking {name}"));
         let finding = check(config);
         progress.clear();
         print(name, &finding, output)?;

@@ -46,9 +46,30 @@ impl Daemon {
 
     /// Starts the process, which must not run.
     pub fn spawn(&mut self, extra: &[(&str, &str)]) {
+        self.spawn_by(Command::new(env!("CARGO_BIN_EXE_akkerisd")), extra);
+    }
+
+    /// Starts the process by a program that is given sockets for it as its standard streams, and what to run with
+    /// which arguments.
+    pub fn spawn_with_sockets(&mut self, mut launcher: Command) {
+        launcher.arg(env!("CARGO_BIN_EXE_akkerisd"));
+        self.run(launcher, &[]);
+    }
+
+    /// The addresses of the API, HTTP and HTTPS.
+    pub fn addresses(&self) -> [std::net::SocketAddr; 3] {
+        [self.ports.api, self.ports.http, self.ports.https].map(|port| ([127, 0, 0, 1], port).into())
+    }
+
+    fn spawn_by(&mut self, mut command: Command, extra: &[(&str, &str)]) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.run(command, extra);
+    }
+
+    fn run(&mut self, mut command: Command, extra: &[(&str, &str)]) {
         let address = |port: u16| format!("127.0.0.1:{port}");
-        let child = Command::new(env!("CARGO_BIN_EXE_akkerisd"))
+        let child = command
             .arg("serve")
             .arg("--data-dir")
             .arg(self.dir.path().join("data"))
@@ -59,9 +80,6 @@ impl Daemon {
             .env("AKKERISD_DYNOS_BOOT_TIMEOUT", "15s")
             .envs(self.extra.iter().map(|(name, value)| (name, value)))
             .envs(extra.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
@@ -102,6 +120,28 @@ impl Daemon {
         self.kill_9();
         self.spawn(&[]);
         self.wait_for_api().await;
+    }
+
+    /// Runs `akkerisd upgrade` with these arguments; gives whether it succeeded, and what it said.
+    pub async fn upgrade(&self, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_akkerisd"));
+        command.arg("upgrade").arg("--data-dir").arg(self.data_dir()).args(arguments);
+        let finished = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let said = [finished.stdout, finished.stderr].concat();
+        (finished.status.success(), String::from_utf8(said).unwrap())
+    }
+
+    /// The ids of all daemons on this data dir, also of those that another daemon started.
+    pub fn processes(&self) -> Vec<u32> {
+        let data_dir = self.data_dir();
+        let runs = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut arguments = line.split(|byte| *byte == 0);
+            arguments.clone().any(|argument| argument == b"serve")
+                && arguments.any(|argument| argument == data_dir.as_os_str().as_encoded_bytes())
+        };
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(runs).collect()
     }
 
     pub fn client(&self) -> Client {
@@ -197,7 +237,8 @@ impl Daemon {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    fn log_path(&self) -> std::path::PathBuf {
+    /// Where it logs.
+    pub fn log_path(&self) -> std::path::PathBuf {
         self.dir.path().join("daemon.log")
     }
 
@@ -258,6 +299,7 @@ impl Drop for Daemon {
             eprintln!("--- the daemon's log ---\n{}", self.log());
         }
         self.kill_9();
+        self.processes().into_iter().for_each(end_process);
         // An engine of the story's own goes with the story.
         if !self.dir.path().join("data/akkerisd.db").exists() || self.docker_host().is_some() {
             return;
@@ -272,6 +314,17 @@ impl Drop for Daemon {
             docker_quietly(&["rmi", "-f", &image]);
         }
     }
+}
+
+/// Ends a process of the story's own, as a power cut would.
+pub fn end_process(pid: u32) {
+    signal_process(pid, "KILL");
+}
+
+/// Sends a signal to a process of the story's own.
+pub fn signal_process(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
+    assert!(sent.is_ok(), "there is no program to send {signal} to {pid} with: {sent:?}");
 }
 
 /// The host of an app by its key.

@@ -44,6 +44,8 @@ pub struct Load {
 #[derive(Debug, Default, Clone)]
 pub struct Outcome {
     pub answered: u64,
+    /// HTTP/2 requests that were sent again, because the connection was ending and they were not processed.
+    pub sent_anew: u64,
     /// Each kind of failure, with its count.
     pub failures: BTreeMap<String, u64>,
     /// Answers by body.
@@ -94,6 +96,11 @@ impl Load {
         self.tracker.close();
         tokio::time::timeout(ANSWER_LIMIT * 2, self.tracker.wait()).await.expect("every request ends");
         self.shared.outcome.lock().await.clone()
+    }
+
+    /// How many requests were answered so far.
+    pub async fn answered(&self) -> u64 {
+        self.shared.outcome.lock().await.answered
     }
 
     /// Waits until this many requests were answered.
@@ -179,8 +186,26 @@ impl Shared {
         read(response).await
     }
 
+    /// A request that came too late for a connection whose end the server had announced is sent on the next one
+    /// (RFC 9113 §6.8), as browsers do.
     async fn over_http2(&self) -> Result<(u16, String), String> {
-        let mut sender = {
+        loop {
+            let mut sender = self.http2_sender().await?;
+            let request =
+                hyper::Request::get(format!("https://{}/", self.host)).body(Empty::<Bytes>::new()).unwrap();
+            match sender.try_send_request(request).await {
+                Ok(response) => return read(response).await,
+                Err(error) if was_not_processed(&error) => {
+                    self.outcome.lock().await.sent_anew += 1;
+                    self.http2.lock().await.take_if(|shared| shared.is_closed());
+                }
+                Err(error) => return Err(format!("request: {error:?}")),
+            }
+        }
+    }
+
+    async fn http2_sender(&self) -> Result<http2::SendRequest<Empty<Bytes>>, String> {
+        Ok({
             let mut shared = self.http2.lock().await;
             match &*shared {
                 Some(sender) if !sender.is_closed() => sender.clone(),
@@ -193,11 +218,7 @@ impl Shared {
                     shared.insert(sender).clone()
                 }
             }
-        };
-        let request =
-            hyper::Request::get(format!("https://{}/", self.host)).body(Empty::<Bytes>::new()).unwrap();
-        let response = sender.send_request(request).await.map_err(|error| format!("request: {error:?}"))?;
-        read(response).await
+        })
     }
 
     async fn connect_http1(&self) -> Result<http1::SendRequest<Empty<Bytes>>, String> {
@@ -214,6 +235,13 @@ impl Shared {
         let name = ServerName::try_from(self.host.clone()).unwrap();
         self.tls.connect(name, stream).await.map_err(|error| format!("tls: {error:?}"))
     }
+}
+
+/// Whether the request met the announced end of its connection: it still waited to be sent, or the server's last word
+/// was that it processes only earlier ones.
+fn was_not_processed<B: std::fmt::Debug>(error: &hyper::client::conn::TrySendError<B>) -> bool {
+    let text = format!("{:?}", error.error());
+    error.message().is_some() || text.contains("NO_ERROR, Remote") || text.contains("DispatchGone")
 }
 
 async fn read(response: hyper::Response<hyper::body::Incoming>) -> Result<(u16, String), String> {

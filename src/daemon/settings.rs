@@ -1,0 +1,69 @@
+//! What each room is told of the configuration.
+
+use std::time::Duration;
+
+use super::listeners::{Listeners, https_port};
+use crate::api::ApiSettings;
+use crate::builds::BuildLimits;
+use crate::builds::archive::ArchiveLimits;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::edge::EdgeSettings;
+use crate::reconcile::Timing;
+use crate::reconcile::plan::Limits;
+use crate::service::certificates::OrderRules;
+
+/// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
+const RELEASE_LIMIT: Duration = Duration::from_mins(10);
+
+pub(super) fn timing(config: &Config) -> Timing {
+    Timing {
+        limits: Limits { boot: config.dynos.boot_timeout, release: RELEASE_LIMIT },
+        stop_grace: config.dynos.stop_grace,
+        drain_limit: config.dynos.drain_limit,
+    }
+}
+
+pub(super) fn api_settings(config: &Config, listeners: &Listeners) -> ApiSettings {
+    ApiSettings {
+        public_url: config.api.public_url.clone(),
+        apps_domain: config.edge.apps_domain.clone(),
+        https_port: https_port(config, &listeners.edge),
+        dialect: config.api.dialect,
+        public_metrics: config.metrics.public,
+        max_upload: config.builds.max_upload,
+        orders: order_rules(config),
+    }
+}
+
+fn order_rules(config: &Config) -> OrderRules {
+    OrderRules {
+        issuer: config.certs.issuer,
+        acme: config.certs.acme.is_some(),
+        apps_domain: config.edge.apps_domain.clone(),
+    }
+}
+
+pub(super) fn build_limits(config: &Config) -> BuildLimits {
+    BuildLimits {
+        concurrency: config.builds.concurrency,
+        timeout: config.builds.timeout,
+        checksum: config.builds.checksum,
+        max_archive: config.builds.max_archive,
+        archive: ArchiveLimits {
+            entries: config.builds.max_entries as u64,
+            total: config.builds.max_unpacked,
+            ..ArchiveLimits::default()
+        },
+    }
+}
+
+pub(super) fn edge_settings(config: &Config, listeners: &Listeners, clock: Clock) -> EdgeSettings {
+    let mut settings = EdgeSettings::new(clock);
+    settings.workers = listeners.workers;
+    settings.public_https_port = https_port(config, &listeners.edge);
+    settings.no_redirect = config.edge.no_redirect;
+    settings.max_connections = config.edge.max_connections;
+    settings.limits.first_byte = config.edge.first_byte_timeout;
+    settings
+}
