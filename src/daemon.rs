@@ -94,6 +94,8 @@ impl Daemon {
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
+        // Before any app is in the table: none is served without what is in force for it.
+        state.publish_filters(&routes, &outbound, &tasks).await?;
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();

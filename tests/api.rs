@@ -20,6 +20,7 @@ mod endpoints;
 mod examples;
 mod favorites;
 mod features;
+mod filters;
 mod formations;
 mod health;
 mod hook_deliveries;

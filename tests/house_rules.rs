@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("edge", &[]),
     ("certs", &["edge"]),
     ("service", &["store"]),
-    ("reconcile", &["store", "service", "engine", "edge", "config"]),
+    ("reconcile", &["store", "service", "engine", "edge", "config", "outbound"]),
     ("metrics", &["store", "engine", "edge", "reconcile"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("hooks", &["store", "outbound"]),

@@ -12,9 +12,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
-    openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, routes, sites, spaces, stacks,
+    envelope, favorites, features, filter_attachments, filters, formations, health, hooks, invoices, logs,
+    metrics, oauth, oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
+    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
+    sites, spaces, stacks,
 };
 
 /// The API, ready to be served.
@@ -47,6 +48,8 @@ pub(super) fn nouns() -> Routes {
         .merge(dynos::router())
         .merge(favorites::router())
         .merge(features::router())
+        .merge(filter_attachments::router())
+        .merge(filters::router())
         .merge(formations::router())
         .merge(health::router())
         .merge(hooks::router())

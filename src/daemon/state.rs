@@ -17,6 +17,8 @@ use crate::ids::Ids;
 use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
 use crate::metrics::{Metrics, MetricsParts, RouterFigures};
 use crate::outbound::Outbound;
+use crate::reconcile::filters::FilterPublisher;
+use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
@@ -62,6 +64,18 @@ impl State {
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
         hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+    }
+
+    /// Puts the filters of apps into the routing table, and keeps them there.
+    pub(super) async fn publish_filters(
+        &self,
+        routes: &Arc<RouteBook>,
+        outbound: &Outbound,
+        tasks: &Tasks,
+    ) -> Result<(), StoreError> {
+        let keys = IssuerKeys::new(outbound.clone(), tasks.clone(), KeyTiming::default());
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        FilterPublisher::new(store, sealer, Arc::clone(routes), keys).start(tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens

@@ -85,6 +85,12 @@ impl<'a> Subject<'a> {
             | Event::DynosRestarted { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }
+            | Event::FilterCreated { .. }
+            | Event::FilterUpdated { .. }
+            | Event::FilterDeleted { .. }
+            | Event::FilterAttached { .. }
+            | Event::FilterAttachmentUpdated { .. }
+            | Event::FilterDetached { .. }
             | Event::CouplingCreated { .. }
             | Event::CouplingUpdated { .. }
             | Event::CouplingDeleted { .. }

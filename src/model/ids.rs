@@ -42,6 +42,9 @@ typed_id!(
     DeliveryId,
     DynoId,
     FavoriteId,
+    FilterId,
+    /// A filter in force for an app.
+    FilterAttachmentId,
     FormationId,
     CouplingId,
     /// What a person allowed an application (RFC 6749).

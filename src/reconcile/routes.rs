@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::edge::filters::Filters;
 use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
 use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey};
@@ -37,6 +38,8 @@ pub struct PublishedApp {
 #[derive(Debug, Default)]
 struct Published {
     apps: HashMap<AppId, PublishedApp>,
+    /// What is in force for apps, also for those that are not in the table yet.
+    filters: HashMap<AppId, Arc<Filters>>,
     sites: HashMap<SiteId, SiteDomain>,
 }
 
@@ -58,7 +61,8 @@ impl RouteBook {
         format!("{}.{}", key.host_label(), self.apps_domain)
     }
 
-    /// Puts an app's route into the table, or takes it out. Nothing is published when nothing changed.
+    /// Puts an app's route into the table with the filters that are in force for it, or takes both out. Nothing is
+    /// published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
         self.change(|published, table| {
             let old = published.apps.get(&app);
@@ -76,11 +80,37 @@ impl RouteBook {
             match route {
                 // No app can take the host of the control API.
                 Some(new) if new.key.host_label() != API_HOST_LABEL => {
-                    table.insert_app(&self.host(&new.key), new.in_table(app));
+                    let filters = published.filters.get(&app).cloned();
+                    table.insert_app(&self.host(&new.key), new.in_table(app, filters));
                     published.apps.insert(app, new);
                 }
-                Some(_) | None => drop(published.apps.remove(&app)),
+                Some(_) => drop(published.apps.remove(&app)),
+                None => {
+                    published.apps.remove(&app);
+                    published.filters.remove(&app);
+                }
             }
+            true
+        });
+    }
+
+    /// What is in force for an app.
+    pub fn filters(&self, app: AppId) -> Option<Arc<Filters>> {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.filters.get(&app).cloned()
+    }
+
+    /// Sets what is in force for an app, from the next request on. Its dynos are not touched.
+    pub fn publish_filters(&self, app: AppId, filters: Option<Filters>) {
+        let filters = filters.map(Arc::new);
+        self.change(|published, table| {
+            match &filters {
+                Some(filters) => drop(published.filters.insert(app, Arc::clone(filters))),
+                None if published.filters.remove(&app).is_none() => return false,
+                None => {}
+            }
+            let Some(shown) = published.apps.get(&app) else { return false };
+            table.insert_app(&self.host(&shown.key), shown.in_table(app, filters));
             true
         });
     }
@@ -168,10 +198,10 @@ impl PublishedApp {
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
-    fn in_table(&self, id: AppId) -> AppRoute {
+    fn in_table(&self, id: AppId, filters: Option<Arc<Filters>>) -> AppRoute {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
-        AppRoute { id, key: self.key.clone(), released: self.released, service }
+        AppRoute { id, key: self.key.clone(), released: self.released, service, filters }
     }
 }
 

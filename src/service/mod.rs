@@ -14,6 +14,8 @@ pub mod dynos;
 mod error;
 pub mod favorites;
 pub mod features;
+pub mod filter_attachments;
+pub mod filters;
 pub mod formations;
 pub mod hooks;
 pub mod invoices;

@@ -8,13 +8,15 @@ use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
+use crate::model::filter::{FilterName, FilterType, PathScope};
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FilterAttachmentId, FilterId, FormationId,
+    GrantId, HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
@@ -83,6 +85,8 @@ id_columns!(
     CouplingId,
     DeliveryId,
     FavoriteId,
+    FilterAttachmentId,
+    FilterId,
     FormationId,
     GrantId,
     HookId,
@@ -106,6 +110,7 @@ name_columns!(
     AppName,
     ConfigVarName,
     DynoName,
+    FilterName,
     OrganizationName,
     PipelineName,
     PluginName,
@@ -125,6 +130,7 @@ enum_columns!(
     DeliveryState,
     DynoState,
     Feature,
+    FilterType,
     HookEvent,
     MemberRole,
     Origin,
@@ -204,6 +210,19 @@ impl ToSql for Details {
 }
 
 impl FromSql for Details {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+impl ToSql for PathScope {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(self);
+        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for PathScope {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }

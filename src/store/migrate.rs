@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0035_current_releases.sql"),
     include_str!("migrations/0041_hooks.sql"),
     include_str!("migrations/0043_sites.sql"),
+    include_str!("migrations/0047_filters.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.
