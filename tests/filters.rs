@@ -7,7 +7,7 @@ use akkerisd::model::account::Role;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, PASSWORD, TestDaemon, assert_shape};
+use crate::support::{Answer, Client, TestDaemon, assert_shape};
 
 fn jwt(name: &str) -> Value {
     json!({
@@ -46,11 +46,12 @@ async fn attach(client: &Client, filter: &str, options: &Value) -> Value {
     client.post("/apps/app-default/filters", body).await.json(201)
 }
 
-/// Somebody in the organization `akkeris`, and somebody who is in none.
+/// Somebody in the organization `akkeris`, and somebody in another one.
 async fn member_and_stranger(daemon: &TestDaemon) -> (Client, Client) {
     daemon.account("alice", Role::Member, &["akkeris"]).await;
-    daemon.account("bob", Role::Member, &[]).await;
-    (daemon.basic("alice", PASSWORD), daemon.basic("bob", PASSWORD))
+    daemon.admin().post("/organizations", json!({ "name": "theirs" })).await.json(201);
+    daemon.account("bob", Role::Member, &["theirs"]).await;
+    (daemon.personal("alice").await, daemon.personal("bob").await)
 }
 
 #[tokio::test]
@@ -176,9 +177,9 @@ async fn update_filter_needs_elevation_and_keeps_type_and_passwords() {
     let client = daemon.admin();
     let users = |users: Value| typed("basic-auth", &json!({ "realm": "New", "users": users }));
     create(&client, &users(json!([{ "name": "alice", "password": "one" }]))).await;
-    let mut events = daemon.events().await;
     let path = "/filters/basic-auth";
     let (member, stranger) = member_and_stranger(&daemon).await;
+    let mut events = daemon.events().await;
     let both = users(json!([{ "name": "alice" }, { "name": "bob", "password": "two" }]));
     put(&member, path, &both).await.error(403);
     put(&stranger, path, &both).await.error(403);

@@ -16,6 +16,7 @@ mod build;
 mod crash_loop;
 mod deploy;
 mod failing_release;
+mod filters;
 mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;
