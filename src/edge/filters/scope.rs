@@ -8,7 +8,6 @@ use std::borrow::Cow;
 
 use crate::edge::site::as_read;
 use crate::model::filter::PathScope;
-use crate::model::route::RoutePath;
 
 /// A filter with its paths.
 #[derive(Debug)]
