@@ -7,6 +7,7 @@ mod harness;
 mod issuer;
 mod issuer_keys;
 mod sites;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

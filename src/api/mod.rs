@@ -25,6 +25,9 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;
@@ -49,7 +52,10 @@ mod router;
 mod routes;
 mod sites;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -71,8 +77,11 @@ use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
+use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -105,6 +114,8 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 
@@ -123,6 +134,8 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
+    /// Who signs certificates.
+    pub orders: OrderRules,
 }
 
 /// Serves the API on a listener until `stop` is cancelled and the open requests have ended.

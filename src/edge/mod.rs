@@ -9,6 +9,7 @@
 mod access;
 mod body;
 mod buckets;
+mod challenges;
 mod coalesce;
 mod connection;
 mod counters;
@@ -41,11 +42,14 @@ use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
-pub use access::{AccessRecord, AccessSink};
+pub use access::{AccessRecord, AccessSink, TracedRequest};
+pub use challenges::{Challenges, PresentedChallenge};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
+use crate::model::trace::Sampler;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -66,6 +70,10 @@ pub struct EdgeSettings {
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
     pub access: Option<AccessSink>,
+    /// What certificate authorities are answered.
+    pub challenges: Challenges,
+    /// Who decides which requests are traced; their records say so. `None` traces none.
+    pub sampler: Option<Sampler>,
 }
 
 /// What the edge waits for, and for how long.
@@ -122,6 +130,8 @@ impl EdgeSettings {
             },
             clock,
             access: None,
+            challenges: Challenges::default(),
+            sampler: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -26,7 +27,7 @@ use super::rescue::{self, ProxyError};
 use super::table::{Claim, Service, Upstream};
 use super::upstream::{Connection, Lease, Patience, SendError};
 use super::worker::Worker;
-use super::{host, redirect, tunnel};
+use super::{challenges, host, redirect, tunnel};
 
 /// How often another upstream, or a newer table, is tried for one request.
 const ATTEMPTS: usize = 8;
@@ -57,6 +58,8 @@ enum Admission {
     Redirect(HeaderValue),
     /// A filter has the edge answer, with nothing but headers.
     Preflight,
+    /// A certificate authority looks for a proof.
+    Challenge(Bytes),
 }
 
 /// Where a request goes.
@@ -68,13 +71,14 @@ struct Target {
 /// Answers one request; a failure becomes an answer too.
 pub(super) fn answer(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
     let mut access = Access::begin(&client, &request, &id);
+    access.hand_on(request.headers_mut());
     let mut dressing = None;
     let admission = admit(&client, request, &id, (&mut access, &mut dressing));
     async move {
@@ -84,6 +88,7 @@ pub(super) fn answer(
             Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open, &mut access).await,
             Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
             Ok(Admission::Preflight) => Ok(Response::new(EdgeBody::empty())),
+            Ok(Admission::Challenge(answer)) => Ok(challenges::respond(answer)),
             Err(error) => Err(error),
         };
         let mut response = served.unwrap_or_else(|error| {
@@ -115,8 +120,11 @@ fn admit(
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
     }
-    let host = host::settle(&mut request)?;
     let worker = &client.worker;
+    if let Some(answer) = worker.settings.challenges.at(request.uri().path()) {
+        return Ok(Admission::Challenge(answer));
+    }
+    let host = host::settle(&mut request)?;
     if client.redirected {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));

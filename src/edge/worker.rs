@@ -37,7 +37,7 @@ use super::pool::Pool;
 use super::proxy::{self, Client};
 use super::socket::Socket;
 use super::table::RoutingTable;
-use super::tls::ALPN_H2;
+use super::tls::{ALPN_ACME, ALPN_H2};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -242,10 +242,11 @@ async fn serve_tls(
     };
     let came_by = CameBy::new(peer.ip(), "https", worker.settings.public_https_port);
     let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
-    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-        serve_http2(client, stream).await
-    } else {
-        serve_http1(client, stream).await
+    match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN_H2) => serve_http2(client, stream).await,
+        // The handshake was all: the proof is in the certificate.
+        Some(ALPN_ACME) => Ok(()),
+        Some(_) | None => serve_http1(client, stream).await,
     }
 }
 

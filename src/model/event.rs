@@ -6,9 +6,9 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CouplingId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
-    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
+    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -29,6 +29,11 @@ pub enum Event {
     BuildSucceeded { app: AppId, build: BuildId },
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
+    CertificateOrdered { certificate: CertificateId },
+    CertificateIssued { certificate: CertificateId },
+    CertificateRejected { certificate: CertificateId },
+    CertificateInstalled { certificate: CertificateId },
+    CertificateDeleted { certificate: CertificateId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
@@ -52,6 +57,8 @@ pub enum Event {
     HookCreated { app: AppId, hook: HookId },
     HookUpdated { app: AppId, hook: HookId },
     HookDeleted { app: AppId, hook: HookId },
+    LogDrainCreated { app: AppId, drain: LogDrainId },
+    LogDrainDeleted { app: AppId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OauthClientCreated { client: OauthClientId },
@@ -135,6 +142,8 @@ impl Event {
             | Self::HookCreated { app, .. }
             | Self::HookUpdated { app, .. }
             | Self::HookDeleted { app, .. }
+            | Self::LogDrainCreated { app, .. }
+            | Self::LogDrainDeleted { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -156,6 +165,11 @@ impl Event {
             | Self::FilterCreated { .. }
             | Self::FilterUpdated { .. }
             | Self::FilterDeleted { .. }
+            | Self::CertificateOrdered { .. }
+            | Self::CertificateIssued { .. }
+            | Self::CertificateRejected { .. }
+            | Self::CertificateInstalled { .. }
+            | Self::CertificateDeleted { .. }
             | Self::GrantCreated { .. }
             | Self::GrantRevoked { .. }
             | Self::OauthClientCreated { .. }
@@ -196,6 +210,11 @@ impl Event {
             Self::BuildSucceeded { .. } => "build_succeeded",
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
+            Self::CertificateOrdered { .. } => "certificate_ordered",
+            Self::CertificateIssued { .. } => "certificate_issued",
+            Self::CertificateRejected { .. } => "certificate_rejected",
+            Self::CertificateInstalled { .. } => "certificate_installed",
+            Self::CertificateDeleted { .. } => "certificate_deleted",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
@@ -216,6 +235,8 @@ impl Event {
             Self::HookCreated { .. } => "hook_created",
             Self::HookUpdated { .. } => "hook_updated",
             Self::HookDeleted { .. } => "hook_deleted",
+            Self::LogDrainCreated { .. } => "log_drain_created",
+            Self::LogDrainDeleted { .. } => "log_drain_deleted",
             Self::CouplingCreated { .. } => "coupling_created",
             Self::CouplingUpdated { .. } => "coupling_updated",
             Self::CouplingDeleted { .. } => "coupling_deleted",

@@ -38,6 +38,7 @@ typed_id!(
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
+    CertificateId,
     /// One event for one hook; also the id of its result.
     DeliveryId,
     DynoId,
@@ -50,6 +51,7 @@ typed_id!(
     /// What a person allowed an application (RFC 6749).
     GrantId,
     HookId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::filter::{FilterName, FilterType, PathScope};
@@ -13,11 +14,12 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FilterAttachmentId, FilterId, FormationId,
-    GrantId, HookId, InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
-    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FilterAttachmentId,
+    FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId,
+    PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId,
+    RouteId, SiteId, SpaceId, StackId, TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -82,6 +84,7 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CertificateId,
     CouplingId,
     DeliveryId,
     FavoriteId,
@@ -91,6 +94,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -125,13 +129,17 @@ name_columns!(
 enum_columns!(
     Action,
     BuildStep,
+    CertificateOrigin,
+    CertificateStatus,
     CheckState,
     ClientKind,
     DeliveryState,
+    DrainState,
     DynoState,
     Feature,
     FilterType,
     HookEvent,
+    IssuerKind,
     MemberRole,
     Origin,
     ResourceType,

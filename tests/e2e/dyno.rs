@@ -3,7 +3,8 @@
 //! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
 //! `name=value` in `/behaviour`, baked into the image: `version`, `boot_delay_ms`, `never_listen`,
 //! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`,
-//! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go).
+//! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go, or
+//! `flood_mb_s` megabytes a second).
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -56,7 +57,8 @@ fn main() {
         std::thread::spawn(move || count(Duration::from_millis(time)));
     }
     if let Some(time) = number("flood_for_ms") {
-        std::thread::spawn(move || flood(Duration::from_millis(time)));
+        let rate = number("flood_mb_s");
+        std::thread::spawn(move || flood(Duration::from_millis(time), rate));
     }
     let orders = Arc::new(orders);
     for stream in listener.incoming().flatten() {
@@ -83,12 +85,21 @@ fn count(time: Duration) {
     println!("counted {number}");
 }
 
-fn flood(time: Duration) {
+fn flood(time: Duration, megabytes_a_second: Option<u64>) {
     let (began, line) = (std::time::Instant::now(), "f".repeat(999));
+    let mut lines = 0_u64;
     while began.elapsed() < time {
         println!("{line}");
+        lines += 1;
+        // A thousand lines are a megabyte.
+        if lines.is_multiple_of(1000)
+            && let Some(rate) = megabytes_a_second
+        {
+            let due = Duration::from_millis(lines / rate);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
     }
-    println!("flooded");
+    println!("flooded {} MB", lines / 1000);
 }
 
 fn eat_memory() {

@@ -13,8 +13,10 @@
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
 mod build;
+mod certificates;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod filters;
 mod isolation;

@@ -39,6 +39,10 @@ pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 #[derive(Debug)]
 pub(in crate::api) struct StrictJson<T>(pub(in crate::api) T);
 
+/// A JSON object of at most 1 MiB as the body, or no body.
+#[derive(Debug)]
+pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) Option<T>);
+
 /// A JSON array of at most 1 MiB as the body.
 #[derive(Debug)]
 pub(in crate::api) struct JsonArray<T>(pub(in crate::api) Vec<T>);
@@ -67,6 +71,19 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for StrictJson<T> {
     async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
         parse(&bytes, Outermost::Object, &Method::PATCH).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for OptionalJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
+        }
+        parse(&bytes, Outermost::Object, &method).map(|value| Self(Some(value)))
     }
 }
 
@@ -229,6 +246,7 @@ mod tests {
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
+    use crate::certs::CertificateBook;
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
@@ -241,6 +259,8 @@ mod tests {
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
+    use crate::telemetry::Telemetry;
+    use crate::temporary_token::TemporaryTokens;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -290,9 +310,13 @@ mod tests {
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: Rings::new(dir.path(), 1 << 20),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: CertificateBook::default(),
+            telemetry: Telemetry::off(),
+            drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -307,6 +331,11 @@ mod tests {
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
+            telemetry: Telemetry::off(),
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
@@ -314,6 +343,11 @@ mod tests {
                 dialect: Dialect::Document,
                 public_metrics: false,
                 max_upload: 2 * SMALL_BODY,
+                orders: service::certificates::OrderRules {
+                    issuer: crate::model::certificate::IssuerKind::Local,
+                    acme: false,
+                    apps_domain: "localhost".to_owned(),
+                },
             },
         })
     }

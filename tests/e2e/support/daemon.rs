@@ -112,6 +112,10 @@ impl Daemon {
         self.ports.https
     }
 
+    pub fn http_port(&self) -> u16 {
+        self.ports.http
+    }
+
     /// Where the daemon keeps its state.
     pub fn data_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("data")
@@ -120,6 +124,13 @@ impl Daemon {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// The memory that the process has now.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
