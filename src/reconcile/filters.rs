@@ -79,7 +79,7 @@ impl FilterPublisher {
         }
     }
 
-    /// A deletion is none of ours: the app's own worker takes its filters out together with its route.
+    /// Of an app that is deleted, its own worker takes the filters out together with the route.
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are not about filters")]
     fn publish(&self, event: &Event) -> Result<(), StoreError> {
         match event {
@@ -87,6 +87,10 @@ impl FilterPublisher {
             | Event::FilterAttachmentUpdated { app, .. }
             | Event::FilterDetached { app, .. }
             | Event::FeatureChanged { app, .. } => self.publish_app(*app),
+            Event::AppDeleted { app } => {
+                self.routes.forget_filters(*app);
+                Ok(())
+            }
             Event::FilterUpdated { filter } => self.publish_filter(*filter),
             _ => Ok(()),
         }

@@ -65,6 +65,9 @@ impl RouteBook {
     /// published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
         self.change(|published, table| {
+            if route.is_none() {
+                published.filters.remove(&app);
+            }
             let old = published.apps.get(&app);
             let changed = match (&route, old) {
                 (Some(new), Some(old)) => !new.is_same(old),
@@ -84,11 +87,7 @@ impl RouteBook {
                     table.insert_app(&self.host(&new.key), new.in_table(app, filters));
                     published.apps.insert(app, new);
                 }
-                Some(_) => drop(published.apps.remove(&app)),
-                None => {
-                    published.apps.remove(&app);
-                    published.filters.remove(&app);
-                }
+                Some(_) | None => drop(published.apps.remove(&app)),
             }
             true
         });
@@ -98,6 +97,14 @@ impl RouteBook {
     pub fn filters(&self, app: AppId) -> Option<Arc<Filters>> {
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.filters.get(&app).cloned()
+    }
+
+    /// Forgets what is in force for a deleted app. While the app is in the table it is kept: none is served without.
+    pub fn forget_filters(&self, app: AppId) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if !published.apps.contains_key(&app) {
+            published.filters.remove(&app);
+        }
     }
 
     /// Sets what is in force for an app, from the next request on. Its dynos are not touched.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::edge::filters::Filters;
 use akkerisd::edge::table::{RoutingTable, Upstream};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::{AppKey, DynoName};
@@ -69,10 +70,30 @@ async fn an_app_comes_into_the_table_with_what_was_attached_before_the_start() {
     create(&client, &csp("x")).await;
     attach(&client, "csp", &json!({})).await;
     let followed = Followed::of(&daemon, &client).await;
+    assert!(followed.book.filters(followed.app).is_some() && followed.table().app(followed.app).is_none());
     followed.publish();
     assert!(followed.is_filtered());
     followed.book.publish(followed.app, None);
     assert!(followed.book.filters(followed.app).is_none(), "nothing is left of an app that went");
+    assert!(followed.tasks.stop(LIMIT).await);
+}
+
+#[tokio::test]
+async fn a_deleted_app_is_served_with_its_filters_to_the_end() {
+    let (daemon, client) = with_app().await;
+    create(&client, &csp("x")).await;
+    attach(&client, "csp", &json!({})).await;
+    let followed = Followed::of(&daemon, &client).await;
+    followed.publish();
+    followed.book.forget_filters(followed.app);
+    assert!(followed.is_filtered() && followed.book.filters(followed.app).is_some());
+    followed.book.publish(followed.app, None);
+    followed.book.publish_filters(followed.app, Some(Filters::default()));
+    client.delete("/apps/app-default").await.json(200);
+    wait_until("nothing is left", LIMIT, async || {
+        followed.book.filters(followed.app).is_none().then_some(())
+    })
+    .await;
     assert!(followed.tasks.stop(LIMIT).await);
 }
 
