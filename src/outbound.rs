@@ -106,6 +106,22 @@ impl Outbound {
             .unwrap_or(Err(OutboundError::TimedOut(limits.total)))
     }
 
+    /// Fetches `url` into memory. Follows up to three redirects.
+    pub async fn get(&self, url: &str, limits: DownloadLimits) -> Result<Vec<u8>, OutboundError> {
+        let read = async {
+            let mut response = self.open(url, limits.bytes).await?;
+            let mut content = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(transport)? {
+                content.extend_from_slice(&chunk);
+                if content.len() as u64 > limits.bytes {
+                    return Err(OutboundError::TooLarge(limits.bytes));
+                }
+            }
+            Ok(content)
+        };
+        tokio::time::timeout(limits.total, read).await.unwrap_or(Err(OutboundError::TimedOut(limits.total)))
+    }
+
     /// Posts `body` to `url` and returns what was answered, whatever its status. Follows no redirect.
     pub async fn post<N: AsRef<str>>(
         &self,
@@ -133,16 +149,22 @@ impl Outbound {
         Ok(answer)
     }
 
-    async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<u64, OutboundError> {
+    /// The head of an answer with success whose body is not known to be larger than `limit`.
+    async fn open(&self, url: &str, limit: u64) -> Result<Response, OutboundError> {
         let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
         check_url(&url, self.policy)?;
-        let mut response = self.client.get(url).send().await.map_err(transport)?;
+        let response = self.client.get(url).send().await.map_err(transport)?;
         if !response.status().is_success() {
             return Err(OutboundError::Status(response.status().to_string()));
         }
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(OutboundError::TooLarge(limit));
         }
+        Ok(response)
+    }
+
+    async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<u64, OutboundError> {
+        let mut response = self.open(url, limit).await?;
         let file = tokio::fs::File::create(to).await?;
         let mut file = tokio::io::BufWriter::with_capacity(BUFFER, file);
         let mut length = 0_u64;

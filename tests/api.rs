@@ -24,6 +24,7 @@ mod environments;
 mod examples;
 mod favorites;
 mod features;
+mod filters;
 mod formations;
 mod health;
 mod hook_deliveries;

@@ -2,7 +2,10 @@
 
 mod access;
 mod backend;
+mod filters;
 mod harness;
+mod issuer;
+mod issuer_keys;
 mod sites;
 mod trace;
 

@@ -73,16 +73,10 @@ fn fits(value: &Value, schema: &Value, document: &Value) -> Result<(), String> {
         return if tried.iter().any(Result::is_ok) { Ok(()) } else { Err(format!("{tried:?}")) };
     }
     if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
-        // A part does not know the fields of the others: the whole is checked by what each of them requires.
-        let known: Vec<&Value> = parts.iter().map(|part| resolved(part, document)).collect();
-        for (name, field) in value.as_object().ok_or("no object")? {
-            let of = known.iter().find_map(|part| part.get("properties")?.get(name));
-            fits(field, of.ok_or_else(|| format!("{name} is not known"))?, document)?;
-        }
-        let required = known.iter().filter_map(|part| part.get("required")?.as_array()).flatten();
-        let missing: Vec<_> =
-            required.filter_map(Value::as_str).filter(|name| value.get(name).is_none()).collect();
-        return if missing.is_empty() { Ok(()) } else { wrong(&format!("lacks {missing:?}")) };
+        return all_fit(value, parts, document);
+    }
+    if schema.get("enum").and_then(Value::as_array).is_some_and(|words| !words.contains(value)) {
+        return wrong("is none of the words");
     }
     let types: Vec<&str> = match schema.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -113,6 +107,28 @@ fn fits(value: &Value, schema: &Value, document: &Value) -> Result<(), String> {
         | Value::Array(_)
         | Value::Object(_) => wrong(&format!("is not of {types:?}")),
     }
+}
+
+/// A part does not know the fields of the others: the whole is checked by what each of them requires. Where a part is
+/// a choice, one of its alternatives must fit together with the others.
+fn all_fit(value: &Value, parts: &[Value], document: &Value) -> Result<(), String> {
+    let known: Vec<&Value> = parts.iter().map(|part| resolved(part, document)).collect();
+    let choice = known.iter().find_map(|part| Some((*part, part.get("oneOf")?.as_array()?)));
+    if let Some((choice, alternatives)) = choice {
+        let others = known.iter().filter(|part| !std::ptr::eq(**part, choice)).copied();
+        let others: Vec<Value> = others.cloned().collect();
+        let with = |one: &Value| [others.as_slice(), std::slice::from_ref(one)].concat();
+        let tried: Vec<_> = alternatives.iter().map(|one| all_fit(value, &with(one), document)).collect();
+        return if tried.iter().any(Result::is_ok) { Ok(()) } else { Err(format!("{tried:?}")) };
+    }
+    for (name, field) in value.as_object().ok_or("no object")? {
+        let of = known.iter().find_map(|part| part.get("properties")?.get(name));
+        fits(field, of.ok_or_else(|| format!("{name} is not known"))?, document)?;
+    }
+    let required = known.iter().filter_map(|part| part.get("required")?.as_array()).flatten();
+    let missing: Vec<_> =
+        required.filter_map(Value::as_str).filter(|name| value.get(name).is_none()).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("{value} lacks {missing:?}")) }
 }
 
 fn object_fits(

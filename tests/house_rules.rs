@@ -44,7 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("edge", &[]),
     ("certs", &["edge", "store", "service", "config"]),
     ("service", &["store"]),
-    ("reconcile", &["store", "service", "engine", "edge", "config"]),
+    ("reconcile", &["store", "service", "engine", "edge", "config", "outbound"]),
     ("metrics", &["store", "engine", "edge", "reconcile", "certs", "logs", "telemetry", "drains"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),

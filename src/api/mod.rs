@@ -20,6 +20,8 @@ mod error;
 mod extract;
 mod favorites;
 mod features;
+mod filter_attachments;
+mod filters;
 mod formations;
 mod health;
 mod hooks;

@@ -12,11 +12,11 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars,
-    deployments, dynos, envelope, environments, favorites, features, formations, health, hooks, invoices,
-    keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
-    page, pipeline_couplings, pipeline_promotions, pipelines, plugins, recommendations, regions,
-    release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
-    ssl_orders, stacks, trace,
+    deployments, dynos, envelope, environments, favorites, features, filter_attachments, filters, formations,
+    health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients, openapi,
+    organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines, plugins,
+    recommendations, regions, release_candidates, release_projects, release_statuses, releases, routes,
+    sites, spaces, ssl_endpoints, ssl_orders, stacks, trace,
 };
 
 /// The API, ready to be served.
@@ -55,6 +55,8 @@ pub(super) fn nouns() -> Routes {
         .merge(environments::router())
         .merge(favorites::router())
         .merge(features::router())
+        .merge(filter_attachments::router())
+        .merge(filters::router())
         .merge(formations::router())
         .merge(health::router())
         .merge(hooks::router())

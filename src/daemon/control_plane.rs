@@ -201,6 +201,8 @@ async fn start_rooms(
     let engine = connect(config, installation).await?;
     state.trace_work(tasks);
     SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
+    // Before any app is in the table: none is served without what is in force for it.
+    state.publish_filters(&surroundings.routes, &outbound, tasks).await?;
     state.start_drains(&outbound, config, tasks);
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));

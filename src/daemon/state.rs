@@ -23,6 +23,8 @@ use crate::ids::Ids;
 use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
 use crate::metrics::{Metrics, MetricsParts, RouterFigures};
 use crate::outbound::Outbound;
+use crate::reconcile::filters::FilterPublisher;
+use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
@@ -82,6 +84,18 @@ impl State {
         let around = (self.catalogue.shared(), outbound, &self.telemetry);
         let source = (&self.clock, &self.ids, &self.temporary_tokens);
         hooks::start(state, source, around, tasks).await
+    }
+
+    /// Puts the filters of apps into the routing table, and keeps them there.
+    pub(super) async fn publish_filters(
+        &self,
+        routes: &Arc<RouteBook>,
+        outbound: &Outbound,
+        tasks: &Tasks,
+    ) -> Result<(), StoreError> {
+        let keys = IssuerKeys::new(outbound.clone(), tasks.clone(), KeyTiming::default());
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        FilterPublisher::new(store, sealer, Arc::clone(routes), keys).start(tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens

@@ -52,6 +52,7 @@ const MAX_REQUEST_ID: usize = 200;
 /// How a client came in: the same for all its requests on one connection.
 #[derive(Debug)]
 pub(super) struct CameBy {
+    peer: IpAddr,
     address: HeaderValue,
     proto: HeaderValue,
     port: HeaderValue,
@@ -69,12 +70,19 @@ pub(super) struct Particulars<'a> {
 impl CameBy {
     pub(super) fn new(peer: IpAddr, proto: &'static str, port: u16) -> Self {
         // An IPv4 client of an IPv6 socket is shown as what it is.
-        let address = HeaderValue::try_from(peer.to_canonical().to_string());
+        let peer = peer.to_canonical();
+        let address = HeaderValue::try_from(peer.to_string());
         Self {
+            peer,
             address: address.unwrap_or(HeaderValue::from_static("unknown")),
             proto: HeaderValue::from_static(proto),
             port: HeaderValue::from(port),
         }
+    }
+
+    /// The client's address.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
     }
 
     /// The client's address as text.

@@ -15,6 +15,7 @@ mod connection;
 mod counters;
 mod destination;
 mod drain;
+pub mod filters;
 mod headers;
 mod host;
 mod listener;

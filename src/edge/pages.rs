@@ -45,6 +45,13 @@ pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app 
 pub(super) static MAINTENANCE: Page = page!("maintenance", "This app is in maintenance.");
 pub(super) static BAD_GATEWAY: Page = page!("bad_gateway", "The app did not answer properly.");
 pub(super) static TIMEOUT: Page = page!("timeout", "The app took too long to answer.");
+pub(super) static UNAUTHORIZED: Page =
+    page!("unauthorized", "This app asks for credentials, and the request has none that are valid.");
+pub(super) static FORBIDDEN: Page = page!("forbidden", "This app is not open to your address.");
+pub(super) static TOO_MANY_REQUESTS: Page =
+    page!("too_many_requests", "You send more requests than this app takes.");
+pub(super) static NO_KEYS: Page =
+    page!("no_keys", "The keys that tokens for this app are signed with could not be had yet.");
 
 impl Page {
     pub(super) fn content(&self, form: Form) -> Bytes {
@@ -111,6 +118,10 @@ mod tests {
             &MAINTENANCE,
             &BAD_GATEWAY,
             &TIMEOUT,
+            &UNAUTHORIZED,
+            &FORBIDDEN,
+            &TOO_MANY_REQUESTS,
+            &NO_KEYS,
         ];
         for page in all {
             let value: serde_json::Value = serde_json::from_slice(&page.content(Form::Json)).unwrap();

@@ -20,6 +20,7 @@ use super::access::{Access, ToldBody};
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::destination::Destination;
+use super::filters::{Asked, Dressing, Passage};
 use super::headers::{self, CameBy, Particulars};
 use super::pages::Form;
 use super::rescue::{self, ProxyError};
@@ -55,6 +56,8 @@ struct Forward {
 enum Admission {
     Forward(Forward),
     Redirect(HeaderValue),
+    /// A filter has the edge answer, with nothing but headers.
+    Preflight,
     /// A certificate authority looks for a proof.
     Challenge(Bytes),
 }
@@ -77,13 +80,15 @@ pub(super) fn answer(
     let version = request.version();
     let mut access = Access::begin(&client, &request, &id);
     access.hand_on(request.headers_mut());
-    let admission = admit(&client, request, &id, &mut access);
+    let mut dressing = None;
+    let admission = admit(&client, request, &id, (&mut access, &mut dressing));
     async move {
         let on_site =
             matches!(&admission, Ok(Admission::Forward(forward)) if forward.destination.is_on_site());
         let served = match admission {
             Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open, &mut access).await,
             Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
+            Ok(Admission::Preflight) => Ok(Response::new(EdgeBody::empty())),
             Ok(Admission::Challenge(answer)) => Ok(challenges::respond(answer)),
             Err(error) => Err(error),
         };
@@ -97,6 +102,9 @@ pub(super) fn answer(
         response.headers_mut().insert(headers::X_REQUEST_ID, id);
         if on_site && client.came_by.is_secure() {
             headers::require_https(response.headers_mut());
+        }
+        if let Some(dressing) = dressing {
+            dressing.dress(response.headers_mut());
         }
         let status = response.status();
         let is_last = client.worker.is_stopping() && version <= Version::HTTP_11;
@@ -112,7 +120,7 @@ fn admit(
     client: &Client,
     mut request: Request<Incoming>,
     id: &HeaderValue,
-    access: &mut Access,
+    (access, dressing): (&mut Access, &mut Option<Box<Dressing>>),
 ) -> Result<Admission, ProxyError> {
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
@@ -127,17 +135,25 @@ fn admit(
         return Ok(Admission::Redirect(location));
     }
     let destination = find(client, &host, request.uri().path())?;
+    if let Destination::App { app, by } = &destination {
+        access.is_for(app, by.as_ref().map(|by| by.site.id));
+        if let Some(filters) = &app.filters {
+            let asked = asked(client, &request);
+            *dressing = filters.dressing(asked);
+            match filters.judge(asked).map_err(|refusal| ProxyError::Filtered(Box::new(refusal)))? {
+                Passage::On => {}
+                Passage::Preflight => return Ok(Admission::Preflight),
+            }
+        }
+    }
     let upgrade = headers::upgrade(request.headers());
     let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     *request.version_mut() = Version::HTTP_11;
     let start = worker.request_start();
     client.came_by.prepare(request.headers_mut(), Particulars { host, id, start, upgrade });
-    if let Destination::App { app, by } = &destination {
-        access.is_for(app, by.as_ref().map(|by| by.site.id));
-        if let Some(by) = by {
-            client.came_by.tell_site(request.headers_mut(), by.site.domain(), by.route.told());
-            by.rewrite(request.uri_mut())?;
-        }
+    if let Destination::App { by: Some(by), .. } = &destination {
+        client.came_by.tell_site(request.headers_mut(), by.site.domain(), by.route.told());
+        by.rewrite(request.uri_mut())?;
     }
     let mut progress = None;
     let request = request.map(|incoming| {
@@ -146,6 +162,17 @@ fn admit(
         body
     });
     Ok(Admission::Forward(Forward { destination, request: Box::new(request), progress, client_side }))
+}
+
+/// What filters look at: the request as its client sent it.
+fn asked<'a>(client: &Client, request: &'a Request<Incoming>) -> Asked<'a> {
+    Asked {
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
+        client: client.came_by.peer(),
+        now: client.worker.settings.clock.now(),
+    }
 }
 
 /// Looks up who gets the request, unless it is for another host than the one that its connection was made to: what

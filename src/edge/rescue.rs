@@ -2,14 +2,17 @@
 //!
 //! Invariant: this is the only place that does, so every failure looks the same to clients.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::body::EdgeBody;
+use super::filters::Refusal;
 use super::pages::{self, Form, Page};
 
 /// Seconds after which a client may try an app in maintenance again.
 const MAINTENANCE_RETRY: HeaderValue = HeaderValue::from_static("60");
+/// The same while the keys of an issuer are being fetched.
+const KEYS_RETRY: HeaderValue = HeaderValue::from_static("5");
 
 /// Why a request was not forwarded, or its answer not received.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,8 @@ pub(super) enum ProxyError {
     UnaskedUpgrade,
     #[error("the dyno sent no answer in time")]
     FirstByteTimeout,
+    #[error("a filter of the app did not let the request pass")]
+    Filtered(#[source] Box<Refusal>),
 }
 
 /// The answer for a failed request, in the form that its client accepts.
@@ -53,6 +58,7 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         ProxyError::MethodNotSupported => {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
+        ProxyError::Filtered(refusal) => explain(refusal, headers),
         ProxyError::InvalidHost
         | ProxyError::Misdirected
         | ProxyError::AmbiguousPath
@@ -65,6 +71,18 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         | ProxyError::FirstByteTimeout => {}
     }
     response
+}
+
+/// How a client gets past a filter.
+fn explain(refusal: &Refusal, headers: &mut HeaderMap) {
+    match refusal {
+        Refusal::Unauthorized { challenge } => drop(headers.insert(WWW_AUTHENTICATE, challenge.clone())),
+        Refusal::TooMany { retry_after } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+        }
+        Refusal::NoKeys => drop(headers.insert(RETRY_AFTER, KEYS_RETRY)),
+        Refusal::Forbidden => {}
+    }
 }
 
 fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
@@ -81,5 +99,11 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
             (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY)
         }
         ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),
+        ProxyError::Filtered(refusal) => match **refusal {
+            Refusal::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, &pages::UNAUTHORIZED),
+            Refusal::Forbidden => (StatusCode::FORBIDDEN, &pages::FORBIDDEN),
+            Refusal::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, &pages::TOO_MANY_REQUESTS),
+            Refusal::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, &pages::NO_KEYS),
+        },
     }
 }

@@ -157,7 +157,7 @@ impl PathRoute {
 /// A path as an app may read it: percent-encoded characters of source paths and slashes decoded, backslashes taken
 /// for slashes, slashes merged. Borrowed when that changes nothing; `None` when it is no path that begins with a
 /// slash, or a segment of it is `.` or `..`, with or without parameters behind a semicolon.
-fn as_read(path: &str) -> Option<Cow<'_, str>> {
+pub(super) fn as_read(path: &str) -> Option<Cow<'_, str>> {
     if !path.starts_with('/') {
         return None;
     }

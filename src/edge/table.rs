@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::buckets::Buckets;
+use super::filters::Filters;
 pub use super::site::{PathRoute, SiteRoutes};
 use crate::model::ids::AppId;
 use crate::model::names::{AppKey, DynoName};
@@ -42,6 +43,8 @@ pub struct AppRoute {
     /// over.
     pub released: bool,
     pub service: Service,
+    /// What requests must pass; `None` when nothing is in force.
+    pub filters: Option<Arc<Filters>>,
 }
 
 /// What an app's requests get.

@@ -104,6 +104,12 @@ impl<'a> Subject<'a> {
             | Event::EnvironmentChanged { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }
+            | Event::FilterCreated { .. }
+            | Event::FilterUpdated { .. }
+            | Event::FilterDeleted { .. }
+            | Event::FilterAttached { .. }
+            | Event::FilterAttachmentUpdated { .. }
+            | Event::FilterDetached { .. }
             | Event::CouplingCreated { .. }
             | Event::CouplingUpdated { .. }
             | Event::CouplingDeleted { .. }

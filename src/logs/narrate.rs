@@ -101,6 +101,9 @@ impl Narrator {
             Event::FeatureChanged { feature, enabled, .. } => {
                 Some(format!("Feature {feature} {}", if *enabled { "enabled" } else { "disabled" }))
             }
+            Event::FilterAttached { .. } => Some("Filter attached".to_owned()),
+            Event::FilterAttachmentUpdated { .. } => Some("Filter attachment updated".to_owned()),
+            Event::FilterDetached { .. } => Some("Filter detached".to_owned()),
             Event::FormationCreated { process_type, .. } | Event::FormationUpdated { process_type, .. } => {
                 Some(self.scale(app, process_type).await)
             }

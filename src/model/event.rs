@@ -7,9 +7,9 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FormationId, GrantId,
-    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
-    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId,
+    FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
+    PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::release_status::CheckState;
@@ -47,6 +47,12 @@ pub enum Event {
     FeatureChanged { app: AppId, feature: Feature, enabled: bool },
     FavoriteCreated { app: AppId },
     FavoriteDeleted { app: AppId },
+    FilterCreated { filter: FilterId },
+    FilterUpdated { filter: FilterId },
+    FilterDeleted { filter: FilterId },
+    FilterAttached { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
+    FilterAttachmentUpdated { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
+    FilterDetached { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
     FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
     FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
@@ -134,6 +140,9 @@ impl Event {
             | Self::FeatureChanged { app, .. }
             | Self::FavoriteCreated { app }
             | Self::FavoriteDeleted { app }
+            | Self::FilterAttached { app, .. }
+            | Self::FilterAttachmentUpdated { app, .. }
+            | Self::FilterDetached { app, .. }
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
@@ -160,6 +169,9 @@ impl Event {
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
+            | Self::FilterCreated { .. }
+            | Self::FilterUpdated { .. }
+            | Self::FilterDeleted { .. }
             | Self::CertificateOrdered { .. }
             | Self::CertificateIssued { .. }
             | Self::CertificateRejected { .. }
@@ -228,6 +240,12 @@ impl Event {
             Self::FeatureChanged { .. } => "feature_changed",
             Self::FavoriteCreated { .. } => "favorite_created",
             Self::FavoriteDeleted { .. } => "favorite_deleted",
+            Self::FilterCreated { .. } => "filter_created",
+            Self::FilterUpdated { .. } => "filter_updated",
+            Self::FilterDeleted { .. } => "filter_deleted",
+            Self::FilterAttached { .. } => "filter_attached",
+            Self::FilterAttachmentUpdated { .. } => "filter_attachment_updated",
+            Self::FilterDetached { .. } => "filter_detached",
             Self::FormationCreated { .. } => "formation_created",
             Self::FormationUpdated { .. } => "formation_updated",
             Self::FormationDeleted { .. } => "formation_deleted",

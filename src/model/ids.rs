@@ -46,6 +46,9 @@ typed_id!(
     DeploymentId,
     DynoId,
     FavoriteId,
+    FilterId,
+    /// A filter in force for an app.
+    FilterAttachmentId,
     FormationId,
     CouplingId,
     /// What a person allowed an application (RFC 6749).

@@ -21,6 +21,7 @@ pub mod dyno;
 pub mod event;
 pub mod favorite;
 pub mod feature;
+pub mod filter;
 pub mod formation;
 pub mod hook;
 pub mod hook_delivery;

@@ -33,7 +33,8 @@ pub struct RouteSite {
 }
 
 /// A path of a site or of an app; case counts (reading 27).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct RoutePath(String);
 
 const PATH_LIMIT: usize = 1024;

@@ -6,6 +6,8 @@
 mod actions;
 mod counters;
 pub mod desired;
+pub mod filters;
+pub mod issuer_keys;
 mod journal;
 mod operations;
 pub mod plan;

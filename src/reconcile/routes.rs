@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::edge::filters::Filters;
 use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
 use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey, DynoName};
@@ -37,6 +38,8 @@ pub struct PublishedApp {
 #[derive(Debug, Default)]
 struct Published {
     apps: HashMap<AppId, PublishedApp>,
+    /// What is in force for apps, also for those that are not in the table yet.
+    filters: HashMap<AppId, Arc<Filters>>,
     sites: HashMap<SiteId, SiteDomain>,
 }
 
@@ -58,9 +61,13 @@ impl RouteBook {
         format!("{}.{}", key.host_label(), self.apps_domain)
     }
 
-    /// Puts an app's route into the table, or takes it out. Nothing is published when nothing changed.
+    /// Puts an app's route into the table with the filters that are in force for it, or takes both out. Nothing is
+    /// published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
         self.change(|published, table| {
+            if route.is_none() {
+                published.filters.remove(&app);
+            }
             let old = published.apps.get(&app);
             let changed = match (&route, old) {
                 (Some(new), Some(old)) => !new.is_same(old),
@@ -76,7 +83,8 @@ impl RouteBook {
             match route {
                 // No app can take the host of the control API.
                 Some(new) if new.key.host_label() != API_HOST_LABEL => {
-                    table.insert_app(&self.host(&new.key), new.in_table(app));
+                    let filters = published.filters.get(&app).cloned();
+                    table.insert_app(&self.host(&new.key), new.in_table(app, filters));
                     published.apps.insert(app, new);
                 }
                 Some(_) | None => drop(published.apps.remove(&app)),
@@ -94,6 +102,35 @@ impl RouteBook {
             app.upstreams.iter().filter(|known| !known.is_retired()).find(same)
         });
         known.map_or_else(|| Upstream::new(dyno.clone(), address), Arc::clone)
+    }
+
+    /// What is in force for an app.
+    pub fn filters(&self, app: AppId) -> Option<Arc<Filters>> {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.filters.get(&app).cloned()
+    }
+
+    /// Forgets what is in force for a deleted app. While the app is in the table it is kept: none is served without.
+    pub fn forget_filters(&self, app: AppId) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if !published.apps.contains_key(&app) {
+            published.filters.remove(&app);
+        }
+    }
+
+    /// Sets what is in force for an app, from the next request on. Its dynos are not touched.
+    pub fn publish_filters(&self, app: AppId, filters: Option<Filters>) {
+        let filters = filters.map(Arc::new);
+        self.change(|published, table| {
+            match &filters {
+                Some(filters) => drop(published.filters.insert(app, Arc::clone(filters))),
+                None if published.filters.remove(&app).is_none() => return false,
+                None => {}
+            }
+            let Some(shown) = published.apps.get(&app) else { return false };
+            table.insert_app(&self.host(&shown.key), shown.in_table(app, filters));
+            true
+        });
     }
 
     /// Puts exactly these sites with these routes into the table.
@@ -179,10 +216,10 @@ impl PublishedApp {
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
-    fn in_table(&self, id: AppId) -> AppRoute {
+    fn in_table(&self, id: AppId, filters: Option<Arc<Filters>>) -> AppRoute {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
-        AppRoute { id, key: self.key.clone(), released: self.released, service }
+        AppRoute { id, key: self.key.clone(), released: self.released, service, filters }
     }
 }
 

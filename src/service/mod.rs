@@ -18,6 +18,8 @@ pub mod environments;
 mod error;
 pub mod favorites;
 pub mod features;
+pub mod filter_attachments;
+pub mod filters;
 pub mod formations;
 pub mod hooks;
 pub mod invoices;

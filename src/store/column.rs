@@ -10,14 +10,15 @@ use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind
 use crate::model::deployment::DeploymentStatus;
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
+use crate::model::filter::{FilterName, FilterType, PathScope};
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId,
-    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
-    SpaceId, StackId, TokenId,
+    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -90,6 +91,8 @@ id_columns!(
     DeliveryId,
     DeploymentId,
     FavoriteId,
+    FilterAttachmentId,
+    FilterId,
     FormationId,
     GrantId,
     HookId,
@@ -114,6 +117,7 @@ name_columns!(
     AppName,
     ConfigVarName,
     DynoName,
+    FilterName,
     OrganizationName,
     PipelineName,
     PluginName,
@@ -137,6 +141,7 @@ enum_columns!(
     DrainState,
     DynoState,
     Feature,
+    FilterType,
     HookEvent,
     IssuerKind,
     MemberRole,
@@ -217,6 +222,19 @@ impl ToSql for Details {
 }
 
 impl FromSql for Details {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
+impl ToSql for PathScope {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(self);
+        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    }
+}
+
+impl FromSql for PathScope {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }

@@ -19,6 +19,8 @@ mod error;
 pub mod events;
 pub mod favorites;
 pub mod features;
+pub mod filter_attachments;
+pub mod filters;
 pub mod formation_periods;
 pub mod formations;
 pub mod frozen_environments;

@@ -1,8 +1,8 @@
 //! The unmodified client `aka`, command by command: what it sends, and what it reads of the answers.
 //!
 //! Each test is one row of section 3 of `aka-client.md`. Not here: what needs app-setups (`apps:fork`,
-//! `apps:blueprint`, `apps:one-click`), auto builds, webhooks, addons and
-//! filters, none of which is served yet; and commands that send nothing (`apps:stacks`, `auth:token`).
+//! `apps:blueprint`, `apps:one-click`), auto builds, webhooks and addons,
+//! none of which is served yet; and commands that send nothing (`apps:stacks`, `auth:token`).
 
 mod apps;
 mod auth;
@@ -11,6 +11,7 @@ mod config;
 mod drains;
 mod dynos;
 mod features;
+mod filters;
 mod formations;
 mod invoices;
 mod logs;

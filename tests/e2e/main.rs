@@ -17,6 +17,7 @@ mod crash_loop;
 mod deploy;
 mod drains;
 mod failing_release;
+mod filters;
 mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;

@@ -144,7 +144,8 @@ impl TestEdge {
 
 /// An app that has a release.
 pub(super) fn app(id: AppId, service: Service) -> AppRoute {
-    AppRoute { id, key: AppKey::from_stored("web-default".to_owned()), released: true, service }
+    let key = AppKey::from_stored("web-default".to_owned());
+    AppRoute { id, key, released: true, service, filters: None }
 }
 
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {

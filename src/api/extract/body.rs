@@ -35,6 +35,10 @@ const DRAINED: u64 = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
+/// A JSON object of at most 1 MiB in which a value of the wrong type is 400, whatever the method (`behaviour.md` §32).
+#[derive(Debug)]
+pub(in crate::api) struct StrictJson<T>(pub(in crate::api) T);
+
 /// A JSON object of at most 1 MiB as the body, or no body.
 #[derive(Debug)]
 pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) Option<T>);
@@ -58,6 +62,15 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
         let method = request.method().clone();
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
         parse(&bytes, Outermost::Object, &method).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for StrictJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        parse(&bytes, Outermost::Object, &Method::PATCH).map(Self)
     }
 }
 

@@ -78,7 +78,10 @@ pub(crate) fn serve_edge(folder: &Path, backend: SocketAddr) -> Result<()> {
     let key = AppKey::from_stored("bench-default".to_owned());
     let id = AppId::new(uuid::Uuid::nil());
     let mut table = RoutingTable::default();
-    table.insert_app(HOST, AppRoute { id, key, released: true, service: Service::Upstreams(upstreams) });
+    table.insert_app(
+        HOST,
+        AppRoute { id, key, released: true, service: Service::Upstreams(upstreams), filters: None },
+    );
     let mut settings = EdgeSettings::new(Clock::system());
     (settings.workers, settings.no_redirect) = (2, true);
     settings.access = Some(keep_router_lines(folder)?);
