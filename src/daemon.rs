@@ -40,6 +40,7 @@ use crate::reconcile::{Reconciler, Timing};
 use crate::service;
 use crate::store::Store;
 use crate::tasks::Tasks;
+use crate::terminals::Terminals;
 
 /// How long the start waits for each app to be looked at before the edge opens.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(20);
@@ -100,8 +101,9 @@ impl Daemon {
         let access = state.take_access(&tasks);
         let edge = start_edge(config, &listeners, &routes, access)?;
         let metrics = state.metrics(&edge, looks, &tasks);
-        metrics.start(engine, config.metrics.interval);
-        let parts = state.api(metrics, api_settings(config, &listeners.edge));
+        metrics.start(Arc::clone(&engine), config.metrics.interval);
+        let terminals = Terminals::new(state.store.clone(), engine, tasks.stopping());
+        let parts = state.api(metrics, terminals, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
         serve_api(&tasks, listeners.api, ApiState::new(parts), api_stop.clone(), api_ended.clone());
         let State { store, catalogue, rings, .. } = state;

@@ -24,3 +24,4 @@ pub mod seal;
 pub mod service;
 pub mod store;
 pub mod tasks;
+pub mod terminals;

@@ -8,7 +8,7 @@ use akkerisd::model::build::{Build, BuildSource, BuildState, BuildStep, Checksum
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::config_var::ConfigValue;
 use akkerisd::model::dyno::{Dyno, DynoState};
-use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
+use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity, Runs};
 use akkerisd::model::ids::{AppId, BuildId, FormationId, ReleaseId, deterministic};
 use akkerisd::model::names::{ConfigVarName, DynoName, ProcessType, SizeName};
 use akkerisd::model::principal::Principal;
@@ -309,6 +309,7 @@ fn crashing_dyno(
         port: Some(Port::DEFAULT),
         healthcheck: None,
         origin: Origin::User,
+        runs: Runs::Always,
         restarts: 0,
         created_at: long_ago,
         updated_at: long_ago,

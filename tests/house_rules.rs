@@ -43,7 +43,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("metrics", &["store", "engine", "edge", "reconcile"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("hooks", &["store", "outbound"]),
-    ("api", &["store", "service", "builds", "config", "logs", "metrics"]),
+    ("terminals", &["store", "service", "engine"]),
+    ("api", &["store", "service", "builds", "config", "logs", "metrics", "terminals"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

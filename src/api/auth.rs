@@ -30,7 +30,9 @@ pub(super) enum Policy {
     Password,
     /// Anyone with a valid token.
     User,
-    /// The same, or anyone at all where the operator says so (`metrics.public`).
+    /// The same, with a token that may change things, whatever the method says: a WebSocket begins with GET.
+    Changer,
+    /// The same as `User`, or anyone at all where the operator says so (`metrics.public`).
     Scraper,
     /// Like `User`, but a service token only for the user whom it names (`behaviour.md` §34).
     Person,
@@ -44,7 +46,7 @@ impl Policy {
         match self {
             Self::Public => "public",
             Self::Password => "password",
-            Self::User | Self::Scraper => "user",
+            Self::User | Self::Changer | Self::Scraper => "user",
             Self::Person => "person",
             Self::Holder => "holder",
         }
@@ -55,7 +57,7 @@ impl Policy {
         match self {
             Self::Public => None,
             Self::Password => Some("password"),
-            Self::User | Self::Scraper | Self::Person | Self::Holder => Some("token"),
+            Self::User | Self::Changer | Self::Scraper | Self::Person | Self::Holder => Some("token"),
         }
     }
 }
@@ -73,9 +75,12 @@ pub(super) async fn enforce(
             let anyone = Principal::ordinary(UserName::from_stored("anonymous".to_owned()));
             request.extensions_mut().insert(anyone);
         }
-        Policy::User | Policy::Scraper | Policy::Person | Policy::Holder => {
+        Policy::User | Policy::Changer | Policy::Scraper | Policy::Person | Policy::Holder => {
             let (token, principal) = authenticate(&state, request.headers())?;
             check_scope(&token, request.method())?;
+            if policy == Policy::Changer {
+                check_scope(&token, &Method::POST)?;
+            }
             if matches!(policy, Policy::Person | Policy::Holder) {
                 check_person(&token, request.headers())?;
             }

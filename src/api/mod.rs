@@ -46,6 +46,7 @@ mod respond;
 mod router;
 mod spaces;
 mod stacks;
+mod terminal;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ use crate::model::catalogue::Catalogue;
 use crate::seal::Sealer;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::terminals::Terminals;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -100,6 +102,7 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub terminals: Terminals,
     pub settings: ApiSettings,
 }
 

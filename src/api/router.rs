@@ -14,7 +14,7 @@ use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
     envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, stacks,
+    plugins, recommendations, regions, release_statuses, releases, spaces, stacks, terminal,
 };
 
 /// The API, ready to be served.
@@ -68,6 +68,7 @@ pub(super) fn nouns() -> Routes {
         .merge(releases::router())
         .merge(spaces::router())
         .merge(stacks::router())
+        .merge(terminal::router())
 }
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.

@@ -23,6 +23,7 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::terminals::Terminals;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -149,7 +150,7 @@ impl State {
         })
     }
 
-    pub(super) fn api(&self, metrics: Metrics, settings: ApiSettings) -> ApiParts {
+    pub(super) fn api(&self, metrics: Metrics, terminals: Terminals, settings: ApiSettings) -> ApiParts {
         ApiParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -161,6 +162,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            terminals,
             settings,
         }
     }

@@ -82,6 +82,11 @@ impl<'a> Subject<'a> {
             | Event::BuildCreated { .. }
             | Event::ConfigVarNotesChanged { .. }
             | Event::DynoSignalled { .. }
+            | Event::OneOffCreated { .. }
+            | Event::OneOffAttached { .. }
+            | Event::OneOffStopped { .. }
+            | Event::OneOffEnded { .. }
+            | Event::ScheduleSkipped { .. }
             | Event::DynosRestarted { .. }
             | Event::FavoriteCreated { .. }
             | Event::FavoriteDeleted { .. }

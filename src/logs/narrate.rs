@@ -11,6 +11,7 @@ use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::ids::AppId;
 use crate::model::log::{LogLine, LogSource};
 use crate::model::names::ProcessType;
+use crate::model::oneoff::ending;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
 
@@ -98,6 +99,20 @@ impl Narrator {
                 (Some(process_type), None) => format!("Restarting all dynos of {process_type}"),
                 (None, None) => "Restarting all dynos".to_owned(),
             }),
+            Event::OneOffCreated { process_type, dyno, .. } => {
+                Some(format!("Starting {process_type}.{dyno}"))
+            }
+            Event::OneOffStopped { process_type, dyno, .. } => {
+                Some(format!("Stopping {process_type}.{dyno}"))
+            }
+            Event::OneOffEnded { process_type, dyno, exit_code, reason, .. } => {
+                Some(format!("{process_type}.{dyno} {}", ending(*exit_code, reason)))
+            }
+            Event::ScheduleSkipped { process_type, due_at, reason, .. } => Some(format!(
+                "The run of {process_type} that was due at {} was left out: {}",
+                due_at.to_seconds_text(),
+                reason.text()
+            )),
             Event::FeatureChanged { feature, enabled, .. } => {
                 Some(format!("Feature {feature} {}", if *enabled { "enabled" } else { "disabled" }))
             }

@@ -7,11 +7,15 @@ mod actions;
 mod counters;
 pub mod desired;
 mod journal;
+pub mod once;
 mod operations;
 pub mod plan;
 mod probe;
 mod progress;
 pub mod routes;
+mod run_actions;
+mod runs;
+mod schedules;
 mod status;
 mod worker;
 

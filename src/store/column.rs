@@ -21,9 +21,11 @@ use crate::model::names::{
     SpaceName, UserName,
 };
 use crate::model::oauth::ClientKind;
+use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
+use crate::model::schedule::Overlap;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
@@ -122,11 +124,13 @@ enum_columns!(
     HookEvent,
     MemberRole,
     Origin,
+    Overlap,
     ResourceType,
     Role,
     Scope,
     Stage,
     StackState,
+    Terminal,
     TokenKind
 );
 

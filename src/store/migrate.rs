@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0040_dyno_signals.sql"),
     include_str!("migrations/0035_current_releases.sql"),
     include_str!("migrations/0041_hooks.sql"),
+    include_str!("migrations/0046_oneoff_dynos.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -24,6 +24,7 @@ pub mod installation;
 mod migrate;
 pub mod oauth_clients;
 pub mod oauth_grants;
+pub mod oneoffs;
 pub mod organization_members;
 pub mod organizations;
 pub mod pipeline_couplings;

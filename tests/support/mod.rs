@@ -28,10 +28,12 @@ use akkerisd::service;
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
+use akkerisd::terminals::Terminals;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
 use events::Events;
+use fake_engine::FakeEngine;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -46,6 +48,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// What the first start of a daemon leaves behind, and its router.
 pub(crate) struct TestDaemon {
     pub(crate) state: ApiState,
+    /// The engine that terminals are taken of.
+    pub(crate) engine: FakeEngine,
     router: axum::Router,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
@@ -122,6 +126,8 @@ impl TestDaemon {
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
+        let engine = FakeEngine::new();
+        let terminals = Terminals::new(store.clone(), Arc::new(engine.clone()), Tasks::new().stopping());
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -133,9 +139,10 @@ impl TestDaemon {
             rings: Rings::new(dir.path().join("logs"), 1 << 20),
             log_sessions,
             metrics,
+            terminals,
             settings,
         });
-        Self { router: api::router(state.clone()), state, dir }
+        Self { router: api::router(state.clone()), state, engine, dir }
     }
 
     /// A client without a token.
@@ -166,8 +173,13 @@ impl TestDaemon {
 
     /// A client with a new personal token of that user, which only reads.
     pub(crate) async fn reader(&self, user: &str) -> Client {
+        self.with_secret(&self.read_token(user).await)
+    }
+
+    /// The secret of a new personal token of that user, which only reads.
+    pub(crate) async fn read_token(&self, user: &str) -> String {
         let name = TokenName::parse(&format!("{user}-reader")).unwrap();
-        self.with_secret(&self.token_named(name, TokenKind::Personal, user, Scope::Read).await)
+        self.token_named(name, TokenKind::Personal, user, Scope::Read).await
     }
 
     async fn token_named(&self, name: TokenName, kind: TokenKind, user: &str, scope: Scope) -> String {

@@ -219,6 +219,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
+    use crate::engine::docker::DockerEngine;
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
@@ -228,6 +229,7 @@ mod tests {
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
+    use crate::terminals::Terminals;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -283,8 +285,11 @@ mod tests {
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
+        let terminals =
+            Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
         ApiState::new(ApiParts {
             store,
+            terminals,
             sealer: Sealer::from_key(&[1; 32]),
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::once::Once;
 use crate::model::RuleError;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -33,6 +34,8 @@ pub(super) struct CreateFormation {
     /// A path that answers 200 to 399 when the dyno is healthy.
     #[schema(value_type = Option<String>)]
     healthcheck: Option<Value>,
+    #[serde(flatten)]
+    once: Once,
 }
 
 /// What shall change; what is absent or `null` stays.
@@ -53,6 +56,8 @@ pub(super) struct UpdateFormation {
     remove_healthcheck: Option<bool>,
     #[serde(rename = "remove-command")]
     remove_command: Option<bool>,
+    #[serde(flatten)]
+    once: Once,
 }
 
 /// One formation of a batch.
@@ -75,6 +80,7 @@ impl CreateFormation {
             healthcheck: self.healthcheck,
             remove_healthcheck: None,
             remove_command: None,
+            once: self.once,
         };
         let (process_type, change) = update.read(catalogue, app, &self.process_type)?;
         Ok(NewFormation { process_type, default_size, change })
@@ -122,7 +128,10 @@ impl UpdateFormation {
             Some(value) => Some(CommandChange::Set(Command::parse(text("command", &value)?)?)),
             None => None,
         };
-        Ok((process_type, FormationChange { size, quantity, command, port, healthcheck }))
+        let runs = self.once.runs(&process_type)?;
+        let (image, env) = self.once.options.unwrap_or_default().read()?;
+        let change = FormationChange { size, quantity, command, port, healthcheck, runs, image, env };
+        Ok((process_type, change))
     }
 }
 
