@@ -156,7 +156,8 @@ impl Control {
         };
         match tokio::time::timeout(END_LIMIT, ended).await {
             Ok(ended) => ended.map(Some),
-            Err(_) => Ok(None),
+            // It closed its output and goes on, where nobody can see it.
+            Err(_) => oneoffs::detach(store, &self.author, &self.oneoff).await.map(|()| None),
         }
     }
 }

@@ -84,10 +84,11 @@ async fn what_cannot_be_run_is_refused_with_the_reason() {
     let house = House::empty().await;
     let run = json!({ "command": "true" });
     assert!(house.client.post(PATH, run.clone()).await.error(409).contains("no release"));
-    house.release(&[]).await;
+    let release = house.release(&[]).await;
+    house.wait("the release is up", || house.is_released(&release, "succeeded")).await;
     for (body, status) in [
         (json!({}), 422),
-        (json!({ "type": "web" }), 422),
+        (json!({ "type": "worker" }), 422),
         (json!({ "type": "clock" }), 404),
         (json!({ "command": "\"" }), 422),
         (json!({ "command": "true", "time_to_live": 0 }), 422),

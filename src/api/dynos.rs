@@ -251,8 +251,7 @@ async fn delete_all(
 
 /// Restart the dynos of one type, rolling, or replace one dyno. One-off dynos are stopped.
 #[utoipa::path(delete, path = "/apps/{app}/dynos/{dyno}", operation_id = "delete_dyno",
-    params(("dyno" = String, Path, description = "Type, or type.name")), responses((status = 202, description = "Going to be restarted", body = RestartView),
-        (status = 200, description = "The one-off dynos of the type are going to be stopped", body = RestartView)))]
+    params(("dyno" = String, Path, description = "Type, or type.name")), responses((status = 202, description = "Going to be restarted; one-off dynos of a type are stopped, with the status 200", body = RestartView)))]
 async fn delete(
     State(state): State<ApiState>,
     author: Principal,

@@ -11,7 +11,6 @@ use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::ids::AppId;
 use crate::model::log::{LogLine, LogSource};
 use crate::model::names::ProcessType;
-use crate::model::oneoff::ending;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
 
@@ -105,8 +104,8 @@ impl Narrator {
             Event::OneOffStopped { process_type, dyno, .. } => {
                 Some(format!("Stopping {process_type}.{dyno}"))
             }
-            Event::OneOffEnded { process_type, dyno, exit_code, reason, .. } => {
-                Some(format!("{process_type}.{dyno} {}", ending(*exit_code, reason)))
+            Event::OneOffEnded { process_type, dyno, ended, .. } => {
+                Some(format!("{process_type}.{dyno} {}", ended.text()))
             }
             Event::ScheduleSkipped { process_type, due_at, reason, .. } => Some(format!(
                 "The run of {process_type} that was due at {} was left out: {}",

@@ -11,7 +11,9 @@ use super::ids::{
     TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
+use super::oneoff::Ended;
 use super::release_status::CheckState;
+use super::schedule::SkipReason;
 use super::signal::Signal;
 use super::time::Timestamp;
 
@@ -19,263 +21,68 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    AccountCreated {
-        account: AccountId,
-    },
-    AccountUpdated {
-        account: AccountId,
-    },
-    AccountLoggedIn {
-        account: AccountId,
-    },
-    AppCreated {
-        app: AppId,
-    },
-    AppUpdated {
-        app: AppId,
-    },
-    AppDeleted {
-        app: AppId,
-    },
-    BuildCreated {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildStarted {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildSucceeded {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildFailed {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildStopped {
-        app: AppId,
-        build: BuildId,
-    },
-    ConfigVarsChanged {
-        app: AppId,
-        changes: Vec<ConfigVarChanged>,
-    },
-    ConfigVarNotesChanged {
-        app: AppId,
-        names: Vec<ConfigVarName>,
-    },
-    DynoCrashed {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        code: CrashCode,
-        restarts: u32,
-    },
-    DynoSignalled {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        signal: Signal,
-    },
-    DynosRestarted {
-        app: AppId,
-        process_type: Option<ProcessType>,
-        dyno: Option<DynoName>,
-    },
-    FeatureChanged {
-        app: AppId,
-        feature: Feature,
-        enabled: bool,
-    },
-    FavoriteCreated {
-        app: AppId,
-    },
-    FavoriteDeleted {
-        app: AppId,
-    },
-    FormationCreated {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    FormationUpdated {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    FormationDeleted {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    CouplingCreated {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    CouplingUpdated {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    CouplingDeleted {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    HookCreated {
-        app: AppId,
-        hook: HookId,
-    },
-    HookUpdated {
-        app: AppId,
-        hook: HookId,
-    },
-    HookDeleted {
-        app: AppId,
-        hook: HookId,
-    },
-    GrantCreated {
-        client: OauthClientId,
-        grant: GrantId,
-    },
-    GrantRevoked {
-        client: OauthClientId,
-        grant: GrantId,
-    },
-    OneOffCreated {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffAttached {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffStopped {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffEnded {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        exit_code: Option<i64>,
-        reason: String,
-    },
-    OauthClientCreated {
-        client: OauthClientId,
-    },
-    OauthClientUpdated {
-        client: OauthClientId,
-    },
-    OauthClientDeleted {
-        client: OauthClientId,
-    },
-    OrganizationCreated {
-        organization: OrganizationId,
-    },
-    OrganizationMemberChanged {
-        organization: OrganizationId,
-        account: AccountId,
-        change: ChangeKind,
-    },
-    PipelineCreated {
-        pipeline: PipelineId,
-    },
-    PipelineDeleted {
-        pipeline: PipelineId,
-    },
-    PluginCreated {
-        plugin: PluginId,
-    },
-    PluginUpdated {
-        plugin: PluginId,
-    },
-    PluginDeleted {
-        plugin: PluginId,
-    },
-    RecommendationCreated {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    RecommendationUpdated {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    RecommendationDeleted {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    ReleaseCreated {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseStarted {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseSucceeded {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseFailed {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-        reason: String,
-    },
-    ReleasePromoted {
-        app: AppId,
-        release: ReleaseId,
-        promotion: PromotionId,
-        source: ReleaseId,
-    },
-    ReleaseStatusCreated {
-        app: AppId,
-        release: ReleaseId,
-        status: ReleaseStatusId,
-        state: CheckState,
-    },
-    ReleaseStatusUpdated {
-        app: AppId,
-        release: ReleaseId,
-        status: ReleaseStatusId,
-        state: CheckState,
-    },
-    ScheduleSkipped {
-        app: AppId,
-        process_type: ProcessType,
-        due_at: Timestamp,
-        reason: SkipReason,
-    },
-    SpaceCreated {
-        space: SpaceId,
-    },
-    SpaceUpdated {
-        space: SpaceId,
-    },
-    StackCreated {
-        stack: StackId,
-    },
-    StackUpdated {
-        stack: StackId,
-    },
-    StackDeleted {
-        stack: StackId,
-    },
-    TokenCreated {
-        token: TokenId,
-    },
-    TokenRevoked {
-        token: TokenId,
-    },
+    AccountCreated { account: AccountId },
+    AccountUpdated { account: AccountId },
+    AccountLoggedIn { account: AccountId },
+    AppCreated { app: AppId },
+    AppUpdated { app: AppId },
+    AppDeleted { app: AppId },
+    BuildCreated { app: AppId, build: BuildId },
+    BuildStarted { app: AppId, build: BuildId },
+    BuildSucceeded { app: AppId, build: BuildId },
+    BuildFailed { app: AppId, build: BuildId },
+    BuildStopped { app: AppId, build: BuildId },
+    ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
+    DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
+    DynoSignalled { app: AppId, process_type: ProcessType, dyno: DynoName, signal: Signal },
+    DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
+    FeatureChanged { app: AppId, feature: Feature, enabled: bool },
+    FavoriteCreated { app: AppId },
+    FavoriteDeleted { app: AppId },
+    FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
+    CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    HookCreated { app: AppId, hook: HookId },
+    HookUpdated { app: AppId, hook: HookId },
+    HookDeleted { app: AppId, hook: HookId },
+    GrantCreated { client: OauthClientId, grant: GrantId },
+    GrantRevoked { client: OauthClientId, grant: GrantId },
+    OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffAttached { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffStopped { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffEnded { app: AppId, process_type: ProcessType, dyno: DynoName, ended: Ended },
+    OauthClientCreated { client: OauthClientId },
+    OauthClientUpdated { client: OauthClientId },
+    OauthClientDeleted { client: OauthClientId },
+    OrganizationCreated { organization: OrganizationId },
+    OrganizationMemberChanged { organization: OrganizationId, account: AccountId, change: ChangeKind },
+    PipelineCreated { pipeline: PipelineId },
+    PipelineDeleted { pipeline: PipelineId },
+    PluginCreated { plugin: PluginId },
+    PluginUpdated { plugin: PluginId },
+    PluginDeleted { plugin: PluginId },
+    RecommendationCreated { app: AppId, recommendation: RecommendationId },
+    RecommendationUpdated { app: AppId, recommendation: RecommendationId },
+    RecommendationDeleted { app: AppId, recommendation: RecommendationId },
+    ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleasePromoted { app: AppId, release: ReleaseId, promotion: PromotionId, source: ReleaseId },
+    ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ScheduleSkipped { app: AppId, process_type: ProcessType, due_at: Timestamp, reason: SkipReason },
+    SpaceCreated { space: SpaceId },
+    SpaceUpdated { space: SpaceId },
+    StackCreated { stack: StackId },
+    StackUpdated { stack: StackId },
+    StackDeleted { stack: StackId },
+    TokenCreated { token: TokenId },
+    TokenRevoked { token: TokenId },
 }
 
 /// One config var of a [`Event::ConfigVarsChanged`]; never its value.
@@ -287,34 +94,11 @@ pub struct ConfigVarChanged {
 }
 
 crate::text_enum! {
-    /// Why a scheduled run was left out.
-    pub enum SkipReason {
-        /// The daemon was not there when it was due.
-        Missed => "missed",
-        /// The last run has not ended, and the schedule says to skip.
-        Overlap => "overlap",
-        /// No release of the app has succeeded yet, or too many one-off dynos run.
-        NotRunnable => "not-runnable",
-    }
-}
-
-crate::text_enum! {
     /// What happened to one thing of a set.
     pub enum ChangeKind {
         Create => "create",
         Update => "update",
         Delete => "delete",
-    }
-}
-
-impl SkipReason {
-    /// For people.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Missed => "the daemon was not running then",
-            Self::Overlap => "the last run has not ended",
-            Self::NotRunnable => "no release has succeeded yet, or too many one-off dynos run",
-        }
     }
 }
 

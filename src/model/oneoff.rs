@@ -80,7 +80,7 @@ crate::text_enum! {
 }
 
 /// How a one-off dyno ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Ended {
     pub at: Timestamp,
     /// `None` when its process never ran, or nobody knows.
@@ -107,7 +107,11 @@ impl OneOff {
 impl Ended {
     /// For people: "exited with status 3".
     pub fn text(&self) -> String {
-        ending(self.exit_code, &self.reason)
+        match (self.exit_code, self.reason.as_str()) {
+            (Some(code), "") => format!("exited with status {code}"),
+            (Some(code), reason) => format!("exited with status {code}: {reason}"),
+            (None, reason) => format!("ended without an exit status: {reason}"),
+        }
     }
 }
 
@@ -118,15 +122,6 @@ impl Terminal {
             Self::Detached => false,
             Self::Pipes | Self::Tty => true,
         }
-    }
-}
-
-/// For people: "exited with status 3", or why there is no status.
-pub fn ending(exit_code: Option<i64>, reason: &str) -> String {
-    match (exit_code, reason) {
-        (Some(code), "") => format!("exited with status {code}"),
-        (Some(code), reason) => format!("exited with status {code}: {reason}"),
-        (None, reason) => format!("ended without an exit status: {reason}"),
     }
 }
 

@@ -22,6 +22,29 @@ crate::text_enum! {
     }
 }
 
+crate::text_enum! {
+    /// Why a scheduled run was left out.
+    pub enum SkipReason {
+        /// The daemon was not there when it was due.
+        Missed => "missed",
+        /// The last run has not ended, and the schedule says to skip.
+        Overlap => "overlap",
+        /// No release of the app has succeeded yet, or too many one-off dynos run.
+        NotRunnable => "not-runnable",
+    }
+}
+
+impl SkipReason {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Missed => "the daemon was not running then",
+            Self::Overlap => "the last run has not ended",
+            Self::NotRunnable => "no release has succeeded yet, or too many one-off dynos run",
+        }
+    }
+}
+
 /// Five cron fields, read in a time zone.
 ///
 /// An instant that daylight saving leaves out is made up for right after the gap, and one that comes twice is due

@@ -117,8 +117,7 @@ impl Worker {
             .store
             .write(&Principal::daemon(), move |tx| {
                 if store::oneoffs::set_ended(tx, &dyno, &ended)? {
-                    let Ended { exit_code, reason, .. } = ended;
-                    tx.record(Event::OneOffEnded { app, process_type, dyno, exit_code, reason })?;
+                    tx.record(Event::OneOffEnded { app, process_type, dyno, ended })?;
                 }
                 Ok::<_, store::StoreError>(())
             })

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::desired::LiveApp;
 use super::worker::{LookError, Worker};
-use crate::model::event::{Event, SkipReason};
+use crate::model::event::Event;
 use crate::model::formation::{Formation, Runs};
 use crate::model::oneoff::OneOff;
 use crate::model::principal::Principal;
-use crate::model::schedule::{Overlap, Scheduled};
+use crate::model::schedule::{Overlap, Scheduled, SkipReason};
 use crate::model::time::Timestamp;
 use crate::service::{self, oneoffs};
 use crate::store::{self, StoreError, Tx};

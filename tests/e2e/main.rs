@@ -22,6 +22,7 @@ mod kill_each_step;
 mod load_during_deploy;
 mod logs;
 mod metrics;
+mod oneoffs;
 mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;

@@ -124,7 +124,7 @@ impl House {
 
     pub(super) async fn is_released(&self, release: &Release, status: &str) -> bool {
         let shown = self.client.get(&format!("/apps/app/releases/{}", release.id)).await.json(200);
-        shown["status"] == status
+        shown.get("status").and_then(Value::as_str) == Some(status)
     }
 
     /// Whether a field of an answer has that value.

@@ -20,7 +20,7 @@ async fn the_command_of_a_release_runs_once_before_its_dynos() {
             .map(|c| c.0)
             .collect::<Vec<_>>()
     };
-    assert_eq!(workers(&house), [old.clone()], "the old dyno runs alone");
+    assert_eq!(workers(&house), std::slice::from_ref(&old), "the old dyno runs alone");
     house.engine().die(&command, 0, false);
     house.wait("the release is up", || house.is_released(&release, "succeeded")).await;
     house

@@ -50,10 +50,12 @@ async fn next(socket: &mut Socket) -> (u8, Vec<u8>) {
     }
 }
 
+/// The status of the answer; 101 when there is a terminal.
 fn refused(result: Result<Socket, Error>) -> u16 {
     match result {
         Err(Error::Http(answer)) => answer.status().as_u16(),
-        other => panic!("{other:?}"),
+        Ok(_) => 101,
+        Err(_) => 0,
     }
 }
 

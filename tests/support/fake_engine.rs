@@ -161,8 +161,8 @@ impl FakeEngine {
     fn piece(&self, id: &ContainerId, number: usize) -> Result<OutputPiece, bool> {
         let state = self.lock();
         let container = state.containers.get(id).ok_or(true)?;
-        let running = matches!(container.state, ContainerState::Running { .. });
-        container.output.get(number).cloned().ok_or(!running)
+        let over = matches!(container.state, ContainerState::Exited { .. } | ContainerState::Dead);
+        container.output.get(number).cloned().ok_or(over)
     }
 
     /// A running container's process ends, as if by itself; the followers of events hear of it.
