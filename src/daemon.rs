@@ -2,9 +2,11 @@
 //!
 //! Invariant: the order of start and stop is readable here and nowhere else.
 
+mod certificates;
 mod error;
 mod listeners;
 mod state;
+mod telemetry;
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,10 +14,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::ResolvesServerCert;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::certificates::Certificates;
 pub use self::error::DaemonError;
 use self::listeners::{Listeners, https_port, listen, reachable};
 use self::state::State;
@@ -23,7 +27,6 @@ use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::{BuildLimits, Builder};
 use crate::catalogue::CatalogueHandle;
-use crate::certs::{CertificateStore, LocalAuthority};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::durable_file;
@@ -33,11 +36,14 @@ use crate::engine::docker::DockerEngine;
 use crate::ids::Ids;
 use crate::logs::Rings;
 use crate::model::ids::InstallationId;
+use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
 use crate::reconcile::plan::Limits;
 use crate::reconcile::routes::RouteBook;
+use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{Reconciler, Timing};
 use crate::service;
+use crate::service::certificates::OrderRules;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::terminals::Terminals;
@@ -86,22 +92,29 @@ impl Daemon {
         let (lock, listeners) = (lock_data_dir(config)?, listen(config)?);
         let api_address = reachable(listeners.api.local_addr().map_err(DaemonError::Api)?);
         let tasks = Tasks::new();
-        let state = State::open(config)?;
+        let telemetry = telemetry::start(config, &tasks)?;
+        let api_url = config.api.public_url.clone().unwrap_or_else(|| format!("http://{api_address}"));
+        let state = State::open(config, telemetry, api_url)?;
         state.catalogue.watch(&tasks);
         let outbound = Outbound::new(config.outbound.allow_private)?;
         state.start_hooks(&outbound, &tasks).await?;
         let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
         let engine = connect(config, installation).await?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
+        state.trace_work(&tasks);
+        SitePublisher::new(state.store.clone(), Arc::clone(&routes)).start(&tasks).await?;
+        state.start_drains(&outbound, config, &tasks);
         state.keep_logs(&engine, config.logs.dyno_rate, &tasks);
         let context = state.context(&engine, &routes, timing(config));
         let looks = context.counters.clone();
         Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
         Builder::start(state.builder(&engine, outbound, config), &tasks).await?;
-        let access = state.take_access(&tasks);
-        let edge = start_edge(config, &listeners, &routes, access)?;
-        let metrics = state.metrics(&edge, looks, &tasks);
+        let watch = EdgeWatch { access: state.take_access(&tasks), sampler: state.telemetry.sampler() };
+        let certificates = Certificates::start(config, (&state, &routes), &tasks).await?;
+        let edge = start_edge(config, &listeners, &routes, (watch, &certificates))?;
+        let metrics = state.metrics((&edge, &certificates.book), looks, &tasks);
         metrics.start(Arc::clone(&engine), config.metrics.interval);
+        metrics.start_push();
         let terminals = Terminals::new(state.store.clone(), engine, tasks.stopping());
         let parts = state.api(metrics, terminals, api_settings(config, &listeners.edge));
         let (api_stop, api_ended) = (CancellationToken::new(), CancellationToken::new());
@@ -158,6 +171,12 @@ impl Daemon {
             tracing::warn!("the database was not closed in time");
         }
     }
+}
+
+/// What is wanted to be known of requests.
+struct EdgeWatch {
+    access: AccessSink,
+    sampler: Option<Sampler>,
 }
 
 /// What the operator can send.
@@ -235,6 +254,15 @@ fn api_settings(config: &Config, edge: &EdgeListeners) -> ApiSettings {
         dialect: config.api.dialect,
         public_metrics: config.metrics.public,
         max_upload: config.builds.max_upload,
+        orders: order_rules(config),
+    }
+}
+
+fn order_rules(config: &Config) -> OrderRules {
+    OrderRules {
+        issuer: config.certs.issuer,
+        acme: config.certs.acme.is_some(),
+        apps_domain: config.edge.apps_domain.clone(),
     }
 }
 
@@ -283,14 +311,14 @@ fn start_edge(
     config: &Config,
     listeners: &Listeners,
     routes: &RouteBook,
-    access: AccessSink,
+    (watch, certificates): (EdgeWatch, &Certificates),
 ) -> Result<EdgeHandle, DaemonError> {
-    let clock = Clock::system();
-    let authority = LocalAuthority::open(&config.ca_dir(), clock.clone())?;
-    let certificates = Arc::new(CertificateStore::new(authority, &config.edge.apps_domain)?);
-    let mut settings = edge_settings(config, listeners, clock);
-    settings.access = Some(access);
-    Ok(Edge::start(settings, &listeners.edge, &routes.table(), certificates)?)
+    let mut settings = edge_settings(config, listeners, Clock::system());
+    settings.access = Some(watch.access);
+    settings.sampler = watch.sampler;
+    settings.challenges = certificates.challenges.clone();
+    let shown = Arc::clone(&certificates.shown) as Arc<dyn ResolvesServerCert>;
+    Ok(Edge::start(settings, &listeners.edge, &routes.table(), shown)?)
 }
 
 fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {

@@ -1,11 +1,13 @@
-//! Outgoing HTTP, the only place that names reqwest. What a user's URL may reach is decided here.
+//! Outgoing connections, HTTP above all; the only place that names reqwest. What a user's URL may reach is decided here.
 //!
 //! Invariant: no connection is made to an address that the policy refuses, whatever a name resolves to and
 //! wherever a redirect points.
 
+mod connect;
+
 use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, Url};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
+
+use crate::model::address::{AddressKind, embedded};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence in the middle of an answer.
@@ -89,8 +93,8 @@ impl Outbound {
     /// A client that reaches loopback and private addresses only with `allow_private`.
     pub fn new(allow_private: bool) -> Result<Self, OutboundError> {
         let policy = AddressPolicy { allow_private };
-        let client = build(policy, Policy::custom(move |attempt| follow(attempt, policy)))?;
-        Ok(Self { client, poster: build(policy, Policy::none())?, policy })
+        let client = build(policy, Policy::custom(move |attempt| follow(attempt, policy)), None)?;
+        Ok(Self { client, poster: build(policy, Policy::none(), None)?, policy })
     }
 
     /// Fetches `url` into a new file at `to` and returns its length. Follows up to three redirects.
@@ -103,10 +107,10 @@ impl Outbound {
     }
 
     /// Posts `body` to `url` and returns what was answered, whatever its status. Follows no redirect.
-    pub async fn post(
+    pub async fn post<N: AsRef<str>>(
         &self,
         url: &str,
-        headers: &[(&'static str, String)],
+        headers: &[(N, String)],
         body: String,
         limits: PostLimits,
     ) -> Result<Answer, OutboundError> {
@@ -115,7 +119,7 @@ impl Outbound {
         check_url(&url, self.policy)?;
         let mut request = self.poster.post(url).body(body);
         for (name, value) in headers {
-            request = request.header(*name, value);
+            request = request.header(name.as_ref(), value);
         }
         let response = tokio::time::timeout_at(deadline, request.send())
             .await
@@ -154,8 +158,16 @@ impl Outbound {
     }
 }
 
-fn build(policy: AddressPolicy, redirects: Policy) -> Result<Client, OutboundError> {
-    Client::builder()
+fn build(
+    policy: AddressPolicy,
+    redirects: Policy,
+    tls: Option<rustls::ClientConfig>,
+) -> Result<Client, OutboundError> {
+    let builder = match tls {
+        None => Client::builder(),
+        Some(tls) => Client::builder().tls_backend_preconfigured(tls),
+    };
+    builder
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .no_proxy()
@@ -201,56 +213,11 @@ struct AddressPolicy {
 
 impl AddressPolicy {
     fn check(self, address: IpAddr) -> Result<(), OutboundError> {
-        let address = embedded(address);
-        if is_forbidden(address) {
-            Err(OutboundError::Forbidden(address))
-        } else if is_private(address) && !self.allow_private {
-            Err(OutboundError::Private(address))
-        } else {
-            Ok(())
+        match AddressKind::of(address) {
+            AddressKind::Forbidden => Err(OutboundError::Forbidden(embedded(address))),
+            AddressKind::Private if !self.allow_private => Err(OutboundError::Private(embedded(address))),
+            AddressKind::Private | AddressKind::Public => Ok(()),
         }
-    }
-}
-
-/// The IPv4 address that an IPv6 address stands for (mapped, or through NAT64), else the address itself.
-fn embedded(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
-            }
-            _ => IpAddr::V6(v6),
-        },
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-fn is_forbidden(address: IpAddr) -> bool {
-    /// The metadata service of AWS over IPv6 and that of Alibaba.
-    const METADATA: [IpAddr; 2] = [
-        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    ];
-    METADATA.contains(&address)
-        || match address {
-            IpAddr::V4(v4) => {
-                v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0
-            }
-            IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified(),
-        }
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [first, second, third, _] = v4.octets();
-            v4.is_loopback()
-                || v4.is_private()
-                || (first == 100 && (64..128).contains(&second))
-                || (first == 198 && (18..20).contains(&second))
-                || (first == 192 && second == 0 && third == 0)
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
     }
 }
 

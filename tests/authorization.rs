@@ -168,6 +168,11 @@ async fn with_their_app() -> (TestDaemon, Client) {
     admin.post("/pipelines", json!({ "name": "line" })).await.json(201);
     let coupling = json!({ "app": "secret", "pipeline": "line", "stage": "staging" });
     admin.post("/pipeline-couplings", coupling).await.json(201);
+    admin.post("/sites", json!({ "domain": "secret.example", "organization": "theirs" })).await.json(201);
+    admin.post("/sites", json!({ "domain": "own.example", "organization": "akkeris" })).await.json(201);
+    for site in ["secret.example", "own.example"] {
+        admin.post("/routes", json!({ "site": site, "app": "secret", "source_path": "/" })).await.json(201);
+    }
     daemon.account("mallory", Role::Member, &["akkeris"]).await;
     let mallory = daemon.personal("mallory").await;
     (daemon, mallory)
@@ -205,6 +210,7 @@ async fn no_list_shows_what_belongs_to_another_organization() {
     let admin = daemon.admin();
     let app = admin.get("/apps/secret").await.json(200);
     let coupling = admin.get("/apps/secret/pipeline-couplings").await.json(200);
+    let route = admin.get("/apps/secret/routes").await.json(200)[0]["id"].clone();
     let document = serde_json::to_value(api::openapi()).unwrap();
     for (method, path, operation) in operations(&document) {
         let listed = operation.pointer("/responses/200/content/application~1json/schema/type");
@@ -212,8 +218,10 @@ async fn no_list_shows_what_belongs_to_another_organization() {
             continue;
         }
         let path = path.replace("{pipeline}", "line").replace("{space}", "default");
+        let path = path.replace("{site}", "own.example");
         let text = mallory.get(&path.replace("{organization}", "theirs")).await.text();
-        for hidden in [&app["id"], &coupling["id"], &json!("secret"), &json!("theirs")] {
+        let names = [json!("secret"), json!("theirs"), json!("secret-default"), json!("secret.example")];
+        for hidden in [&app["id"], &coupling["id"], &route].into_iter().chain(&names) {
             let message = format!("GET {path} shows {hidden} in {text}");
             assert!(!text.contains(&format!(":{hidden}")), "{message}");
         }
@@ -222,6 +230,8 @@ async fn no_list_shows_what_belongs_to_another_organization() {
     mallory.get(&coupling).await.error(403);
     mallory.delete(&coupling).await.error(403);
     mallory.delete("/pipelines/line").await.error(403);
+    mallory.get(&format!("/routes/{}", route.as_str().unwrap())).await.error(403);
+    mallory.get("/sites/secret.example").await.error(403);
     let other = json!({ "app": "secret", "pipeline": "line", "stage": "staging" });
     mallory.post("/pipeline-couplings", other).await.error(403);
     mallory.post("/favorites", json!({ "app": "secret" })).await.error(403);

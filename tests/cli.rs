@@ -7,9 +7,11 @@ use akkerisd::ids::Ids;
 use akkerisd::model::build::{Build, BuildSource, BuildState, BuildStep, Checksum, Commit};
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::config_var::ConfigValue;
+use akkerisd::model::drain_url::DrainUrl;
 use akkerisd::model::dyno::{Dyno, DynoState};
 use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity, Runs};
-use akkerisd::model::ids::{AppId, BuildId, FormationId, ReleaseId, deterministic};
+use akkerisd::model::ids::{AppId, BuildId, FormationId, LogDrainId, ReleaseId, deterministic};
+use akkerisd::model::log_drain::{DrainProgress, DrainState, DrainToken, LogDrain};
 use akkerisd::model::names::{ConfigVarName, DynoName, ProcessType, SizeName};
 use akkerisd::model::principal::Principal;
 use akkerisd::model::release::{Release, ReleaseKind, ReleaseState};
@@ -227,7 +229,7 @@ async fn doctor_names_what_does_not_get_on() {
     let app = service::apps::create(&store, &ids, &author, new).await.unwrap().id;
     let at = ["doctor", "--data-dir", text(dir.path()), "--docker-host", "unix:///nowhere/docker.sock"];
     let before = akkerisd(&at, &[]);
-    for check in ["sizes", "releases", "builds", "dynos", "clock", "secret key"] {
+    for check in ["sizes", "releases", "builds", "dynos", "log drains", "clock", "secret key"] {
         assert!(line_of(&before, check).starts_with("ok"), "{check}: {before:?}");
     }
 
@@ -240,6 +242,10 @@ async fn doctor_names_what_does_not_get_on() {
         (
             "dynos",
             "warn  dynos                  web.0123456789-abcde of ailing-default (app-crashed, 7 restarts)",
+        ),
+        (
+            "log drains",
+            "warn  log drains             one of ailing-default (the server closed the connection) does not get",
         ),
         ("clock", "fail  clock                  shows"),
         ("secret key", "ok    secret key             opens the 1 config vars"),
@@ -289,8 +295,24 @@ fn make_ail(tx: &mut Tx<'_>, sealer: &Sealer, app: AppId) -> Result<(), StoreErr
     };
     store::releases::insert(tx, &release_row)?;
     crashing_dyno(tx, app, release, long_ago)?;
+    failing_drain(tx, sealer, app)?;
     tx.execute("UPDATE events SET created_at = created_at + 86400000", [])?;
     Ok(())
+}
+
+fn failing_drain(tx: &Tx<'_>, sealer: &Sealer, app: AppId) -> Result<(), StoreError> {
+    let (state, description) = (DrainState::Failing, "the server closed the connection".to_owned());
+    let drain = LogDrain {
+        id: LogDrainId::new(deterministic("drain")),
+        app_id: app,
+        url: DrainUrl::parse("syslog://logs.example.com").unwrap(),
+        token: DrainToken::from_stored("d.token".to_owned()),
+        progress: DrainProgress { state, description, ..DrainProgress::default() },
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::log_drains::insert(tx, sealer, &drain)?;
+    store::log_drains::set_progress(tx, drain.id, &drain.progress)
 }
 
 fn crashing_dyno(

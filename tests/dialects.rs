@@ -1,5 +1,4 @@
 //! The two dialects of the API, row by row of the specification's table, for each endpoint that is served.
-//! Routes, which differ too, are not.
 
 use std::sync::Arc;
 
@@ -111,6 +110,31 @@ async fn a_formation_and_a_promotion_name_the_app_alike_in_both() {
         let formations = client.get("/apps/dev-space/formation").await.json(200);
         assert_eq!(formations[0]["app"]["name"], "dev", "{dialect}");
         assert_eq!(promote(&client).await["source"]["app"]["name"], "dev", "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_names_its_app_and_its_site_by_texts_or_by_objects() {
+    let (_daemon, client) = with_apps().await;
+    client.post("/sites", json!({ "domain": "shop.example" })).await.json(201);
+    for dialect in BOTH {
+        let client = speaking(&client, dialect);
+        let new = json!({ "site": "shop.example", "app": "dev-space", "source_path": "/" });
+        let made = client.post("/routes", new).await.json(201);
+        let path = format!("/routes/{}", text(&made, "id"));
+        let lists = ["/routes", "/apps/dev-space/routes", "/sites/shop.example/routes"];
+        let mut answers = vec![made, client.get(&path).await.json(200)];
+        for list in lists {
+            answers.push(client.get(list).await.json(200)[0].clone());
+        }
+        answers.push(client.delete(&path).await.json(200));
+        for answer in answers {
+            let (app, site) = match dialect {
+                Dialect::Document => (&answer["app"], &answer["site"]),
+                Dialect::Reference => (&answer["app"]["name"], &answer["site"]["domain"]),
+            };
+            assert_eq!((app, site), (&json!("dev-space"), &json!("shop.example")), "{dialect}: {answer}");
+        }
     }
 }
 

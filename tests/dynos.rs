@@ -271,7 +271,7 @@ async fn create_dyno_needs_elevation_where_the_compliance_of_the_space_asks_for_
 }
 
 #[tokio::test]
-async fn open_dyno_terminal_is_for_a_web_socket_only() {
+async fn a_terminal_is_for_a_web_socket_only() {
     let (daemon, client, app) = with_app().await;
     add_dynos(&daemon, app).await;
     let message = client.get(&format!("{PATH}/2281474389-1cu1o/attach")).await.error(400);

@@ -3,6 +3,8 @@
 mod access;
 mod backend;
 mod harness;
+mod sites;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

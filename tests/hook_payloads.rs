@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use akkerisd::hooks::{Deliverer, DelivererParts};
+use akkerisd::hooks::{Deliverer, DelivererParts, TokenIssuer};
 use akkerisd::model::build::BuildState;
 use akkerisd::model::dyno::CrashCode;
 use akkerisd::model::event::Event;
@@ -31,6 +31,12 @@ pub(crate) fn deliverer_parts(daemon: &TestDaemon) -> DelivererParts {
         store: daemon.state.store.clone(),
         sealer: daemon.state.sealer.clone(),
         outbound: Outbound::new(true).unwrap(),
+        telemetry: daemon.state.telemetry.clone(),
+        issuer: TokenIssuer {
+            tokens: daemon.state.temporary_tokens.clone(),
+            clock: daemon.state.clock.clone(),
+            ids: daemon.state.ids.clone(),
+        },
         clock: daemon.state.clock.clone(),
         limits: PostLimits { total: Duration::from_secs(10), body: 16 * 1024 },
     }
@@ -274,6 +280,20 @@ async fn formation_change_is_told_of_every_change() {
     for (payload, (kind, quantity)) in payloads.iter().zip([("create", 1), ("update", 2), ("delete", 2)]) {
         assert_eq!(payload["change"], kind);
         assert_eq!(payload["changes"], json!([change(quantity)]));
+    }
+}
+
+#[tokio::test]
+async fn logdrain_change_is_told_with_the_address_when_a_drain_comes_and_goes() {
+    let told = Told::of("logdrain_change").await;
+    let path = format!("{APP}/log-drains");
+    let made = told.client.post(&path, json!({ "url": "https://u:p@foo.com" })).await.json(201);
+    let id = text(&made, "id").to_owned();
+    told.client.delete(&format!("{path}/{id}")).await.json(200);
+    let payloads = told.payloads(2).await;
+    for (payload, change) in payloads.iter().zip(["create", "delete"]) {
+        assert_eq!(payload["change"], change);
+        assert_eq!(payload["changes"], json!([{ "id": id, "url": "https://u:[redacted]@foo.com" }]));
     }
 }
 

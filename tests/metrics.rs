@@ -141,6 +141,26 @@ async fn view_metrics_refuses_values_that_it_cannot_read() {
 }
 
 #[tokio::test]
+async fn a_dyno_near_its_memory_limit_is_warned_of_in_the_log_of_its_app() {
+    let (daemon, client, app) = with_app().await;
+    let engine = Arc::new(FakeEngine::new());
+    let id = engine.create(&spec(app, "app-default", "web", 0)).await.unwrap();
+    engine.start(&id).await.unwrap();
+    let mut usage = Usage { memory_limit: Some(512 << 20), ..Usage::default() };
+    usage.readings.set(Metric::MemoryWorkingSet, Some(480.0 * 1024.0 * 1024.0));
+    engine.set_usage(&id, usage);
+    daemon.state.metrics.start(engine, Duration::from_mins(10));
+    let line = wait_until("the warning is in the log", LIMIT, async || {
+        let log = client.get("/apps/app/logs?lines=10").await.text();
+        log.lines().find(|line| line.contains("R15")).map(str::to_owned)
+    })
+    .await;
+    let told = "app-default akkeris/controller: Warning R15 (Memory quota nearly exceeded): ";
+    assert!(line.contains(told), "{line}");
+    assert!(line.ends_with("web.1234567890-00000 uses 480 MiB of its 512 MiB (94 %)"), "{line}");
+}
+
+#[tokio::test]
 async fn what_was_measured_goes_with_its_app() {
     let (daemon, client, app) = with_app().await;
     let engine = Arc::new(FakeEngine::new());

@@ -49,6 +49,7 @@ const VERBS: &[&str] = &[
     "stop",
     "rebuild",
     "attach",
+    "install",
     "authorize",
     "revoke",
 ];

@@ -37,7 +37,7 @@ need_promtool() {
 }
 
 install_everything() {
-  need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv
+  need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv rsyslog rsyslog-gnutls pebble
   need_rust
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     as_builder rustup component add rustfmt clippy

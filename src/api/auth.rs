@@ -2,7 +2,7 @@
 //!
 //! Invariant: a route says its [`Policy`] when it is registered; there is no way to register one without.
 
-use axum::extract::{Extension, FromRequestParts, Request};
+use axum::extract::{Extension, FromRequestParts, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
@@ -10,12 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use super::{ApiState, Error};
+use super::{ApiState, Error, lasting};
 use crate::model::names::UserName;
 use crate::model::principal::{Access, Principal};
 use crate::model::token::{Scope, Token, TokenHash, TokenKind};
 use crate::service;
 use crate::service::principals::{self, Acting};
+use crate::temporary_token::TemporaryAccess;
 
 /// Names the user for whom a service token acts.
 const USERNAME: &str = "x-username";
@@ -76,6 +77,11 @@ pub(super) async fn enforce(
             request.extensions_mut().insert(anyone);
         }
         Policy::User | Policy::Changer | Policy::Scraper | Policy::Person | Policy::Holder => {
+            if let Some(principal) = temporary(&state, request.headers())? {
+                check_temporary(policy, &request)?;
+                request.extensions_mut().insert(principal);
+                return Ok(next.run(request).await);
+            }
             let (token, principal) = authenticate(&state, request.headers())?;
             check_scope(&token, request.method())?;
             if policy == Policy::Changer {
@@ -137,6 +143,32 @@ fn authenticate(state: &ApiState, headers: &HeaderMap) -> Result<(Token, Princip
     let (hash, acting, now) = (TokenHash::of(&secret), acting(headers), state.clock.now());
     let found = state.store.look_up(|c| principals::resolve(c, &hash, acting, now))?;
     found.ok_or(Error::Unauthenticated)
+}
+
+/// Whom the temporary token of a hook stands for; `None` where none is sent.
+fn temporary(state: &ApiState, headers: &HeaderMap) -> Result<Option<Principal>, Error> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.trim().split_once(' '));
+    let Some((_, token)) = bearer
+        .filter(|(scheme, rest)| scheme.eq_ignore_ascii_case("bearer") && rest.matches('.').count() == 2)
+    else {
+        return Ok(None);
+    };
+    let access = state.temporary_tokens.check(token.trim(), state.clock.now());
+    let TemporaryAccess { user, app } = access.ok_or(Error::Unauthenticated)?;
+    let found = state.store.look_up(|c| principals::of_temporary(c, &user, app))?;
+    Ok(Some(found.ok_or(Error::Unauthenticated)?))
+}
+
+/// A temporary token is nobody's own, and may not take away what others depend on (`behaviour.md` §1.3).
+fn check_temporary(policy: Policy, request: &Request) -> Result<(), Error> {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let own = matches!(policy, Policy::Changer | Policy::Person | Policy::Holder);
+    if own || route.is_none_or(|route| lasting::is_needed(request.method(), route)) {
+        let message = "The temporary token of a hook may not do this; use a token of your own.";
+        return Err(service::Error::Forbidden(message.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// For whom a service token is to act; an error counts only when it is one.

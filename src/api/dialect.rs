@@ -7,7 +7,9 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
+use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::ApiState;
 use crate::config::Dialect;
@@ -20,6 +22,16 @@ use crate::model::recommendation::DetailValue;
 /// How the client `aka` names itself.
 const REFERENCE_CLIENT: &str = "akkeris-cli";
 
+/// Another object inside an object.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Named<T> {
+    /// Its name.
+    Text(String),
+    /// What is shown of it.
+    Object(T),
+}
+
 impl Dialect {
     /// The `name` of an app inside an object: its short name, or its key.
     pub(super) fn app_name(self, app: &App) -> String {
@@ -31,6 +43,14 @@ impl Dialect {
         match self {
             Self::Document => name.to_string(),
             Self::Reference => AppKey::of(name, space).to_string(),
+        }
+    }
+
+    /// The app and the site of a route: their names, or objects.
+    pub(super) fn named<T>(self, name: String, object: T) -> Named<T> {
+        match self {
+            Self::Document => Named::Text(name),
+            Self::Reference => Named::Object(object),
         }
     }
 

@@ -23,6 +23,9 @@ mod health;
 mod hooks;
 mod invoices;
 mod json_body;
+mod keys;
+mod lasting;
+mod log_drains;
 mod logs;
 mod metrics;
 mod oauth;
@@ -44,9 +47,14 @@ mod release_statuses;
 mod releases;
 mod respond;
 mod router;
+mod routes;
+mod sites;
 mod spaces;
+mod ssl_endpoints;
+mod ssl_orders;
 mod stacks;
 mod terminal;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -66,9 +74,13 @@ use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
+use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
+use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 use crate::terminals::Terminals;
 
 /// Large bodies that are in memory at once; others wait for their turn.
@@ -103,6 +115,8 @@ pub struct ApiParts {
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub terminals: Terminals,
+    pub telemetry: Telemetry,
+    pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,
 }
 
@@ -121,6 +135,8 @@ pub struct ApiSettings {
     pub public_metrics: bool,
     /// Largest body that may hold a source, in bytes.
     pub max_upload: u64,
+    /// Who signs certificates.
+    pub orders: OrderRules,
 }
 
 /// Serves the API on a listener until `stop` is cancelled and the open requests have ended.
@@ -151,6 +167,15 @@ impl ApiSettings {
         match self.https_port {
             443 => format!("https://{label}.{domain}/"),
             port => format!("https://{label}.{domain}:{port}/"),
+        }
+    }
+
+    /// The names that are no site's.
+    fn platform_hosts(&self) -> PlatformHosts {
+        let public = self.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+        PlatformHosts {
+            apps_domain: self.apps_domain.clone(),
+            api: public.and_then(|url| url.host().map(str::to_owned)),
         }
     }
 }

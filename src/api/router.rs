@@ -12,15 +12,20 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, builds, config_var_notes, config_vars, dynos,
-    envelope, favorites, features, formations, health, hooks, invoices, logs, metrics, oauth, oauth_clients,
-    openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_statuses, releases, spaces, stacks, terminal,
+    envelope, favorites, features, formations, health, hooks, invoices, keys, log_drains, logs, metrics,
+    oauth, oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
+    pipeline_promotions, pipelines, plugins, recommendations, regions, release_statuses, releases, routes,
+    sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
     let (routes, _) = nouns().inner.split_for_parts();
-    surround(routes.layer(Extension(state.clone()))).with_state(state)
+    let mut routes = routes.layer(Extension(state.clone()));
+    if state.telemetry.sampler().is_some() {
+        routes = routes.layer(middleware::from_fn_with_state(state.clone(), trace::record));
+    }
+    surround(routes).with_state(state)
 }
 
 /// Gives every answer of these routes, and those outside them, the one form.
@@ -51,6 +56,8 @@ pub(super) fn nouns() -> Routes {
         .merge(health::router())
         .merge(hooks::router())
         .merge(invoices::router())
+        .merge(keys::router())
+        .merge(log_drains::router())
         .merge(logs::router())
         .merge(metrics::router())
         .merge(openapi::router())
@@ -66,7 +73,11 @@ pub(super) fn nouns() -> Routes {
         .merge(plugins::router())
         .merge(recommendations::router())
         .merge(releases::router())
+        .merge(routes::router())
+        .merge(sites::router())
         .merge(spaces::router())
+        .merge(ssl_endpoints::router())
+        .merge(ssl_orders::router())
         .merge(stacks::router())
         .merge(terminal::router())
 }
@@ -92,7 +103,7 @@ impl Routes {
         Self { tag: self.tag, inner: self.inner.routes((schemas, paths, guarded(policy, methods))) }
     }
 
-    /// A second spelling of an operation that is in the document already.
+    /// What the document does not show: a second spelling of an operation, or a WebSocket.
     pub(super) fn alias(self, policy: Policy, path: &str, methods: MethodRouter<ApiState>) -> Self {
         Self { tag: self.tag, inner: self.inner.route(path, guarded(policy, methods)) }
     }

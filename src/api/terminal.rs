@@ -9,13 +9,13 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use axum::routing::get;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Path};
@@ -43,8 +43,9 @@ const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
+/// Not in the document, which has no words for a WebSocket: `attach_url` of a new dyno leads here.
 pub(super) fn router() -> Routes {
-    Routes::new("dynos").route(Policy::Changer, routes!(open))
+    Routes::new("dynos").alias(Policy::Changer, "/apps/{app}/dynos/{dyno}/attach", get(open))
 }
 
 #[derive(Deserialize)]
@@ -60,10 +61,7 @@ struct SizeMessage {
     height: u16,
 }
 
-/// Attach to a one-off dyno that waits for its terminal, and start it.
-#[utoipa::path(get, path = "/apps/{app}/dynos/{dyno}/attach", operation_id = "open_dyno_terminal",
-    params(("dyno" = String, Path, description = "Id, name or type.name")),
-    responses((status = 101, description = "A WebSocket in the protocol v5.channel.k8s.io")))]
+/// Attaches to a one-off dyno that waits for its terminal, and starts it.
 async fn open(
     State(state): State<ApiState>,
     author: Principal,

@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
 };
 
 use crate::clock::Clock;
 use crate::durable_file;
+use crate::store::certificates::KeyedChain;
 
 /// Ten years: a local authority is trusted by hand, so it shall not run out under its users.
 const VALIDITY: Duration = Duration::from_hours(10 * 365 * 24);
+/// Below the 398 days that browsers accept, and short enough that a lost key does not matter for long.
+pub(super) const LEAF_VALIDITY: Duration = Duration::from_hours(90 * 24);
 
 /// An authority that only the machines of its operator trust.
 pub struct LocalAuthority {
@@ -82,6 +86,17 @@ impl LocalAuthority {
         &self.certificate_pem
     }
 
+    /// Signs a certificate for what was ordered, with a key of its own. The first domain is the common name.
+    pub fn sign_order(&self, domains: Vec<String>) -> Result<KeyedChain, CertError> {
+        let name = domains.first().cloned().unwrap_or_default();
+        let sign_error = |source| CertError::Sign { name: name.clone(), source };
+        let key = KeyPair::generate().map_err(sign_error)?;
+        let params = leaf_params(domains, &self.clock).map_err(sign_error)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(sign_error)?;
+        let chain = format!("{}{}", certificate.pem(), self.certificate_pem);
+        Ok(KeyedChain { chain, key: key.serialize_pem() })
+    }
+
     pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
     }
@@ -114,6 +129,22 @@ impl fmt::Debug for LocalAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalAuthority").finish_non_exhaustive()
     }
+}
+
+/// What a server shows for these domains.
+pub(super) fn leaf_params(domains: Vec<String>, clock: &Clock) -> Result<CertificateParams, rcgen::Error> {
+    // A common name has at most 64 characters; clients look at the alternative names only.
+    let common_name = domains.first().filter(|name| name.len() <= 64).cloned();
+    let mut params = CertificateParams::new(domains)?;
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(name) = common_name {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    set_validity(&mut params, clock, LEAF_VALIDITY);
+    Ok(params)
 }
 
 /// Sets the span in which a certificate is valid. It begins an hour early, for clients whose clock is behind.

@@ -7,29 +7,28 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-};
+use arc_swap::ArcSwap;
+use rcgen::KeyPair;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::authority::{CertError, LocalAuthority, set_validity};
+use super::authority::{CertError, LocalAuthority, leaf_params};
+use crate::edge::table::RoutingTable;
 use crate::model::time::Timestamp;
 
-/// Below the 398 days that browsers accept, and short enough that a lost key does not matter for long.
-const VALIDITY: Duration = Duration::from_hours(90 * 24);
 /// A certificate is signed again at this age, a month before it ends.
 const SIGN_AGAIN_AFTER: Duration = Duration::from_hours(60 * 24);
 const CACHE_LIMIT: usize = 1_024;
 
-/// Certificates of the apps domain and of the names one label below it; any other name, or none, gets the
-/// certificate of the apps domain.
+/// Certificates of the apps domain, of the names one label below it and of the sites; any other name, or none, gets
+/// the certificate of the apps domain.
 ///
 /// All leaves share one ECDSA P-256 key, made at start and never written to disk.
 pub struct CertificateStore {
-    authority: LocalAuthority,
+    authority: Arc<LocalAuthority>,
     apps_domain: Box<str>,
+    sites: Arc<ArcSwap<RoutingTable>>,
     leaf_key: KeyPair,
     signing_key: Arc<dyn SigningKey>,
     cache: Mutex<HashMap<Box<str>, Leaf>>,
@@ -44,20 +43,27 @@ struct Leaf {
 impl CertificateStore {
     /// A store that signs with `authority`. The certificate of the apps domain is signed at once, so that a
     /// broken authority shows at start and not at the first client.
-    pub fn new(authority: LocalAuthority, apps_domain: &str) -> Result<Self, CertError> {
+    pub fn new(authority: impl Into<Arc<LocalAuthority>>, apps_domain: &str) -> Result<Self, CertError> {
         let sign_error = |source| CertError::Sign { name: apps_domain.to_owned(), source };
         let leaf_key = KeyPair::generate().map_err(sign_error)?;
         let der = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(leaf_key.serialize_der()));
         let signing_key = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&der)?;
         let store = Self {
-            authority,
+            authority: authority.into(),
             apps_domain: apps_domain.to_ascii_lowercase().into_boxed_str(),
+            sites: Arc::default(),
             leaf_key,
             signing_key,
             cache: Mutex::default(),
         };
         store.certificate_of(&store.apps_domain)?;
         Ok(store)
+    }
+
+    /// The same, for the sites that are in the table too.
+    #[must_use]
+    pub fn with_sites(self, sites: Arc<ArcSwap<RoutingTable>>) -> Self {
+        Self { sites, ..self }
     }
 
     fn certificate_of(&self, name: &str) -> Result<Arc<CertifiedKey>, CertError> {
@@ -81,16 +87,7 @@ impl CertificateStore {
 
     fn sign(&self, name: &str) -> Result<CertifiedKey, CertError> {
         let sign_error = |source| CertError::Sign { name: name.to_owned(), source };
-        let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(sign_error)?;
-        params.distinguished_name = DistinguishedName::new();
-        // A common name has at most 64 characters; clients look at the alternative names only.
-        if name.len() <= 64 {
-            params.distinguished_name.push(DnType::CommonName, name);
-        }
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        set_validity(&mut params, self.authority.clock(), VALIDITY);
+        let params = leaf_params(vec![name.to_owned()], self.authority.clock()).map_err(sign_error)?;
         let certificate = params.signed_by(&self.leaf_key, self.authority.issuer()).map_err(sign_error)?;
         Ok(CertifiedKey::new(vec![certificate.der().clone()], Arc::clone(&self.signing_key)))
     }
@@ -100,6 +97,7 @@ impl CertificateStore {
         let below = asked.and_then(|name| name.strip_suffix(&*self.apps_domain)?.strip_suffix('.'));
         match (asked, below) {
             (Some(name), Some(label)) if !label.is_empty() && !label.contains('.') => name,
+            (Some(name), _) if self.sites.load().site(name).is_some() => name,
             _ => &self.apps_domain,
         }
     }
@@ -109,10 +107,10 @@ impl CertificateStore {
     }
 }
 
-impl ResolvesServerCert for CertificateStore {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let asked = hello.server_name().map(str::to_ascii_lowercase);
-        let name = self.covered(asked.as_deref());
+impl CertificateStore {
+    /// What to show to a client that asks for that lower-case name, or for none.
+    pub(super) fn shown_for(&self, asked: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let name = self.covered(asked);
         match self.certificate_of(name) {
             Ok(certified) => Some(certified),
             Err(error) => {
@@ -120,6 +118,13 @@ impl ResolvesServerCert for CertificateStore {
                 None
             }
         }
+    }
+}
+
+impl ResolvesServerCert for CertificateStore {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name().map(str::to_ascii_lowercase);
+        self.shown_for(asked.as_deref())
     }
 }
 

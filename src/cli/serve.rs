@@ -23,16 +23,20 @@ impl From<DaemonError> for Failure {
             DaemonError::Store(error) => error.into(),
             DaemonError::Catalogue(error) => error.into(),
             DaemonError::Bootstrap(error) => error.into(),
+            DaemonError::TelemetryHeader { .. } => Self::Usage(error.into()),
             DaemonError::Engine { .. } => Self::EngineUnavailable(error.into()),
             DaemonError::DataDir { .. }
             | DaemonError::InUse(_)
             | DaemonError::Listen { .. }
             | DaemonError::Seal(_)
+            | DaemonError::Acme(_)
+            | DaemonError::CertificateFolder(_)
             | DaemonError::Certificates(_)
             | DaemonError::Outbound(_)
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
             | DaemonError::Api(_)
+            | DaemonError::TelemetryHeaders { .. }
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
     }

@@ -27,6 +27,11 @@ impl Config {
         self.data_dir.join("seal.key")
     }
 
+    /// The key that signs temporary tokens.
+    pub fn token_key_path(&self) -> PathBuf {
+        self.data_dir.join("token.key")
+    }
+
     /// The admin token that the first start made.
     pub fn admin_token_path(&self) -> PathBuf {
         self.data_dir.join("admin-token")
@@ -40,6 +45,16 @@ impl Config {
     /// The certificate of the local certificate authority, for clients to trust.
     pub fn ca_certificate_path(&self) -> PathBuf {
         self.ca_dir().join("ca.crt")
+    }
+
+    /// Certificates that the operator puts there: `NAME.crt` with `NAME.key`, or `NAME.pem` with both.
+    pub fn certs_dir(&self) -> PathBuf {
+        self.data_dir.join("certs")
+    }
+
+    /// Files of authorities that log drains may name (`?ca=name.pem`). Made by the operator, if at all.
+    pub fn drain_cas_dir(&self) -> PathBuf {
+        self.data_dir.join("drain-cas")
     }
 
     /// What was measured of dynos and requests.

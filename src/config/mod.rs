@@ -6,6 +6,7 @@
 
 mod api;
 mod builds;
+mod certs;
 mod data_dir;
 mod docker;
 mod dynos;
@@ -19,12 +20,14 @@ mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
+mod telemetry;
 mod units;
 
 use std::path::PathBuf;
 
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
+pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
 pub use data_dir::DATA_DIR_MODE;
 pub use docker::DockerConfig;
 pub use dynos::DynosConfig;
@@ -40,6 +43,7 @@ pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use telemetry::TelemetryConfig;
 
 /// Where the file is when `--config` does not say.
 pub const DEFAULT_FILE: &str = "/etc/akkerisd/akkerisd.toml";
@@ -67,6 +71,8 @@ pub struct Config {
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
+    pub certs: CertsConfig,
+    pub telemetry: TelemetryConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -85,6 +91,8 @@ impl Config {
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
+            certs: CertsConfig::read(layers)?,
+            telemetry: TelemetryConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

@@ -1,6 +1,6 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, docker, dynos, edge, log, logs, metrics, outbound};
+use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub const SETTINGS: &[&[Setting]] = &[
     dynos::SETTINGS,
     outbound::SETTINGS,
     metrics::SETTINGS,
+    certs::SETTINGS,
+    certs::ACME_SETTINGS,
+    telemetry::SETTINGS,
 ];
 
 impl Setting {

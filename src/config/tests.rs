@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::certificate::IssuerKind;
 
 fn layers(
     file: &str,
@@ -42,6 +43,9 @@ fn the_defaults_are_those_of_the_operators_interface() {
     assert!(config.outbound.allow_private);
     assert_eq!(config.metrics.interval.as_secs(), 10);
     assert!(!config.metrics.public);
+    assert_eq!((config.certs.issuer, config.certs.auto), (IssuerKind::Local, false));
+    assert_eq!(config.certs.acme, None);
+    assert_eq!(config.telemetry.otlp_endpoint, None);
     assert!(config.admin_token.is_none());
 }
 
@@ -174,5 +178,27 @@ fn every_setting_has_names_of_its_own() {
             assert!(setting.flag.is_none() || setting.flag != earlier.flag);
         }
         assert!(setting.variable.starts_with("AKKERISD_"));
+    }
+}
+
+#[test]
+fn an_acme_server_is_set_up_as_a_whole() {
+    let file =
+        "[certs]\nissuer = \"acme\"\n[acme]\ndirectory = \"https://ca.example/dir\"\nemail = \"a@b.c\"";
+    let certs = config(file, &[], &[]).unwrap().certs;
+    let acme = certs.acme.unwrap();
+    assert_eq!((certs.issuer, acme.directory.as_str()), (IssuerKind::Acme, "https://ca.example/dir"));
+    assert_eq!((acme.challenge, acme.eab, acme.ca), (ChallengeKind::Http01, None, None));
+    let eab = ("AKKERISD_ACME_EAB_KID", "kid-1");
+    let key = ("AKKERISD_ACME_EAB_KEY_FILE", "/etc/akkerisd/eab.key");
+    let bound = config(file, &[eab, key], &[]).unwrap().certs.acme.unwrap().eab.unwrap();
+    assert_eq!((bound.kid.as_str(), bound.key_file), ("kid-1", PathBuf::from("/etc/akkerisd/eab.key")));
+    assert!(refusal(file, &[eab], &[]).contains("acme.eab_key_file"));
+    assert!(refusal(file, &[key], &[]).contains("acme.eab_kid"));
+    assert!(refusal("[certs]\nissuer = \"acme\"", &[], &[]).contains("acme.directory"));
+    for (key, bad) in
+        [("directory", "http://ca.example/dir"), ("email", "nobody"), ("ca", "ca.pem"), ("challenge", "x")]
+    {
+        assert!(refusal(&format!("[acme]\n{key} = \"{bad}\""), &[], &[]).contains(bad), "{key}");
     }
 }

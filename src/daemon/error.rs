@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::catalogue::CatalogueError;
-use crate::certs::CertError;
+use crate::certs::{AcmeError, CertError, FolderError};
 use crate::config::SocketsError;
 use crate::edge::EdgeError;
 use crate::engine::EngineError;
@@ -37,10 +37,18 @@ pub enum DaemonError {
     Catalogue(#[from] CatalogueError),
     #[error(transparent)]
     Certificates(#[from] CertError),
+    #[error(transparent)]
+    CertificateFolder(#[from] FolderError),
+    #[error("the ACME server cannot be used")]
+    Acme(#[from] AcmeError),
     #[error("the first start could not be completed")]
     Bootstrap(#[from] service::Error),
     #[error("outgoing requests cannot be set up")]
     Outbound(#[from] OutboundError),
+    #[error("the file of telemetry.otlp_headers_file, {path}, cannot be read")]
+    TelemetryHeaders { path: String, source: io::Error },
+    #[error("line {line} of {path} (telemetry.otlp_headers_file) is not a header like \"name: value\"")]
+    TelemetryHeader { path: String, line: usize },
     #[error("the apps could not be looked at")]
     Reconcile(#[from] ReconcileError),
     #[error("the edge could not be started")]

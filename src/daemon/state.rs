@@ -8,8 +8,10 @@ use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
+use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessSink, EdgeHandle};
 use crate::engine::ContainerEngine;
 use crate::hooks;
@@ -23,6 +25,8 @@ use crate::seal::Sealer;
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::{Telemetry, WorkSpans};
+use crate::temporary_token::TemporaryTokens;
 use crate::terminals::Terminals;
 
 /// Handles that the rooms share.
@@ -31,19 +35,23 @@ pub(super) struct State {
     pub(super) ids: Ids,
     pub(super) store: Store,
     pub(super) catalogue: CatalogueHandle,
-    sealer: Sealer,
+    pub(super) sealer: Sealer,
     samples: SampleStore,
     /// Filled by the edge, read by the metrics.
     router: RouterFigures,
+    /// Filled by the drains, read by the metrics.
+    drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
     /// The logs of apps.
     pub(super) rings: Rings,
+    pub(super) telemetry: Telemetry,
+    temporary_tokens: TemporaryTokens,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config) -> Result<Self, DaemonError> {
+    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
         let clock = Clock::system();
         Ok(Self {
             store: Store::open(&config.database_path(), clock.clone())?,
@@ -51,10 +59,13 @@ impl State {
             catalogue: CatalogueHandle::open(&config.data_dir)?,
             samples: SampleStore::open(&config.samples_path())?,
             router: RouterFigures::default(),
+            drains: DrainFigures::default(),
             sources: SourceFolder::new(config.sources_dir()),
             build_logs: BuildLogs::new(config.build_logs_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
+            telemetry,
+            temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
         })
     }
@@ -62,7 +73,9 @@ impl State {
     /// Begins to tell of events; from then on each event finds its hooks.
     pub(super) async fn start_hooks(&self, outbound: &Outbound, tasks: &Tasks) -> Result<(), StoreError> {
         let state = (&self.store, &self.sealer);
-        hooks::start(state, (&self.clock, &self.ids), (self.catalogue.shared(), outbound), tasks).await
+        let around = (self.catalogue.shared(), outbound, &self.telemetry);
+        let source = (&self.clock, &self.ids, &self.temporary_tokens);
+        hooks::start(state, source, around, tasks).await
     }
 
     /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
@@ -74,11 +87,31 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Traces builds and releases.
+    pub(super) fn trace_work(&self, tasks: &Tasks) {
+        let (store, sealer) = (self.store.clone(), self.sealer.clone());
+        WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
+    }
+
+    /// Sends the logs of apps on to their drains.
+    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+        let parts = DrainsParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            rings: self.rings.clone(),
+            outbound: outbound.clone(),
+            clock: self.clock.clone(),
+            figures: self.drains.clone(),
+            cas: config.drain_cas_dir(),
+        };
+        parts.start(tasks);
+    }
+
     /// Takes the edge's records of requests to all who want them.
     pub(super) fn take_access(&self, tasks: &Tasks) -> AccessSink {
         let (sink, mut records) = AccessSink::new();
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
-        let figures = self.router.clone();
+        let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
         tasks.spawn("access records", async move {
             loop {
                 let records = tokio::select! {
@@ -88,6 +121,7 @@ impl State {
                 let Some(records) = records else { return };
                 for record in &records {
                     figures.record(record.app, record.status, record.total);
+                    telemetry.record_request(record);
                 }
                 lines.write(&records).await;
             }
@@ -138,14 +172,23 @@ impl State {
         }
     }
 
-    pub(super) fn metrics(&self, edge: &EdgeHandle, looks: LookCounters, tasks: &Tasks) -> Metrics {
+    pub(super) fn metrics(
+        &self,
+        (edge, certificates): (&EdgeHandle, &CertificateBook),
+        looks: LookCounters,
+        tasks: &Tasks,
+    ) -> Metrics {
         Metrics::new(MetricsParts {
             store: self.store.clone(),
             samples: self.samples.clone(),
+            rings: self.rings.clone(),
             router: self.router.clone(),
             edge: edge.meter(),
             looks,
+            telemetry: self.telemetry.clone(),
+            drains: self.drains.clone(),
             tasks: tasks.clone(),
+            certificates: certificates.clone(),
             clock: self.clock.clone(),
         })
     }
@@ -163,6 +206,8 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             terminals,
+            telemetry: self.telemetry.clone(),
+            temporary_tokens: self.temporary_tokens.clone(),
             settings,
         }
     }

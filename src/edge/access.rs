@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Notify, mpsc};
 
@@ -21,8 +21,9 @@ use super::body::EdgeBody;
 use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
-use crate::model::ids::AppId;
+use crate::model::ids::{AppId, SiteId};
 use crate::model::time::Timestamp;
+use crate::model::trace::{TraceContext, Traced};
 
 /// Records that are sent together.
 const BATCH: usize = 64;
@@ -34,11 +35,15 @@ const QUEUE: usize = 128;
 const PATH_LIMIT: usize = 1024;
 /// A client that went away before it was answered (`behaviour.md` §10).
 const CLIENT_CLOSED: u16 = 499;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// One request of an app that has ended.
 #[derive(Debug)]
 pub struct AccessRecord {
     pub app: AppId,
+    /// The site by whose route it came; `None` when it was for the app's own host.
+    pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
     /// `host=… fwd=… method=… path=… request_id=…`
@@ -55,6 +60,18 @@ pub struct AccessRecord {
     pub total: Duration,
     /// Bytes of the answer's body.
     pub bytes: u64,
+    /// There when the request is traced.
+    pub trace: Option<Box<TracedRequest>>,
+}
+
+/// A request of which a span is wanted.
+#[derive(Debug)]
+pub struct TracedRequest {
+    pub traced: Traced,
+    pub method: Method,
+    pub host: String,
+    /// Without the query.
+    pub path: String,
 }
 
 /// Where the workers put their records. Clones share it.
@@ -79,11 +96,13 @@ struct Details {
     request: String,
     began: Instant,
     app: Option<AppId>,
+    site: Option<SiteId>,
     dyno: Option<Arc<Upstream>>,
     connect: Duration,
     service: Duration,
     status: u16,
     bytes: u64,
+    trace: Option<Box<TracedRequest>>,
 }
 
 /// A body that is told of when it has ended.
@@ -153,18 +172,31 @@ impl Access {
             request: described(client, request, id),
             began: Instant::now(),
             app: None,
+            site: None,
             dyno: None,
             connect: Duration::ZERO,
             service: Duration::ZERO,
             status: CLIENT_CLOSED,
             bytes: 0,
+            trace: trace(client, request),
         })))
     }
 
-    /// The request is for this app.
-    pub(super) fn is_for(&mut self, app: &AppRoute) {
+    /// Gives the app the trace that begins here. A trace that began elsewhere passes as it is.
+    pub(super) fn hand_on(&self, headers: &mut HeaderMap) {
+        let Some(request) = self.0.as_ref().and_then(|details| details.trace.as_ref()) else { return };
+        if request.traced.parent.is_none()
+            && let Ok(value) = HeaderValue::try_from(request.traced.context().to_string())
+        {
+            headers.insert(TRACEPARENT, value);
+            headers.remove(TRACESTATE);
+        }
+    }
+
+    /// The request is for this app, by a route of that site.
+    pub(super) fn is_for(&mut self, app: &AppRoute, site: Option<SiteId>) {
         if let Some(details) = &mut self.0 {
-            details.app = Some(app.id);
+            (details.app, details.site) = (Some(app.id), site);
         }
     }
 
@@ -203,6 +235,7 @@ impl Drop for Details {
         let Some(app) = self.app else { return };
         self.worker.access.push(AccessRecord {
             app,
+            site: self.site,
             at: self.worker.settings.clock.now(),
             request: std::mem::take(&mut self.request),
             status: self.status,
@@ -211,6 +244,7 @@ impl Drop for Details {
             service: self.service,
             total: self.began.elapsed(),
             bytes: self.bytes,
+            trace: self.trace.take(),
         });
     }
 }
@@ -241,13 +275,28 @@ impl Body for ToldBody {
 }
 
 fn described<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> String {
-    let value = |value: &HeaderValue| value.to_str().unwrap_or("").to_owned();
-    let host = match request.uri().authority() {
-        Some(authority) => authority.as_str().to_owned(),
-        None => request.headers().get(HOST).map(value).unwrap_or_default(),
-    };
+    let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
     let (forwarded, id) = (client.came_by.address(), id.to_str().unwrap_or(""));
     format!("host={host} fwd={forwarded} method={} path={path} request_id={id}", request.method())
+}
+
+fn host<B>(request: &Request<B>) -> &str {
+    match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or(""),
+    }
+}
+
+/// Costs one branch when nothing is traced.
+fn trace<B>(client: &Client, request: &Request<B>) -> Option<Box<TracedRequest>> {
+    let sampler = client.worker.settings.sampler?;
+    let caller =
+        request.headers().get(TRACEPARENT).and_then(|value| TraceContext::parse(value.to_str().ok()?));
+    let traced = sampler.begin(caller, rand::random())?;
+    let path = request.uri().path();
+    let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
+    let (method, host, path) = (request.method().clone(), host(request).to_owned(), path.to_owned());
+    Some(Box::new(TracedRequest { traced, method, host, path }))
 }

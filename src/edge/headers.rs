@@ -1,12 +1,13 @@
 //! What the edge changes in the headers of requests and answers.
 //!
 //! Invariant: hop-by-hop headers (RFC 9110 §7.6.1) never pass, and a client cannot set a header by which an
-//! app learns about its client.
+//! app learns about its client or about the site that a request came by.
 
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, STRICT_TRANSPORT_SECURITY, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -17,6 +18,11 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PATH: HeaderName = HeaderName::from_static("x-forwarded-path");
+const X_ORIG_HOST: HeaderName = HeaderName::from_static("x-orig-host");
+const X_ORIG_PATH: HeaderName = HeaderName::from_static("x-orig-path");
+const X_ORIG_PORT: HeaderName = HeaderName::from_static("x-orig-port");
+const X_ORIG_PROTO: HeaderName = HeaderName::from_static("x-orig-proto");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -31,6 +37,12 @@ static HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
+
+/// What only the edge says, of requests that came by a site (`behaviour.md` §31).
+static OF_SITES: [HeaderName; 5] = [X_FORWARDED_PATH, X_ORIG_HOST, X_ORIG_PATH, X_ORIG_PORT, X_ORIG_PROTO];
+
+/// A year, as `behaviour.md` §31 has it for sites.
+const SITE_HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
@@ -69,10 +81,25 @@ impl CameBy {
         self.address.to_str().unwrap_or("unknown")
     }
 
+    /// Whether the client speaks TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.proto == "https"
+    }
+
+    /// Tells an app by which path of which site a request came.
+    pub(super) fn tell_site(&self, headers: &mut HeaderMap, domain: &HeaderValue, path: &HeaderValue) {
+        headers.insert(X_ORIG_HOST, domain.clone());
+        headers.insert(X_ORIG_PROTO, self.proto.clone());
+        headers.insert(X_ORIG_PORT, self.port.clone());
+        headers.insert(X_ORIG_PATH, path.clone());
+        headers.insert(X_FORWARDED_PATH, path.clone());
+    }
+
     /// Makes a client's headers those of a request to an upstream.
     pub(super) fn prepare(&self, headers: &mut HeaderMap, particulars: Particulars<'_>) {
         let trailers = headers.get(TE).is_some_and(|te| has_token(te, "trailers"));
         strip_hop_by_hop(headers);
+        strip_site_claims(headers);
         // The edge has answered 100 to its client already by the time it reads a body.
         headers.remove(EXPECT);
         headers.remove(FORWARDED);
@@ -89,6 +116,11 @@ impl CameBy {
             set_upgrade(headers, protocol);
         }
     }
+}
+
+/// Tells the browsers of a site to use HTTPS only; an app that says so itself is left its own words.
+pub(super) fn require_https(headers: &mut HeaderMap) {
+    headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(SITE_HSTS);
 }
 
 /// The protocol that a message upgrades its connection to.
@@ -119,6 +151,16 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     match headers.get(X_REQUEST_ID) {
         Some(id) if is_usable_id(id.as_bytes()) => id.clone(),
         _ => fresh_id(),
+    }
+}
+
+/// Most requests have none, and one look over the names is cheaper than asking for each.
+fn strip_site_claims(headers: &mut HeaderMap) {
+    let claim = |name: &HeaderName| name.as_str().starts_with("x-orig-") || *name == X_FORWARDED_PATH;
+    if headers.keys().any(claim) {
+        for name in &OF_SITES {
+            headers.remove(name);
+        }
     }
 }
 

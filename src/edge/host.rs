@@ -6,15 +6,19 @@ use std::borrow::Cow;
 
 use http::header::HOST;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 
 use super::rescue::ProxyError;
 
 /// The one `Host` of a request; `:authority` of HTTP/2 and the authority of an absolute target win over the
-/// header (RFC 9112 §3.2.2). Afterwards the header is there and the target has the form for an upstream.
+/// header (RFC 9112 §3.2.2), but a header of HTTP/2 that names another host is refused (RFC 9113 §8.3.1). Afterwards
+/// the header is there and the target has the form for an upstream.
 pub(super) fn settle<B>(request: &mut Request<B>) -> Result<HeaderValue, ProxyError> {
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ProxyError::InvalidHost)?;
+        if request.version() == Version::HTTP_2 {
+            agree(&host, request.headers())?;
+        }
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         request.headers_mut().insert(HOST, host.clone());
@@ -39,6 +43,16 @@ pub(super) fn name(host: &HeaderValue) -> Result<Cow<'_, str>, ProxyError> {
         return Ok(Cow::Owned(name.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(name))
+}
+
+/// Refuses headers `Host` beside `:authority` that name another host.
+fn agree(authority: &HeaderValue, headers: &HeaderMap) -> Result<(), ProxyError> {
+    for host in headers.get_all(HOST) {
+        if name(host)? != name(authority)? {
+            return Err(ProxyError::Misdirected);
+        }
+    }
+    Ok(())
 }
 
 /// Name and port; the colons of a bracketed IPv6 address belong to the name.
@@ -87,6 +101,16 @@ mod tests {
         assert!(settle(&mut Request::get("/").body(()).unwrap()).is_err());
         let mut two = Request::get("/").header(HOST, "a").header(HOST, "b").body(()).unwrap();
         assert!(settle(&mut two).is_err());
+    }
+
+    #[test]
+    fn an_authority_and_a_header_that_disagree_are_refused_in_http2() {
+        let settled = |host: &'static str| {
+            let request = Request::get("https://a.test/").version(Version::HTTP_2).header(HOST, host);
+            settle(&mut request.body(()).unwrap())
+        };
+        assert_eq!(settled("A.test:443").unwrap(), "a.test");
+        assert!(matches!(settled("b.test"), Err(ProxyError::Misdirected)));
     }
 
     proptest! {

@@ -8,9 +8,12 @@
 
 mod access;
 mod body;
+mod buckets;
+mod challenges;
 mod coalesce;
 mod connection;
 mod counters;
+mod destination;
 mod drain;
 mod headers;
 mod host;
@@ -20,6 +23,7 @@ mod pool;
 mod proxy;
 mod redirect;
 mod rescue;
+mod site;
 mod socket;
 pub mod table;
 mod tls;
@@ -37,11 +41,14 @@ use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
-pub use access::{AccessRecord, AccessSink};
+pub use access::{AccessRecord, AccessSink, TracedRequest};
+pub use challenges::{Challenges, PresentedChallenge};
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
+use crate::model::trace::Sampler;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -62,6 +69,10 @@ pub struct EdgeSettings {
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
     pub access: Option<AccessSink>,
+    /// What certificate authorities are answered.
+    pub challenges: Challenges,
+    /// Who decides which requests are traced; their records say so. `None` traces none.
+    pub sampler: Option<Sampler>,
 }
 
 /// What the edge waits for, and for how long.
@@ -118,6 +129,8 @@ impl EdgeSettings {
             },
             clock,
             access: None,
+            challenges: Challenges::default(),
+            sampler: None,
         }
     }
 }

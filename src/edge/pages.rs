@@ -34,6 +34,13 @@ macro_rules! page {
 pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
 pub(super) static UNKNOWN_HOST: Page = page!("unknown_host", "There is no app at this address.");
+pub(super) static MISDIRECTED: Page =
+    page!("misdirected", "The request is for another host than the connection it came on.");
+pub(super) static AMBIGUOUS_PATH: Page = page!(
+    "ambiguous_path",
+    "The path can be read in several ways; send it without dot segments and encodings."
+);
+pub(super) static NO_ROUTE: Page = page!("no_route", "No app of this site answers at this path.");
 pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app is ready to answer.");
 pub(super) static MAINTENANCE: Page = page!("maintenance", "This app is in maintenance.");
 pub(super) static BAD_GATEWAY: Page = page!("bad_gateway", "The app did not answer properly.");
@@ -94,7 +101,18 @@ mod tests {
 
     #[test]
     fn every_json_page_is_an_object_with_id_and_message() {
-        for page in [&BAD_REQUEST, &UNKNOWN_HOST, &NO_UPSTREAM, &MAINTENANCE, &BAD_GATEWAY, &TIMEOUT] {
+        let all = [
+            &BAD_REQUEST,
+            &UNKNOWN_HOST,
+            &MISDIRECTED,
+            &AMBIGUOUS_PATH,
+            &NO_ROUTE,
+            &NO_UPSTREAM,
+            &MAINTENANCE,
+            &BAD_GATEWAY,
+            &TIMEOUT,
+        ];
+        for page in all {
             let value: serde_json::Value = serde_json::from_slice(&page.content(Form::Json)).unwrap();
             assert!(value["id"].is_string() && value["message"].is_string(), "{value}");
         }

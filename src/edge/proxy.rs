@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ACCEPT, HOST};
+use bytes::Bytes;
+use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -18,13 +19,14 @@ use hyper::upgrade::OnUpgrade;
 use super::access::{Access, ToldBody};
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
+use super::destination::Destination;
 use super::headers::{self, CameBy, Particulars};
 use super::pages::Form;
 use super::rescue::{self, ProxyError};
-use super::table::{Claim, HostRoute, Service, Upstream};
+use super::table::{Claim, Service, Upstream};
 use super::upstream::{Connection, Lease, Patience, SendError};
 use super::worker::Worker;
-use super::{host, redirect, tunnel};
+use super::{challenges, host, redirect, tunnel};
 
 /// How often another upstream, or a newer table, is tried for one request.
 const ATTEMPTS: usize = 8;
@@ -36,11 +38,14 @@ pub(super) struct Client {
     pub(super) activity: Arc<Activity>,
     pub(super) came_by: CameBy,
     pub(super) redirected: bool,
+    /// The host that the client named to get its certificate; `None` without TLS and for an address.
+    pub(super) server_name: Option<Box<str>>,
 }
 
 /// A request on its way. Boxed, because what a task holds is moved and allocated with it, and a task for each
 /// HTTP/2 stream that is larger than a kibibyte costs microseconds.
 struct Forward {
+    destination: Destination,
     request: Box<Request<RequestBody>>,
     progress: Option<Progress>,
     client_side: Option<OnUpgrade>,
@@ -50,6 +55,8 @@ struct Forward {
 enum Admission {
     Forward(Forward),
     Redirect(HeaderValue),
+    /// A certificate authority looks for a proof.
+    Challenge(Bytes),
 }
 
 /// Where a request goes.
@@ -61,18 +68,22 @@ struct Target {
 /// Answers one request; a failure becomes an answer too.
 pub(super) fn answer(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));
     let mut access = Access::begin(&client, &request, &id);
-    let admission = admit(&client, request, &id);
+    access.hand_on(request.headers_mut());
+    let admission = admit(&client, request, &id, &mut access);
     async move {
+        let on_site =
+            matches!(&admission, Ok(Admission::Forward(forward)) if forward.destination.is_on_site());
         let served = match admission {
             Ok(Admission::Forward(forward)) => serve(&client.worker, forward, open, &mut access).await,
             Ok(Admission::Redirect(location)) => Ok(redirect::to(location)),
+            Ok(Admission::Challenge(answer)) => Ok(challenges::respond(answer)),
             Err(error) => Err(error),
         };
         let mut response = served.unwrap_or_else(|error| {
@@ -83,34 +94,63 @@ pub(super) fn answer(
         // HTTP/2 would keep the id in its table of recurring headers, where it only drives others out.
         id.set_sensitive(true);
         response.headers_mut().insert(headers::X_REQUEST_ID, id);
+        if on_site && client.came_by.is_secure() {
+            headers::require_https(response.headers_mut());
+        }
         let status = response.status();
         Ok(response.map(|body| access.told_with(status, body)))
     }
 }
 
 /// Refuses or redirects a request, or makes it one to an upstream.
-fn admit(client: &Client, mut request: Request<Incoming>, id: &HeaderValue) -> Result<Admission, ProxyError> {
+fn admit(
+    client: &Client,
+    mut request: Request<Incoming>,
+    id: &HeaderValue,
+    access: &mut Access,
+) -> Result<Admission, ProxyError> {
     if request.method() == Method::CONNECT {
         return Err(ProxyError::MethodNotSupported);
     }
-    let host = host::settle(&mut request)?;
     let worker = &client.worker;
+    if let Some(answer) = worker.settings.challenges.at(request.uri().path()) {
+        return Ok(Admission::Challenge(answer));
+    }
+    let host = host::settle(&mut request)?;
     if client.redirected {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));
     }
+    let destination = find(client, &host, request.uri().path())?;
     let upgrade = headers::upgrade(request.headers());
     let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     *request.version_mut() = Version::HTTP_11;
     let start = worker.request_start();
     client.came_by.prepare(request.headers_mut(), Particulars { host, id, start, upgrade });
+    if let Destination::App { app, by } = &destination {
+        access.is_for(app, by.as_ref().map(|by| by.site.id));
+        if let Some(by) = by {
+            client.came_by.tell_site(request.headers_mut(), by.site.domain(), by.route.told());
+            by.rewrite(request.uri_mut())?;
+        }
+    }
     let mut progress = None;
     let request = request.map(|incoming| {
         let (body, moved) = RequestBody::new(incoming);
         progress = moved;
         body
     });
-    Ok(Admission::Forward(Forward { request: Box::new(request), progress, client_side }))
+    Ok(Admission::Forward(Forward { destination, request: Box::new(request), progress, client_side }))
+}
+
+/// Looks up who gets the request, unless it is for another host than the one that its connection was made to: what
+/// was agreed on for that host does not hold for this one (RFC 9110 §7.4).
+fn find(client: &Client, host: &HeaderValue, path: &str) -> Result<Destination, ProxyError> {
+    let name = host::name(host)?;
+    if client.server_name.as_deref().is_some_and(|asked| !asked.eq_ignore_ascii_case(&name)) {
+        return Err(ProxyError::Misdirected);
+    }
+    Destination::find(&client.worker.table.load(), &name, path)
 }
 
 async fn serve(
@@ -119,23 +159,25 @@ async fn serve(
     open: OpenRequest,
     access: &mut Access,
 ) -> Result<Response<EdgeBody>, ProxyError> {
-    let Forward { request, progress, client_side } = forward;
-    let (response, lease) = exchange(worker, request, progress, access).await?;
+    let Forward { destination, request, progress, client_side } = forward;
+    let (response, lease) = exchange(worker, destination, (request, progress), access).await?;
     finish(worker, response, lease, (open, client_side))
 }
 
 /// Sends a request to an upstream and waits for the head of its answer.
 async fn exchange(
     worker: &Worker,
-    mut request: Box<Request<RequestBody>>,
-    progress: Option<Progress>,
+    mut destination: Destination,
+    (mut request, progress): (Box<Request<RequestBody>>, Option<Progress>),
     access: &mut Access,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let patience = Patience { limit: worker.settings.limits.first_byte, progress };
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(Target { address, claim }) = choose(worker, &request, &failed, access)? else { break };
+        let Some(Target { address, claim }) = choose(worker, &mut destination, &failed, access)? else {
+            break;
+        };
         let mut pooled = worker.pool.take(address);
         loop {
             let was_pooled = pooled.is_some();
@@ -169,6 +211,7 @@ async fn exchange(
             worker.counters.stale_connections.increment();
         }
         failed.push(address);
+        destination.refresh(&worker.table.load())?;
     }
     Err(failure.unwrap_or(ProxyError::NoUpstream))
 }
@@ -184,21 +227,18 @@ async fn open(worker: &Worker, address: SocketAddr, access: &mut Access) -> io::
 /// The upstream with the fewest requests open, claimed. None when all have failed already.
 fn choose(
     worker: &Worker,
-    request: &Request<RequestBody>,
+    destination: &mut Destination,
     failed: &[SocketAddr],
     access: &mut Access,
 ) -> Result<Option<Target>, ProxyError> {
-    let name = host::name(request.headers().get(HOST).ok_or(ProxyError::InvalidHost)?)?;
     for _ in 0..ATTEMPTS {
-        let table = worker.table.load();
-        let app = match &**table.lookup(&name).ok_or(ProxyError::UnknownHost)? {
-            HostRoute::Api { address } => {
-                let target = Target { address: *address, claim: None };
+        let app = match destination {
+            Destination::Api(address) => {
+                let target = Target { address: **address, claim: None };
                 return Ok((!failed.contains(address)).then_some(target));
             }
-            HostRoute::App(app) => app,
+            Destination::App { app, .. } => app,
         };
-        access.is_for(app);
         let upstreams = match &app.service {
             Service::Maintenance => return Err(ProxyError::Maintenance),
             Service::Upstreams(upstreams) => upstreams,
@@ -206,6 +246,7 @@ fn choose(
         let Some(upstream) = least_busy(upstreams, failed, &worker.turn) else {
             // What was retired since the table was read has its successors in a newer one.
             if upstreams.iter().any(|upstream| upstream.is_retired()) {
+                destination.refresh(&worker.table.load())?;
                 continue;
             }
             return Ok(None);
@@ -214,6 +255,7 @@ fn choose(
             access.goes_to(upstream);
             return Ok(Some(Target { address: upstream.address, claim: Some(claim) }));
         }
+        destination.refresh(&worker.table.load())?;
     }
     Ok(None)
 }

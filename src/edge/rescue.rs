@@ -16,6 +16,12 @@ const MAINTENANCE_RETRY: HeaderValue = HeaderValue::from_static("60");
 pub(super) enum ProxyError {
     #[error("the request names no host, or not a valid one")]
     InvalidHost,
+    #[error("the request is for another host than its connection, or names two")]
+    Misdirected,
+    #[error("the path can be read in several ways that lead to different apps, or leaves its route")]
+    AmbiguousPath,
+    #[error("no route of the site covers the path")]
+    NoRoute,
     #[error("a proxy of apps makes no tunnels")]
     MethodNotSupported,
     #[error("no app answers to this host")]
@@ -48,6 +54,9 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
         ProxyError::InvalidHost
+        | ProxyError::Misdirected
+        | ProxyError::AmbiguousPath
+        | ProxyError::NoRoute
         | ProxyError::UnknownHost
         | ProxyError::NoUpstream
         | ProxyError::Connect(_)
@@ -61,6 +70,9 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
 fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
     match error {
         ProxyError::InvalidHost => (StatusCode::BAD_REQUEST, &pages::BAD_REQUEST),
+        ProxyError::Misdirected => (StatusCode::MISDIRECTED_REQUEST, &pages::MISDIRECTED),
+        ProxyError::AmbiguousPath => (StatusCode::BAD_REQUEST, &pages::AMBIGUOUS_PATH),
+        ProxyError::NoRoute => (StatusCode::NOT_FOUND, &pages::NO_ROUTE),
         ProxyError::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, &pages::BAD_REQUEST),
         ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
         ProxyError::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, &pages::MAINTENANCE),

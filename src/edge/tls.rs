@@ -10,6 +10,8 @@ use rustls::server::ResolvesServerCert;
 
 use super::EdgeError;
 
+/// What a certificate authority speaks that looks for a certificate with its proof (TLS-ALPN-01, RFC 8737).
+pub const ALPN_ACME: &[u8] = b"acme-tls/1";
 pub(super) const ALPN_H2: &[u8] = b"h2";
 const ALPN_H1: &[u8] = b"http/1.1";
 
@@ -21,7 +23,7 @@ pub(super) fn server_config(
         .map_err(EdgeError::Tls)?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_H1.to_vec()];
+    config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_H1.to_vec(), ALPN_ACME.to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(EdgeError::Tls)?;
     // One ticket is enough for a client that comes back, and each one costs a message.
     config.send_tls13_tickets = 1;

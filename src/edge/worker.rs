@@ -37,7 +37,7 @@ use super::pool::Pool;
 use super::proxy::{self, Client};
 use super::socket::Socket;
 use super::table::RoutingTable;
-use super::tls::ALPN_H2;
+use super::tls::{ALPN_ACME, ALPN_H2};
 
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -213,11 +213,11 @@ async fn serve(
 ) -> hyper::Result<()> {
     match entrance {
         Entrance::Redirect => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true);
+            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true, None);
             serve_http1(client, stream).await
         }
         Entrance::Plain { port } => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", port), false);
+            let client = worker.client(CameBy::new(peer.ip(), "http", port), false, None);
             serve_http1(client, stream).await
         }
         Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
@@ -240,11 +240,13 @@ async fn serve_tls(
         worker.counters.failed_handshakes.increment();
         return Ok(());
     };
-    let client = worker.client(CameBy::new(peer.ip(), "https", worker.settings.public_https_port), false);
-    if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
-        serve_http2(client, stream).await
-    } else {
-        serve_http1(client, stream).await
+    let came_by = CameBy::new(peer.ip(), "https", worker.settings.public_https_port);
+    let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
+    match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN_H2) => serve_http2(client, stream).await,
+        // The handshake was all: the proof is in the certificate.
+        Some(ALPN_ACME) => Ok(()),
+        Some(_) | None => serve_http1(client, stream).await,
     }
 }
 
@@ -291,8 +293,14 @@ impl Worker {
         made.1.clone()
     }
 
-    fn client(self: &Rc<Self>, came_by: CameBy, redirected: bool) -> Rc<Client> {
-        Rc::new(Client { worker: Rc::clone(self), activity: Activity::new(), came_by, redirected })
+    fn client(
+        self: &Rc<Self>,
+        came_by: CameBy,
+        redirected: bool,
+        server_name: Option<Box<str>>,
+    ) -> Rc<Client> {
+        let (worker, activity) = (Rc::clone(self), Activity::new());
+        Rc::new(Client { worker, activity, came_by, redirected, server_name })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -16,14 +16,20 @@ use tokio_util::sync::CancellationToken;
 use super::request::{self, HookRequest};
 use super::settle::{self, Ended};
 use crate::clock::Clock;
+use crate::ids::Ids;
 use crate::model::event::Event;
+use crate::model::hook::{Hook, HookEvent};
+use crate::model::hook_delivery::Delivery;
+use crate::model::hook_url::Receiver;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
-use crate::outbound::{Outbound, PostLimits};
+use crate::outbound::{Answer, Outbound, OutboundError, PostLimits};
 use crate::seal::Sealer;
 use crate::store::hook_queue::Lease;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::{Activator, Tasks};
+use crate::telemetry::{Span, SpanKind, Telemetry};
+use crate::temporary_token::{TemporaryTokens, TokenReason};
 
 /// Deliveries that are on their way at once.
 const CONCURRENT: usize = 32;
@@ -46,9 +52,20 @@ pub struct DelivererParts {
     pub store: Store,
     pub sealer: Sealer,
     pub outbound: Outbound,
+    /// Gets a span of each attempt.
+    pub telemetry: Telemetry,
+    pub issuer: TokenIssuer,
     pub clock: Clock,
     /// What one attempt may take, and how much of the answer is kept.
     pub limits: PostLimits,
+}
+
+/// Makes the tokens that receivers get.
+#[derive(Debug, Clone)]
+pub struct TokenIssuer {
+    pub tokens: TemporaryTokens,
+    pub clock: Clock,
+    pub ids: Ids,
 }
 
 /// The task that delivers.
@@ -158,23 +175,73 @@ async fn try_attempt(parts: &DelivererParts, lease: Lease) -> Result<(), StoreEr
     // Its hook may have been deleted since.
     let Some(request) = load(parts, lease).await? else { return Ok(()) };
     let HookRequest { url, headers, body, shown } = request;
+    let began = Instant::now();
     let answer = parts.outbound.post(&url, &headers, body, parts.limits).await;
+    trace(parts, lease, &answer, began.elapsed());
     let ended = Ended::of(shown, answer, parts.clock.now());
     let sealer = parts.sealer.clone();
     parts.store.write(&Principal::daemon(), move |tx| settle::record(tx, &sealer, lease, ended)).await
 }
 
+fn trace(parts: &DelivererParts, lease: Lease, answer: &Result<Answer, OutboundError>, took: Duration) {
+    let Some(traced) = parts.telemetry.begin(None) else { return };
+    let (status, failure) = match answer {
+        Ok(Answer { status, .. }) => (Some(*status), (*status >= 400).then(|| format!("status {status}"))),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let mut attributes = vec![
+        ("akkeris.hook.id", lease.hook.to_string().into()),
+        ("akkeris.delivery.id", lease.delivery.to_string().into()),
+    ];
+    attributes.extend(status.map(|status| ("http.response.status_code", status.into())));
+    parts.telemetry.record(Span {
+        traced,
+        name: "hook delivery".to_owned(),
+        kind: SpanKind::Client,
+        ended_at: parts.clock.now(),
+        took,
+        attributes,
+        failure,
+    });
+}
+
 /// The request of a leased delivery. It is made where the query runs: opening and signing take a while.
 async fn load(parts: &DelivererParts, lease: Lease) -> Result<Option<HookRequest>, StoreError> {
-    let sealer = parts.sealer.clone();
+    let (sealer, issuer) = (parts.sealer.clone(), parts.issuer.clone());
     parts
         .store
         .read(move |connection| {
             let hook = store::hooks::find(connection, &sealer, lease.hook)?;
             let delivery = store::hook_deliveries::find(connection, &sealer, lease.delivery)?;
-            Ok(hook.zip(delivery).map(|(hook, delivery)| request::build(&hook, &delivery)))
+            let Some((hook, delivery)) = hook.zip(delivery) else { return Ok(None) };
+            let token = token(connection, &issuer, &hook, &delivery)?;
+            Ok(Some(request::build(&hook, &delivery, token)))
         })
         .await
+}
+
+/// A temporary token for the receiver; `None` where it gets none: of an event that is the daemon's own doing, of
+/// those that leave nothing to be done (`behaviour.md` §22), and where the receiver is a chat or the like.
+fn token(
+    connection: &store::Connection,
+    issuer: &TokenIssuer,
+    hook: &Hook,
+    delivery: &Delivery,
+) -> Result<Option<String>, StoreError> {
+    let without =
+        matches!(delivery.event, HookEvent::Destroy | HookEvent::Crashed | HookEvent::PreviewReleased);
+    if without || hook.url.receiver() != Receiver::Plain {
+        return Ok(None);
+    }
+    if store::accounts::find_by_name(connection, &delivery.author)?.is_none() {
+        return Ok(None);
+    }
+    let TokenIssuer { tokens, clock, ids } = issuer;
+    let (user, event) = (delivery.author.clone(), delivery.event);
+    let reason = TokenReason { user, hook: hook.id, event, app: hook.app_id };
+    let token = tokens.issue(&reason, ids.next(), clock.now());
+    // The delivery is worth more than its token.
+    Ok(token.inspect_err(|error| tracing::error!(%error, "a delivery goes without its token")).ok())
 }
 
 async fn tidy(parts: &DelivererParts) {

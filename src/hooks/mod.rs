@@ -13,6 +13,6 @@ mod sign;
 mod start;
 mod subject;
 
-pub use self::deliver::{Deliverer, DelivererParts};
+pub use self::deliver::{Deliverer, DelivererParts, TokenIssuer};
 pub use self::outbox::HookOutbox;
 pub use self::start::start;

@@ -54,6 +54,7 @@ impl HookOutbox {
             id: DeliveryId::new(self.ids.next()),
             hook_id: to.hook,
             event,
+            author: tx.author().clone(),
             payload,
             state: if full { DeliveryState::Failed } else { DeliveryState::Waiting },
             attempts: 0,

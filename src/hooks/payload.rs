@@ -17,7 +17,7 @@ use crate::model::feature::Feature;
 use crate::model::formation::{Formation, Port};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::Payload;
-use crate::model::ids::{AppId, BuildId, FormationId, ReleaseId};
+use crate::model::ids::{AppId, BuildId, FormationId, LogDrainId, ReleaseId};
 use crate::model::names::ProcessType;
 use crate::model::release::Release;
 use crate::model::time::Timestamp;
@@ -137,6 +137,18 @@ struct FormationPart {
     healthcheck: Option<String>,
     size: String,
     quantity: u8,
+}
+
+#[derive(Serialize)]
+struct LogDrainEvent {
+    change: ChangeKind,
+    changes: [LogDrainPart; 1],
+}
+
+#[derive(Serialize)]
+struct LogDrainPart {
+    id: LogDrainId,
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -295,6 +307,12 @@ impl<'a> Scene<'a> {
         let formation = store::formations::find_any(self.tx, id)?.ok_or_else(|| gone("formation", id))?;
         Ok(FormationEvent { change, changes: [formation.into()] })
     }
+
+    fn log_drain(&self, id: LogDrainId, change: ChangeKind) -> Result<LogDrainEvent, StoreError> {
+        let found = store::log_drains::find(self.tx, self.sealer, id)?;
+        let drain = found.ok_or_else(|| gone("log drain", id))?;
+        Ok(LogDrainEvent { change, changes: [LogDrainPart { id, url: drain.url.shown() }] })
+    }
 }
 
 /// The payloads of one event: one, or for `released` one for each process type (`behaviour.md` §9).
@@ -321,6 +339,7 @@ pub(super) fn build(scene: &Scene<'_>, subject: Subject<'_>) -> Result<Vec<Paylo
         Subject::Formation { formation, change } => {
             scene.payload(event, scene.formation(formation, change)?)?
         }
+        Subject::LogDrain { drain, change } => scene.payload(event, scene.log_drain(drain, change)?)?,
         Subject::Promotion { release, source } => scene.payload(event, scene.promoted(release, source)?)?,
         Subject::Release { release, failed } => {
             scene.payload(event, scene.release_event(release, failed)?)?

@@ -10,6 +10,8 @@ use crate::model::hook_delivery::{Delivery, SentRequest};
 /// The documented user agent.
 const USER_AGENT: &str = "appkit-hookshot";
 const AUTHORIZATION: &str = "authorization";
+/// A temporary token of the person who caused the event.
+const TOKEN: &str = "x-akkeris-token";
 
 /// A POST that can be sent, and what results show of it.
 pub(super) struct HookRequest {
@@ -22,7 +24,7 @@ pub(super) struct HookRequest {
 /// Signs the event and puts it into the receiver's form. Hashes the whole event: not for the runtime's threads.
 ///
 /// The signatures are over the documented JSON also where the body has another form (`behaviour.md` §22).
-pub(super) fn build(hook: &Hook, delivery: &Delivery) -> HookRequest {
+pub(super) fn build(hook: &Hook, delivery: &Delivery, token: Option<String>) -> HookRequest {
     let signed = delivery.payload.reveal().as_bytes();
     let (sha1, sha256) = (sign::sha1(&hook.secret, signed), sign::sha256(&hook.secret, signed));
     let (event, id) = (delivery.event.to_string(), delivery.id.to_string());
@@ -40,9 +42,10 @@ pub(super) fn build(hook: &Hook, delivery: &Delivery) -> HookRequest {
     ];
     let Adapted { url, authorization, body } = adapters::adapt(hook, delivery);
     headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
+    headers.extend(token.map(|value| (TOKEN, value)));
     let shown: BTreeMap<String, String> = headers
         .iter()
-        .filter(|(name, _)| *name != AUTHORIZATION)
+        .filter(|(name, _)| !matches!(*name, AUTHORIZATION | TOKEN))
         .map(|(name, value)| ((*name).to_owned(), value.clone()))
         .collect();
     HookRequest {

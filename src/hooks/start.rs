@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::{Deliverer, DelivererParts, HookOutbox};
+use super::{Deliverer, DelivererParts, HookOutbox, TokenIssuer};
 use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::model::catalogue::Catalogue;
@@ -13,6 +13,8 @@ use crate::outbound::{Outbound, PostLimits};
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
+use crate::telemetry::Telemetry;
+use crate::temporary_token::TemporaryTokens;
 
 /// What one delivery may take, and what is kept of the answer.
 const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16 * 1024 };
@@ -20,8 +22,8 @@ const LIMITS: PostLimits = PostLimits { total: Duration::from_secs(10), body: 16
 /// From here on events become deliveries, and deliveries leave. To be called before anything records an event.
 pub async fn start(
     (store, sealer): (&Store, &Sealer),
-    (clock, ids): (&Clock, &Ids),
-    (catalogue, outbound): (Arc<ArcSwap<Catalogue>>, &Outbound),
+    (clock, ids, tokens): (&Clock, &Ids, &TemporaryTokens),
+    (catalogue, outbound, telemetry): (Arc<ArcSwap<Catalogue>>, &Outbound, &Telemetry),
     tasks: &Tasks,
 ) -> Result<(), StoreError> {
     store.join_outbox(Arc::new(HookOutbox::new(sealer.clone(), catalogue, ids.clone())));
@@ -29,6 +31,8 @@ pub async fn start(
         store: store.clone(),
         sealer: sealer.clone(),
         outbound: outbound.clone(),
+        telemetry: telemetry.clone(),
+        issuer: TokenIssuer { tokens: tokens.clone(), clock: clock.clone(), ids: ids.clone() },
         clock: clock.clone(),
         limits: LIMITS,
     };

@@ -4,7 +4,7 @@ use crate::model::dyno::CrashCode;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::feature::Feature;
 use crate::model::hook::HookEvent;
-use crate::model::ids::{BuildId, FormationId, ReleaseId};
+use crate::model::ids::{BuildId, FormationId, LogDrainId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType};
 
 /// What a payload is about.
@@ -27,6 +27,10 @@ pub(super) enum Subject<'a> {
     },
     Formation {
         formation: FormationId,
+        change: ChangeKind,
+    },
+    LogDrain {
+        drain: LogDrainId,
         change: ChangeKind,
     },
     Promotion {
@@ -69,6 +73,12 @@ impl<'a> Subject<'a> {
             Event::FormationDeleted { formation, .. } => {
                 Some(Self::Formation { formation: *formation, change: ChangeKind::Delete })
             }
+            Event::LogDrainCreated { drain, .. } => {
+                Some(Self::LogDrain { drain: *drain, change: ChangeKind::Create })
+            }
+            Event::LogDrainDeleted { drain, .. } => {
+                Some(Self::LogDrain { drain: *drain, change: ChangeKind::Delete })
+            }
             Event::ReleasePromoted { release, source, .. } => {
                 Some(Self::Promotion { release: *release, source: *source })
             }
@@ -80,6 +90,11 @@ impl<'a> Subject<'a> {
             | Event::AccountLoggedIn { .. }
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
+            | Event::CertificateOrdered { .. }
+            | Event::CertificateIssued { .. }
+            | Event::CertificateRejected { .. }
+            | Event::CertificateInstalled { .. }
+            | Event::CertificateDeleted { .. }
             | Event::ConfigVarNotesChanged { .. }
             | Event::DynoSignalled { .. }
             | Event::OneOffCreated { .. }
@@ -114,6 +129,11 @@ impl<'a> Subject<'a> {
             | Event::ReleaseStarted { .. }
             | Event::ReleaseStatusCreated { .. }
             | Event::ReleaseStatusUpdated { .. }
+            | Event::RouteCreated { .. }
+            | Event::RouteDeleted { .. }
+            | Event::SiteCreated { .. }
+            | Event::SiteUpdated { .. }
+            | Event::SiteDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }
@@ -134,6 +154,7 @@ impl<'a> Subject<'a> {
             Self::Crash { .. } => HookEvent::Crashed,
             Self::Feature { .. } => HookEvent::FeatureChange,
             Self::Formation { .. } => HookEvent::FormationChange,
+            Self::LogDrain { .. } => HookEvent::LogdrainChange,
             Self::Promotion { .. } => HookEvent::PipelinePromotion,
             Self::Release { .. } => HookEvent::Release,
             Self::Released(_) => HookEvent::Released,

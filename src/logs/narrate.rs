@@ -119,6 +119,8 @@ impl Narrator {
                 Some(self.scale(app, process_type).await)
             }
             Event::FormationDeleted { process_type, .. } => Some(format!("Removed {process_type}")),
+            Event::LogDrainCreated { .. } => Some("Log drain added".to_owned()),
+            Event::LogDrainDeleted { .. } => Some("Log drain removed".to_owned()),
             Event::ReleaseCreated { version, .. } => Some(format!("Release v{version} created")),
             Event::ReleaseSucceeded { version, .. } => Some(format!("Release v{version} succeeded")),
             Event::ReleaseFailed { version, reason, .. } => {

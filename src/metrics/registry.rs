@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::{Distribution, Exposition, Kind};
 use super::router::{AppFigures, BOUNDS};
 use super::{Shared, process};
 use crate::model::dyno::Dyno;
@@ -74,18 +74,24 @@ const DYNO_FAMILIES: &[DynoFamily] = &[
 ];
 
 /// Collects all figures.
-pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<String, StoreError> {
+pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<Exposition, StoreError> {
+    let everything = reach == Reach::Everything;
     let stored = shared.store.read(move |c| load(c, &reach)).await?;
     let mut text = Exposition::default();
     add_daemon(&mut text, shared);
     add_edge(&mut text, shared);
     add_store(&mut text, shared);
+    add_telemetry(&mut text, shared);
     add_work(&mut text, shared, &stored);
+    if everything {
+        add_certificates(&mut text, shared);
+    }
+    add_drains(&mut text, shared);
     add_apps(&mut text, &stored);
     add_requests(&mut text, shared, &stored);
     let latest = shared.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     add_dynos(&mut text, &stored, &latest);
-    Ok(text.into_text())
+    Ok(text)
 }
 
 fn load(connection: &Connection, reach: &Reach) -> Result<Stored, StoreError> {
@@ -104,7 +110,7 @@ fn load(connection: &Connection, reach: &Reach) -> Result<Stored, StoreError> {
     })
 }
 
-fn add_one(text: &mut Exposition, name: &'static str, kind: Kind, help: &str, value: f64) {
+fn add_one(text: &mut Exposition, name: &'static str, kind: Kind, help: &'static str, value: f64) {
     text.family(name, kind, help).add(&[], value);
 }
 
@@ -179,6 +185,25 @@ fn add_store(text: &mut Exposition, shared: &Shared) {
     }
 }
 
+fn add_telemetry(text: &mut Exposition, shared: &Shared) {
+    let Some(telemetry) = shared.telemetry.figures() else { return };
+    for (name, help, value) in [
+        ("akkerisd_telemetry_spans_total", "Spans that the collector took.", telemetry.sent_spans),
+        (
+            "akkerisd_telemetry_dropped_spans_total",
+            "Spans that did not fit or that the collector did not take.",
+            telemetry.dropped_spans,
+        ),
+        (
+            "akkerisd_telemetry_failed_posts_total",
+            "Messages that the collector did not take, each attempt.",
+            telemetry.failed_posts,
+        ),
+    ] {
+        add_one(text, name, Kind::Counter, help, float(value));
+    }
+}
+
 fn add_work(text: &mut Exposition, shared: &Shared, stored: &Stored) {
     let (looks, tasks) = (&shared.looks, &shared.tasks);
     for (name, kind, help, value) in [
@@ -195,16 +220,58 @@ fn add_work(text: &mut Exposition, shared: &Shared, stored: &Stored) {
     ] {
         add_one(text, name, kind, help, float(value));
     }
-    let mut builds = text.family("akkerisd_builds", Kind::Gauge, "Builds by their state.");
+    let builds = text.family("akkerisd_builds", Kind::Gauge, "Builds by their state.");
     for (state, count) in &stored.builds {
         builds.add(&[("state", state)], float(*count));
+    }
+}
+
+/// Their names are not of apps, so only who reaches everything sees them.
+fn add_certificates(text: &mut Exposition, shared: &Shared) {
+    let family = text.family(
+        "akkerisd_certificate_expiry_timestamp_seconds",
+        Kind::Gauge,
+        "When a certificate that the edge shows ends, since 1970.",
+    );
+    for expiry in shared.certificates.expiries() {
+        let source = if expiry.is_file { "file" } else { "order" };
+        let seconds = u64::try_from(expiry.expires.as_millis() / 1000).unwrap_or(0);
+        family.add(&[("name", &expiry.name), ("source", source)], float(seconds));
+    }
+}
+
+fn add_drains(text: &mut Exposition, shared: &Shared) {
+    let totals = shared.drains.totals();
+    for (name, kind, help, value) in [
+        ("akkerisd_log_drains", Kind::Gauge, "Log drains that are followed.", totals.running),
+        ("akkerisd_log_drain_lines_total", Kind::Counter, "Lines handed over to log drains.", totals.sent),
+        (
+            "akkerisd_log_drain_dropped_lines_total",
+            Kind::Counter,
+            "Lines that log drains lost, or that are not known to have arrived.",
+            totals.dropped,
+        ),
+        (
+            "akkerisd_log_drain_connections_total",
+            Kind::Counter,
+            "Connections that log drains made.",
+            totals.connections,
+        ),
+        (
+            "akkerisd_log_drain_failures_total",
+            Kind::Counter,
+            "Connections of log drains, and attempts at one, that ended badly.",
+            totals.failures,
+        ),
+    ] {
+        add_one(text, name, kind, help, float(value));
     }
 }
 
 fn add_apps(text: &mut Exposition, stored: &Stored) {
     let apps = float(stored.apps.len() as u64);
     add_one(text, "akkerisd_apps", Kind::Gauge, "Apps.", apps);
-    let mut releases = text.family("akkerisd_app_releases_total", Kind::Counter, "Releases that an app had.");
+    let releases = text.family("akkerisd_app_releases_total", Kind::Counter, "Releases that an app had.");
     for (app, key) in &stored.apps {
         let count = stored.releases.get(app).copied().unwrap_or(0);
         releases.add(&[("app", key.as_str())], f64::from(count));
@@ -213,11 +280,11 @@ fn add_apps(text: &mut Exposition, stored: &Stored) {
     for (key, dyno) in stored.dynos.iter().filter_map(|dyno| Some((stored.apps.get(&dyno.app_id)?, dyno))) {
         *by_state.entry((key, dyno.process_type.as_str(), dyno.state.as_str())).or_default() += 1;
     }
-    let mut states = text.family("akkerisd_app_dynos", Kind::Gauge, "Dynos by their state.");
+    let states = text.family("akkerisd_app_dynos", Kind::Gauge, "Dynos by their state.");
     for ((key, process_type, state), count) in by_state {
         states.add(&[("app", key.as_str()), ("type", process_type), ("state", state)], float(count));
     }
-    let mut restarts = text.family(
+    let restarts = text.family(
         "akkerisd_dyno_restarts_total",
         Kind::Counter,
         "How often a dyno was started again after it ended by itself.",
@@ -242,35 +309,29 @@ fn add_requests(text: &mut Exposition, shared: &Shared, stored: &Stored) {
     let totals = shared.router.totals();
     let figures: BTreeMap<&AppKey, &AppFigures> =
         totals.iter().filter_map(|(app, figures)| Some((stored.apps.get(app)?, figures))).collect();
-    let mut requests =
+    let requests =
         text.family("akkerisd_app_requests_total", Kind::Counter, "Requests to an app, by status.");
     for (key, figures) in &figures {
         for (status, count) in &figures.by_status {
             requests.add(&[("app", key.as_str()), ("code", &status.to_string())], float(count.requests));
         }
     }
-    let mut durations = text.family(
+    let durations = text.family(
         "akkerisd_app_request_duration_seconds",
         Kind::Histogram,
         "Time from the first byte of a request to the last of its answer.",
     );
     for (key, figures) in figures {
-        let app = ("app", key.as_str());
-        let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-        let mut below = 0;
-        for (bound, count) in bounds.zip(figures.buckets) {
-            below += count;
-            durations.add_part("_bucket", &[app, ("le", &bound)], float(below));
-        }
-        durations.add_part("_sum", &[app], figures.seconds);
-        durations.add_part("_count", &[app], float(below));
+        let (counts, sum) = (figures.buckets.to_vec(), figures.seconds);
+        let distribution = Distribution { bounds: &BOUNDS, counts, sum };
+        durations.add_distribution(&[("app", key.as_str())], distribution);
     }
 }
 
 fn add_dynos(text: &mut Exposition, stored: &Stored, latest: &[DynoSample]) {
     for (name, help, parts) in DYNO_FAMILIES {
         let kind = if name.ends_with("_total") { Kind::Counter } else { Kind::Gauge };
-        let mut family = text.family(name, kind, help);
+        let family = text.family(name, kind, help);
         for sample in latest {
             let dyno = labels_of(stored, sample.app, sample.process_type.as_str(), sample.dyno.as_str());
             let Some(dyno) = dyno else { continue };
@@ -282,7 +343,7 @@ fn add_dynos(text: &mut Exposition, stored: &Stored, latest: &[DynoSample]) {
             }
         }
     }
-    let mut limits = text.family(
+    let limits = text.family(
         "akkerisd_dyno_memory_limit_bytes",
         Kind::Gauge,
         "Memory at which the kernel ends a dyno.",

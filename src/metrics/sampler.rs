@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::cgroup::Cgroups;
+use super::memory_watch::MemoryWatch;
 use crate::engine::{ContainerEngine, ContainerId, ContainerState, EngineError, ObservedContainer};
 use crate::model::ids::AppId;
 use crate::model::metric::{DynoSample, Metric, Usage, float};
@@ -56,6 +57,7 @@ pub(super) struct Sampler {
     layers: Mutex<HashMap<ContainerId, u64>>,
     /// The apps that were there at the last measurement; `None` before the first.
     apps: Mutex<Option<BTreeSet<AppId>>>,
+    memory: Mutex<MemoryWatch>,
 }
 
 impl Sampler {
@@ -66,8 +68,8 @@ impl Sampler {
         interval: Duration,
         tasks: &Tasks,
     ) {
-        let (layers, apps) = (Mutex::default(), Mutex::default());
-        let sampler = Arc::new(Self { shared, engine, groups: Cgroups::of_machine(), layers, apps });
+        let (layers, apps, memory) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let sampler = Arc::new(Self { shared, engine, groups: Cgroups::of_machine(), layers, apps, memory });
         for (name, job, period) in [
             ("metrics-sample", Job::Sample, interval),
             ("metrics-layers", Job::AskLayers, LAYER_PERIOD),
@@ -121,6 +123,7 @@ impl Sampler {
             .filter(|container| apps.contains(&container.app))
             .collect();
         let samples = self.measure(running).await;
+        self.warn_of_memory(&samples).await;
         self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&samples);
         let router = self.shared.router.take();
         self.shared.samples.insert(self.shared.clock.now(), samples, router).await?;
@@ -135,6 +138,16 @@ impl Sampler {
             self.shared.samples.keep_only(apps.clone()).await?;
         }
         Ok(())
+    }
+
+    async fn warn_of_memory(&self, samples: &[DynoSample]) {
+        let now = self.shared.clock.now();
+        let warnings = self.memory.lock().unwrap_or_else(PoisonError::into_inner).warnings(samples, now);
+        for (app, line) in warnings {
+            if let Err(error) = self.shared.rings.append(app, vec![line], None).await {
+                tracing::error!(%app, %error, "a warning could not be told in the app's log");
+            }
+        }
     }
 
     async fn measure(&self, containers: Vec<ObservedContainer>) -> Vec<DynoSample> {

@@ -6,9 +6,9 @@
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CouplingId, FormationId, GrantId, HookId, OauthClientId, OrganizationId,
-    PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, FormationId, GrantId, HookId, LogDrainId,
+    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
@@ -32,6 +32,11 @@ pub enum Event {
     BuildSucceeded { app: AppId, build: BuildId },
     BuildFailed { app: AppId, build: BuildId },
     BuildStopped { app: AppId, build: BuildId },
+    CertificateOrdered { certificate: CertificateId },
+    CertificateIssued { certificate: CertificateId },
+    CertificateRejected { certificate: CertificateId },
+    CertificateInstalled { certificate: CertificateId },
+    CertificateDeleted { certificate: CertificateId },
     ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
     ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
     DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
@@ -49,6 +54,8 @@ pub enum Event {
     HookCreated { app: AppId, hook: HookId },
     HookUpdated { app: AppId, hook: HookId },
     HookDeleted { app: AppId, hook: HookId },
+    LogDrainCreated { app: AppId, drain: LogDrainId },
+    LogDrainDeleted { app: AppId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
@@ -76,6 +83,11 @@ pub enum Event {
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ScheduleSkipped { app: AppId, process_type: ProcessType, due_at: Timestamp, reason: SkipReason },
+    RouteCreated { app: AppId, site: SiteId, route: RouteId },
+    RouteDeleted { app: AppId, site: SiteId, route: RouteId },
+    SiteCreated { site: SiteId },
+    SiteUpdated { site: SiteId },
+    SiteDeleted { site: SiteId },
     SpaceCreated { space: SpaceId },
     SpaceUpdated { space: SpaceId },
     StackCreated { stack: StackId },
@@ -134,6 +146,8 @@ impl Event {
             | Self::HookCreated { app, .. }
             | Self::HookUpdated { app, .. }
             | Self::HookDeleted { app, .. }
+            | Self::LogDrainCreated { app, .. }
+            | Self::LogDrainDeleted { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -146,10 +160,17 @@ impl Event {
             | Self::ReleaseFailed { app, .. }
             | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
-            | Self::ReleaseStatusUpdated { app, .. } => Some(*app),
+            | Self::ReleaseStatusUpdated { app, .. }
+            | Self::RouteCreated { app, .. }
+            | Self::RouteDeleted { app, .. } => Some(*app),
             Self::AccountCreated { .. }
             | Self::AccountUpdated { .. }
             | Self::AccountLoggedIn { .. }
+            | Self::CertificateOrdered { .. }
+            | Self::CertificateIssued { .. }
+            | Self::CertificateRejected { .. }
+            | Self::CertificateInstalled { .. }
+            | Self::CertificateDeleted { .. }
             | Self::GrantCreated { .. }
             | Self::GrantRevoked { .. }
             | Self::OauthClientCreated { .. }
@@ -162,6 +183,9 @@ impl Event {
             | Self::PluginCreated { .. }
             | Self::PluginUpdated { .. }
             | Self::PluginDeleted { .. }
+            | Self::SiteCreated { .. }
+            | Self::SiteUpdated { .. }
+            | Self::SiteDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -187,6 +211,11 @@ impl Event {
             Self::BuildSucceeded { .. } => "build_succeeded",
             Self::BuildFailed { .. } => "build_failed",
             Self::BuildStopped { .. } => "build_stopped",
+            Self::CertificateOrdered { .. } => "certificate_ordered",
+            Self::CertificateIssued { .. } => "certificate_issued",
+            Self::CertificateRejected { .. } => "certificate_rejected",
+            Self::CertificateInstalled { .. } => "certificate_installed",
+            Self::CertificateDeleted { .. } => "certificate_deleted",
             Self::ConfigVarsChanged { .. } => "config_vars_changed",
             Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
             Self::DynoCrashed { .. } => "dyno_crashed",
@@ -201,6 +230,8 @@ impl Event {
             Self::HookCreated { .. } => "hook_created",
             Self::HookUpdated { .. } => "hook_updated",
             Self::HookDeleted { .. } => "hook_deleted",
+            Self::LogDrainCreated { .. } => "log_drain_created",
+            Self::LogDrainDeleted { .. } => "log_drain_deleted",
             Self::CouplingCreated { .. } => "coupling_created",
             Self::CouplingUpdated { .. } => "coupling_updated",
             Self::CouplingDeleted { .. } => "coupling_deleted",
@@ -231,6 +262,11 @@ impl Event {
             Self::ReleasePromoted { .. } => "release_promoted",
             Self::ReleaseStatusCreated { .. } => "release_status_created",
             Self::ReleaseStatusUpdated { .. } => "release_status_updated",
+            Self::RouteCreated { .. } => "route_created",
+            Self::RouteDeleted { .. } => "route_deleted",
+            Self::SiteCreated { .. } => "site_created",
+            Self::SiteUpdated { .. } => "site_updated",
+            Self::SiteDeleted { .. } => "site_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hook::{HookEvent, HookHealth};
 use super::ids::{DeliveryId, HookId};
+use super::names::UserName;
 use super::time::Timestamp;
 
 /// One event for one hook, with what became of it.
@@ -17,6 +18,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     pub hook_id: HookId,
     pub event: HookEvent,
+    /// Whose doing the event was.
+    pub author: UserName,
     /// The exact JSON that is signed.
     pub payload: Payload,
     pub state: DeliveryState,

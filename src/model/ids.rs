@@ -38,6 +38,7 @@ typed_id!(
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
+    CertificateId,
     /// One event for one hook; also the id of its result.
     DeliveryId,
     DynoId,
@@ -47,6 +48,7 @@ typed_id!(
     /// What a person allowed an application (RFC 6749).
     GrantId,
     HookId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -57,6 +59,8 @@ typed_id!(
     RegionId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId,

@@ -22,5 +22,9 @@ crate::text_enum! {
         AppDeleted => "app-deleted",
         AppDynosRemoved => "app-dynos-removed",
         AppImagesRemoved => "app-images-removed",
+        AcmeOrderPlaced => "acme-order-placed",
+        AcmeChallengesReady => "acme-challenges-ready",
+        AcmeOrderFinalized => "acme-order-finalized",
+        CertificateIssued => "certificate-issued",
     }
 }

@@ -5,13 +5,17 @@
 //! is what the API's client reads.
 
 pub mod account;
+pub mod address;
 pub mod app;
 pub mod build;
 pub mod catalogue;
+pub mod certificate;
 pub mod command;
 pub mod compliance;
 pub mod config_var;
 pub mod config_var_note;
+pub mod domain;
+pub mod drain_url;
 pub mod dyno;
 pub mod event;
 pub mod favorite;
@@ -24,6 +28,7 @@ pub mod ids;
 pub mod invoice;
 pub mod journal;
 pub mod log;
+pub mod log_drain;
 pub mod metric;
 pub mod names;
 pub mod oauth;
@@ -35,14 +40,17 @@ pub mod principal;
 pub mod recommendation;
 pub mod release;
 pub mod release_status;
+pub mod route;
 pub mod rule;
 pub mod schedule;
 pub mod signal;
+pub mod site;
 pub mod space;
 pub mod stack;
 pub mod text_enum;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod two_factor;
 
 pub use rule::RuleError;

@@ -16,6 +16,7 @@ pub mod routes;
 mod run_actions;
 mod runs;
 mod schedules;
+pub mod sites;
 mod status;
 mod worker;
 

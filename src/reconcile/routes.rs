@@ -1,4 +1,7 @@
-//! The routing table that the edge serves by: each app's worker publishes its own part.
+//! The routing table that the edge serves by: each app's worker publishes its own part, and [`super::sites`] that of
+//! the sites.
+//!
+//! Invariant: a change publishes a copy of the table that shares the rest with the one before.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -6,33 +9,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
-use crate::model::ids::AppId;
+use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
+use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey};
+use crate::model::route::Route;
+use crate::model::site::{Site, SiteDomain};
 
-/// Gathers the apps' routes and publishes the whole table after each change.
+/// Gathers the routes of apps and sites, and publishes the table after each change.
 #[derive(Debug)]
 pub struct RouteBook {
     apps_domain: String,
-    api: SocketAddr,
     table: Arc<ArcSwap<RoutingTable>>,
-    apps: Mutex<HashMap<AppId, PublishedApp>>,
+    published: Mutex<Published>,
 }
 
 /// The route of one app.
 #[derive(Debug, Clone)]
 pub struct PublishedApp {
     pub key: AppKey,
+    /// A release of it has been up; routes of sites lead to it.
+    pub released: bool,
     pub maintenance: bool,
     pub upstreams: Vec<Arc<Upstream>>,
+}
+
+/// What is in the table.
+#[derive(Debug, Default)]
+struct Published {
+    apps: HashMap<AppId, PublishedApp>,
+    sites: HashMap<SiteId, SiteDomain>,
 }
 
 impl RouteBook {
     /// A book whose table knows the API's host only. `apps_domain` is what the hosts of apps end in.
     pub fn new(apps_domain: String, api: SocketAddr) -> Self {
-        let book = Self { apps_domain, api, table: Arc::default(), apps: Mutex::default() };
-        book.table.store(Arc::new(book.build(&HashMap::new())));
-        book
+        let mut table = RoutingTable::default();
+        table.insert_host(&format!("{API_HOST_LABEL}.{apps_domain}"), HostRoute::Api { address: api });
+        Self { apps_domain, table: Arc::new(ArcSwap::from_pointee(table)), published: Mutex::default() }
     }
 
     /// The table, for the edge.
@@ -47,46 +60,121 @@ impl RouteBook {
 
     /// Puts an app's route into the table, or takes it out. Nothing is published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = match (&route, apps.get(&app)) {
-            (Some(new), Some(old)) => !new.is_same(old),
-            (None, None) => false,
-            (Some(_), None) | (None, Some(_)) => true,
-        };
-        if !changed {
-            return;
-        }
-        match route {
-            Some(route) => apps.insert(app, route),
-            None => apps.remove(&app),
-        };
-        let table = self.build(&apps);
-        self.table.store(Arc::new(table));
+        self.change(|published, table| {
+            let old = published.apps.get(&app);
+            let changed = match (&route, old) {
+                (Some(new), Some(old)) => !new.is_same(old),
+                (None, None) => false,
+                (Some(_), None) | (None, Some(_)) => true,
+            };
+            if !changed {
+                return false;
+            }
+            if let Some(old) = old {
+                table.remove_app(&self.host(&old.key), app);
+            }
+            match route {
+                // No app can take the host of the control API.
+                Some(new) if new.key.host_label() != API_HOST_LABEL => {
+                    table.insert_app(&self.host(&new.key), new.in_table(app));
+                    published.apps.insert(app, new);
+                }
+                Some(_) | None => drop(published.apps.remove(&app)),
+            }
+            true
+        });
     }
 
-    fn build(&self, apps: &HashMap<AppId, PublishedApp>) -> RoutingTable {
-        let mut hosts = HashMap::with_capacity(apps.len() + 1);
-        for (id, app) in apps {
-            let service = if app.maintenance {
-                Service::Maintenance
-            } else {
-                Service::Upstreams(app.upstreams.clone())
-            };
-            let route = HostRoute::App(AppRoute { id: *id, key: app.key.clone(), service });
-            hosts.insert(self.host(&app.key).into_boxed_str(), Arc::new(route));
+    /// Puts exactly these sites with these routes into the table.
+    pub fn publish_sites(&self, sites: &[Site], routes: &[Route]) {
+        self.change(|published, table| {
+            for domain in published.sites.drain().map(|(_, domain)| domain) {
+                table.remove_host(domain.as_str());
+            }
+            let mut made: HashMap<SiteId, SiteRoutes> =
+                sites.iter().map(|site| (site.id, SiteRoutes::new(site.id, &site.domain))).collect();
+            for route in routes {
+                if let Some(site) = made.get_mut(&route.site.id) {
+                    site.insert(path_route(route));
+                }
+            }
+            for site in sites {
+                if let Some(made) = made.remove(&site.id) {
+                    self.put_site(published, table, site, made);
+                }
+            }
+            true
+        });
+    }
+
+    /// Puts a site into the table, without routes when it is new there, or takes it out.
+    pub fn publish_site(&self, id: SiteId, site: Option<&Site>) {
+        self.change(|published, table| match (site, published.sites.contains_key(&id)) {
+            (Some(site), false) => {
+                self.put_site(published, table, site, SiteRoutes::new(id, &site.domain));
+                true
+            }
+            (None, true) => {
+                if let Some(domain) = published.sites.remove(&id) {
+                    table.remove_host(domain.as_str());
+                }
+                true
+            }
+            (Some(_), true) | (None, false) => false,
+        });
+    }
+
+    /// Puts a route into its site, or takes it out. A site that is not in the table is left out.
+    pub fn publish_route(&self, site: SiteId, id: RouteId, route: Option<&Route>) {
+        self.change(|published, table| {
+            let Some(domain) = published.sites.get(&site) else { return false };
+            let Some(present) = table.site(domain.as_str()) else { return false };
+            let mut changed = SiteRoutes::clone(present);
+            match route {
+                Some(route) => changed.insert(path_route(route)),
+                None => changed.remove(id),
+            }
+            table.insert_host(domain.as_str(), HostRoute::Site(Arc::new(changed)));
+            true
+        });
+    }
+
+    /// The apps domain may have changed since a site was made: what belongs to apps now is no site's.
+    fn put_site(&self, published: &mut Published, table: &mut RoutingTable, site: &Site, routes: SiteRoutes) {
+        if site.domain.is_app_host(&self.apps_domain) {
+            tracing::warn!(domain = %site.domain, "the site is not served: its domain is one of the apps'");
+            return;
         }
-        // Last, so that no app can take the host of the control API.
-        let api = HostRoute::Api { address: self.api };
-        hosts.insert(format!("{API_HOST_LABEL}.{}", self.apps_domain).into_boxed_str(), Arc::new(api));
-        RoutingTable::new(hosts)
+        table.insert_host(site.domain.as_str(), HostRoute::Site(Arc::new(routes)));
+        published.sites.insert(site.id, site.domain.clone());
+    }
+
+    /// Publishes a changed copy of the table, when `work` says that it is one.
+    fn change(&self, work: impl FnOnce(&mut Published, &mut RoutingTable) -> bool) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = RoutingTable::clone(&self.table.load());
+        if work(&mut published, &mut table) {
+            self.table.store(Arc::new(table));
+        }
     }
 }
 
 impl PublishedApp {
     fn is_same(&self, other: &Self) -> bool {
         self.key == other.key
+            && self.released == other.released
             && self.maintenance == other.maintenance
             && self.upstreams.len() == other.upstreams.len()
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
+
+    fn in_table(&self, id: AppId) -> AppRoute {
+        let service =
+            if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
+        AppRoute { id, key: self.key.clone(), released: self.released, service }
+    }
+}
+
+fn path_route(route: &Route) -> PathRoute {
+    PathRoute::new(route.id, route.app.id, &route.source, &route.target)
 }

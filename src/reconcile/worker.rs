@@ -235,7 +235,8 @@ impl Worker {
             .iter()
             .filter_map(|name| self.progress.dynos.get_mut(name)?.upstream(name, port))
             .collect();
-        let route = PublishedApp { key: live.app.key(), maintenance: live.app.maintenance, upstreams };
+        let (key, released) = (live.app.key(), live.app.released_at.is_some());
+        let route = PublishedApp { key, released, maintenance: live.app.maintenance, upstreams };
         self.context.routes.publish(self.id, Some(route));
     }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, organizations, pipeline_couplings};
+use super::{Error, organizations, pipeline_couplings, routes};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::{App, AppOrganization, AppSpace, check_description, check_labels};
@@ -171,6 +171,8 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                 tx.record(Event::BuildStopped { app: id, build })?;
             }
             pipeline_couplings::remove_of_app(tx, id)?;
+            routes::remove_of_app(tx, id)?;
+            store::log_drains::remove_of_app(tx, id)?;
             store::apps::mark_deleted(tx, id)?;
             tx.record(Event::AppDeleted { app: id })?;
             Ok(app)

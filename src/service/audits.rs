@@ -56,7 +56,7 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
                 feature = switched(catalogue, &name, &enabled);
                 vec![json!({ "type": "update", "name": name, "value": enabled })]
             }
-            _ => formation_changes(&event.kind, &details),
+            _ => named_changes(&event.kind, &details),
         },
     };
     let action = action(&event.kind).to_owned();
@@ -84,6 +84,7 @@ fn action(kind: &str) -> &str {
         "dyno_signalled" | "one_off_attached" => "dyno-attachment",
         "feature_changed" => "feature_change",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
+        "log_drain_created" | "log_drain_deleted" => "logdrain_change",
         "release_created" => "release",
         "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",
@@ -91,14 +92,17 @@ fn action(kind: &str) -> &str {
     }
 }
 
-fn formation_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
-    let change = match kind {
-        "formation_created" => "create",
-        "formation_updated" => "update",
-        "formation_deleted" => "delete",
+/// Of what has a name, or an id in its place.
+fn named_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
+    let (change, name) = match kind {
+        "formation_created" => ("create", "process_type"),
+        "formation_updated" => ("update", "process_type"),
+        "formation_deleted" => ("delete", "process_type"),
+        "log_drain_created" => ("create", "drain"),
+        "log_drain_deleted" => ("delete", "drain"),
         _ => return Vec::new(),
     };
-    vec![json!({ "type": change, "name": details.get("process_type") })]
+    vec![json!({ "type": change, "name": details.get(name) })]
 }
 
 fn switched(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Setting> {

@@ -1,9 +1,11 @@
 //! Who a token stands for, and how far its rights go (reading 4).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Error, accounts};
 use crate::model::account::{Account, Role};
+use crate::model::ids::AppId;
 use crate::model::names::UserName;
 use crate::model::principal::{Access, Memberships, Principal, Reach};
 use crate::model::time::Timestamp;
@@ -46,6 +48,26 @@ fn of_service(connection: &Connection, token: &Token, acting: Option<Acting>) ->
         Some(_) | None => Reach::Everything,
     };
     Ok(Principal { user, access, reach, grant: None })
+}
+
+/// Whom a temporary token stands for: an account that is still there and not suspended, without elevated access and
+/// within the organization of the app that the token was issued for; `None` when that is not left of it.
+pub fn of_temporary(
+    connection: &Connection,
+    user: &UserName,
+    app: AppId,
+) -> Result<Option<Principal>, Error> {
+    let (account, app) =
+        (store::accounts::find_by_name(connection, user)?, store::apps::find(connection, app)?);
+    let Some((account, app)) = account.zip(app) else { return Ok(None) };
+    accounts::check_not_suspended(&account)?;
+    let organization = app.organization.id;
+    if !reach(connection, &account)?.includes(organization) {
+        return Ok(None);
+    }
+    let organizations = BTreeSet::from([organization]);
+    let reach = Reach::Organizations(Arc::new(Memberships { account: account.id, organizations }));
+    Ok(Some(Principal { user: account.name, access: Access::Ordinary, reach, grant: None }))
 }
 
 fn of_person(connection: &Connection, token: &Token) -> Result<Principal, Error> {

@@ -6,16 +6,19 @@ use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
 use crate::model::build::{BuildStep, ImageId};
+use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::dyno::DynoState;
 use crate::model::feature::Feature;
 use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId, HookId,
-    InstallationId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, SpaceId, StackId, TokenId,
+    AccountId, AppId, BuildId, CertificateId, CouplingId, DeliveryId, FavoriteId, FormationId, GrantId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
+use crate::model::log_drain::DrainState;
 use crate::model::names::{
     AppName, ConfigVarName, DynoName, OrganizationName, PipelineName, PluginName, ProcessType, SizeName,
     SpaceName, UserName,
@@ -25,7 +28,9 @@ use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
+use crate::model::route::RoutePath;
 use crate::model::schedule::Overlap;
+use crate::model::site::SiteDomain;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
@@ -80,6 +85,7 @@ id_columns!(
     AccountId,
     AppId,
     BuildId,
+    CertificateId,
     CouplingId,
     DeliveryId,
     FavoriteId,
@@ -87,6 +93,7 @@ id_columns!(
     GrantId,
     HookId,
     InstallationId,
+    LogDrainId,
     OauthClientId,
     OrganizationId,
     PipelineId,
@@ -96,6 +103,8 @@ id_columns!(
     RecommendationId,
     ReleaseId,
     ReleaseStatusId,
+    RouteId,
+    SiteId,
     SpaceId,
     StackId,
     TokenId
@@ -111,17 +120,23 @@ name_columns!(
     SizeName,
     SpaceName,
     UserName,
-    HealthCheck
+    HealthCheck,
+    RoutePath,
+    SiteDomain
 );
 enum_columns!(
     Action,
     BuildStep,
+    CertificateOrigin,
+    CertificateStatus,
     CheckState,
     ClientKind,
     DeliveryState,
+    DrainState,
     DynoState,
     Feature,
     HookEvent,
+    IssuerKind,
     MemberRole,
     Origin,
     Overlap,

@@ -58,13 +58,14 @@ pub fn list_begun(
 pub fn insert(tx: &Tx<'_>, sealer: &Sealer, delivery: &Delivery) -> Result<(), StoreError> {
     let row = delivery.id.to_string();
     tx.prepare_cached(
-        "INSERT INTO hook_deliveries (id, hook_id, event, payload, state, attempts, report, created_at, updated_at)
-         VALUES (:id, :hook_id, :event, :payload, :state, :attempts, :report, :created_at, :updated_at)",
+        "INSERT INTO hook_deliveries (id, hook_id, event, author, payload, state, attempts, report, created_at, updated_at)
+         VALUES (:id, :hook_id, :event, :author, :payload, :state, :attempts, :report, :created_at, :updated_at)",
     )?
     .execute(named_params! {
         ":id": delivery.id,
         ":hook_id": delivery.hook_id,
         ":event": delivery.event,
+        ":author": delivery.author,
         ":payload": sealer.seal(place(&row, "payload"), delivery.payload.reveal())?,
         ":state": delivery.state,
         ":attempts": delivery.attempts,
@@ -154,6 +155,7 @@ impl StoredDelivery {
             id: row.get("id")?,
             hook_id: row.get("hook_id")?,
             event: row.get("event")?,
+            author: row.get("author")?,
             payload: Payload::new(String::new()),
             state: row.get("state")?,
             attempts: row.get("attempts")?,

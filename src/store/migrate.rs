@@ -22,6 +22,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0040_dyno_signals.sql"),
     include_str!("migrations/0035_current_releases.sql"),
     include_str!("migrations/0041_hooks.sql"),
+    include_str!("migrations/0043_sites.sql"),
+    include_str!("migrations/0046_hook_delivery_authors.sql"),
+    include_str!("migrations/0042_log_drains.sql"),
+    include_str!("migrations/0044_certificates.sql"),
     include_str!("migrations/0046_oneoff_dynos.sql"),
 ];
 

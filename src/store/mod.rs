@@ -4,8 +4,10 @@
 //! commit of the change they tell of.
 
 pub mod accounts;
+pub mod acme;
 pub mod apps;
 pub mod builds;
+pub mod certificates;
 mod column;
 pub mod config_var_notes;
 pub mod config_vars;
@@ -21,6 +23,7 @@ pub mod hook_deliveries;
 pub mod hook_queue;
 pub mod hooks;
 pub mod installation;
+pub mod log_drains;
 mod migrate;
 pub mod oauth_clients;
 pub mod oauth_grants;
@@ -35,7 +38,9 @@ mod readers;
 pub mod recommendations;
 pub mod release_statuses;
 pub mod releases;
+pub mod routes;
 pub mod samples;
+pub mod sites;
 pub mod spaces;
 pub mod stacks;
 pub mod tokens;

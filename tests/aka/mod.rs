@@ -1,13 +1,14 @@
 //! The unmodified client `aka`, command by command: what it sends, and what it reads of the answers.
 //!
 //! Each test is one row of section 3 of `aka-client.md`. Not here: what needs app-setups (`apps:fork`,
-//! `apps:blueprint`, `apps:one-click`), auto builds, drains, webhooks, sites, routes, addons and
+//! `apps:blueprint`, `apps:one-click`), auto builds, webhooks, addons and
 //! filters, none of which is served yet; and commands that send nothing (`apps:stacks`, `auth:token`).
 
 mod apps;
 mod auth;
 mod builds;
 mod config;
+mod drains;
 mod dynos;
 mod features;
 mod formations;
@@ -18,6 +19,7 @@ mod pipelines;
 mod plugins;
 mod recommendations;
 mod releases;
+mod sites;
 mod spaces;
 
 use akkerisd::clock::Clock;

@@ -1,10 +1,12 @@
 //! The program inside the dynos of suite 2: an HTTP/1.1 server that can be told to misbehave.
 //!
 //! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
-//! `name=value` in `/behaviour`, baked into the image, and such words of its command: `version`, `boot_delay_ms`, `never_listen`,
+//! `name=value` in `/behaviour`, baked into the image, and such words of its command: `version`,
+//! `boot_delay_ms`, `never_listen`,
 //! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`,
 //! `echo` (says what it hears until its input ends, then exits with 5),
-//! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go).
+//! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go, or
+//! `flood_mb_s` megabytes a second).
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -67,7 +69,8 @@ fn main() {
         std::thread::spawn(move || count(Duration::from_millis(time)));
     }
     if let Some(time) = number("flood_for_ms") {
-        std::thread::spawn(move || flood(Duration::from_millis(time)));
+        let rate = number("flood_mb_s");
+        std::thread::spawn(move || flood(Duration::from_millis(time), rate));
     }
     let orders = Arc::new(orders);
     for stream in listener.incoming().flatten() {
@@ -94,12 +97,21 @@ fn count(time: Duration) {
     println!("counted {number}");
 }
 
-fn flood(time: Duration) {
+fn flood(time: Duration, megabytes_a_second: Option<u64>) {
     let (began, line) = (std::time::Instant::now(), "f".repeat(999));
+    let mut lines = 0_u64;
     while began.elapsed() < time {
         println!("{line}");
+        lines += 1;
+        // A thousand lines are a megabyte.
+        if lines.is_multiple_of(1000)
+            && let Some(rate) = megabytes_a_second
+        {
+            let due = Duration::from_millis(lines / rate);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
     }
-    println!("flooded");
+    println!("flooded {} MB", lines / 1000);
 }
 
 fn eat_memory() {

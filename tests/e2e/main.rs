@@ -13,8 +13,10 @@
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
 mod build;
+mod certificates;
 mod crash_loop;
 mod deploy;
+mod drains;
 mod failing_release;
 mod isolation;
 #[cfg(feature = "failpoints")]
@@ -27,4 +29,5 @@ mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod sites;
 mod support;

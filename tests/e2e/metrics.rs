@@ -85,6 +85,23 @@ async fn a_dyno_that_burns_cpu_and_holds_memory_is_measured_as_it_is() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dyno_that_comes_near_its_memory_limit_is_warned_of_and_runs_on() {
+    let daemon = Daemon::start_with(&[("AKKERISD_METRICS_INTERVAL", "1s")]).await;
+    let client = daemon.client();
+    let app = client.create_app("filling", "default").await;
+    // Of the 256 MiB of the size gp1.
+    client.deploy(&app, &Source::version("one").order("hold_memory_mib", "240")).await;
+    let line = wait_until("the warning is in the log", Duration::from_secs(40), || async {
+        let (_, log) = client.try_send("GET", &format!("/apps/{app}/logs?lines=50"), None).await?;
+        let log = log.as_str().unwrap_or_default().to_owned();
+        log.lines().find(|line| line.contains("Warning R15")).map(str::to_owned).ok_or(log.clone())
+    })
+    .await;
+    assert!(line.contains("of its 256 MiB"), "{line}");
+    assert_eq!(daemon.fetch(&app, "/").await.unwrap(), (200, "one".to_owned()));
+}
+
 /// Where the files cannot be read, the engine is asked; it tells the same.
 async fn told_by_the_engine_alike(daemon: &Daemon, cpu_before: f64, rss: f64) {
     let engine = DockerEngine::connect(None, daemon.installation().parse().unwrap()).await.unwrap();

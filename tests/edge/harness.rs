@@ -1,6 +1,5 @@
 //! An edge on free ports of loopback, and clients for it.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +51,9 @@ impl TestEdge {
         let folder = tempfile::tempdir().unwrap();
         let authority = LocalAuthority::open(folder.path(), Clock::system()).unwrap();
         let ca = CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap();
-        let certificates = Arc::new(CertificateStore::new(authority, "apps.test").unwrap());
-        let table = Arc::new(ArcSwap::default());
+        let table: Arc<ArcSwap<RoutingTable>> = Arc::default();
+        let certificates = CertificateStore::new(authority, "apps.test").unwrap();
+        let certificates = Arc::new(certificates.with_sites(Arc::clone(&table)));
         let loopback = "127.0.0.1:0".parse().unwrap();
         let listeners = EdgeListeners::bind(loopback, loopback, 2).unwrap();
         let mut settings = EdgeSettings::new(Clock::system());
@@ -70,10 +70,9 @@ impl TestEdge {
         }
     }
 
-    /// Publishes a table in which [`HOST`] is the only app.
+    /// Publishes a table in which [`HOST`] is that of the app [`APP`].
     pub(super) fn route(&self, service: Service) {
-        let key = AppKey::from_stored("web-default".to_owned());
-        self.publish(HostRoute::App(AppRoute { id: APP, key, service }));
+        self.change(|table| table.insert_app(HOST, app(APP, service)));
     }
 
     pub(super) fn route_to(&self, upstreams: &[&Arc<Upstream>]) {
@@ -81,8 +80,14 @@ impl TestEdge {
     }
 
     pub(super) fn publish(&self, route: HostRoute) {
-        let hosts = HashMap::from([(HOST.into(), Arc::new(route))]);
-        self.table.store(Arc::new(RoutingTable::new(hosts)));
+        self.change(|table| table.insert_host(HOST, route));
+    }
+
+    /// Publishes a changed copy of the table.
+    pub(super) fn change(&self, change: impl FnOnce(&mut RoutingTable)) {
+        let mut table = RoutingTable::clone(&self.table.load());
+        change(&mut table);
+        self.table.store(Arc::new(table));
     }
 
     /// Asks for a path of [`HOST`] on the plain port.
@@ -135,6 +140,11 @@ impl TestEdge {
         in_background(async { drop(connection.await) });
         sender
     }
+}
+
+/// An app that has a release.
+pub(super) fn app(id: AppId, service: Service) -> AppRoute {
+    AppRoute { id, key: AppKey::from_stored("web-default".to_owned()), released: true, service }
 }
 
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {

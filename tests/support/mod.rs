@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod fake_engine;
+pub(crate) mod line_sink;
 pub(crate) mod sink;
 pub(crate) mod wait;
 
@@ -10,8 +11,10 @@ use std::sync::Arc;
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
+use akkerisd::certs::CertificateBook;
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
+use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
@@ -28,6 +31,8 @@ use akkerisd::service;
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
+use akkerisd::telemetry::Telemetry;
+use akkerisd::temporary_token::TemporaryTokens;
 use akkerisd::terminals::Terminals;
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -51,6 +56,8 @@ pub(crate) struct TestDaemon {
     /// The engine that terminals are taken of.
     pub(crate) engine: FakeEngine,
     router: axum::Router,
+    /// What the edge would show.
+    pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
@@ -90,15 +97,20 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), change).await
+        Self::made(Clock::system(), Telemetry::off(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, |_| {}).await
+        Self::made(clock, Telemetry::off(), |_| {}).await
     }
 
-    async fn made(clock: Clock, change: impl FnOnce(&mut ApiSettings)) -> Self {
+    /// The same with telemetry.
+    pub(crate) async fn traced(telemetry: Telemetry) -> Self {
+        Self::made(Clock::system(), telemetry, |_| {}).await
+    }
+
+    async fn made(clock: Clock, telemetry: Telemetry, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -114,20 +126,31 @@ impl TestDaemon {
             dialect: Dialect::Document,
             public_metrics: false,
             max_upload: 256 * 1024 * 1024,
+            orders: service::certificates::OrderRules {
+                issuer: akkerisd::model::certificate::IssuerKind::Local,
+                acme: false,
+                apps_domain: "localhost".to_owned(),
+            },
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
+        let certificates = CertificateBook::default();
+        let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: rings.clone(),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: certificates.clone(),
+            telemetry: telemetry.clone(),
+            drains: DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
         let engine = FakeEngine::new();
-        let terminals = Terminals::new(store.clone(), Arc::new(engine.clone()), Tasks::new().stopping());
+        let terminals = terminals(&store, &engine);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -136,13 +159,18 @@ impl TestDaemon {
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
-            rings: Rings::new(dir.path().join("logs"), 1 << 20),
+            rings,
             log_sessions,
             metrics,
             terminals,
+            telemetry,
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings,
         });
-        Self { router: api::router(state.clone()), state, engine, dir }
+        Self { router: api::router(state.clone()), state, engine, certificates, dir }
     }
 
     /// A client without a token.
@@ -236,6 +264,10 @@ impl TestDaemon {
     pub(crate) fn with_secret(&self, secret: &str) -> Client {
         self.anonymous().header("authorization", &format!("Bearer {secret}"))
     }
+}
+
+fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {
+    Terminals::new(store.clone(), Arc::new(engine.clone()), Tasks::new().stopping())
 }
 
 impl Client {

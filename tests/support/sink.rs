@@ -11,9 +11,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::wait::wait_until;
 
@@ -27,6 +30,7 @@ pub(crate) struct Sink {
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -48,11 +52,20 @@ struct Shared {
 impl Sink {
     /// Answers 200 with the body `ok` unless told otherwise.
     pub(crate) async fn start() -> Self {
+        Self::listen("http", None).await
+    }
+
+    /// The same with TLS.
+    pub(crate) async fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::listen("https", Some(TlsAcceptor::from(config))).await
+    }
+
+    async fn listen(scheme: &str, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/hook", listener.local_addr().unwrap());
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        tasks.spawn(accept(listener, tls, Arc::clone(&shared)));
         Self { url, shared, _tasks: tasks }
     }
 
@@ -96,17 +109,28 @@ impl Received {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
-            let service = service_fn(|request| answer(request, Arc::clone(&shared)));
-            let server = hyper::server::conn::http1::Builder::new();
-            drop(server.serve_connection(TokioIo::new(stream), service).await);
+            match tls {
+                None => serve(stream, shared).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
+    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    let server = hyper::server::conn::http1::Builder::new();
+    drop(server.serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn answer(
@@ -118,7 +142,11 @@ async fn answer(
     let body = body.collect().await.unwrap().to_bytes();
     let reply = shared.replies.lock().unwrap().pop_front();
     let reply = reply.unwrap_or_else(|| Reply { status: 200, location: None, body: "ok".to_owned() });
-    shared.received.lock().unwrap().push(Received { headers: parts.headers, body });
+    shared.received.lock().unwrap().push(Received {
+        path: parts.uri.path().to_owned(),
+        headers: parts.headers,
+        body,
+    });
     let mut response = Response::builder().status(reply.status).header("x-sink", "here");
     if let Some(location) = reply.location {
         response = response.header("location", location);

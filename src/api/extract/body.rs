@@ -35,6 +35,10 @@ const DRAINED: u64 = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
+/// A JSON object of at most 1 MiB as the body, or no body.
+#[derive(Debug)]
+pub(in crate::api) struct OptionalJson<T>(pub(in crate::api) Option<T>);
+
 /// A JSON array of at most 1 MiB as the body.
 #[derive(Debug)]
 pub(in crate::api) struct JsonArray<T>(pub(in crate::api) Vec<T>);
@@ -54,6 +58,19 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
         let method = request.method().clone();
         let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
         parse(&bytes, Outermost::Object, &method).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for OptionalJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &ApiState) -> Result<Self, Error> {
+        let method = request.method().clone();
+        let bytes = read_body(request, SMALL_BODY, SMALL_BODY_DEADLINE).await?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self(None));
+        }
+        parse(&bytes, Outermost::Object, &method).map(|value| Self(Some(value)))
     }
 }
 
@@ -216,6 +233,7 @@ mod tests {
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
+    use crate::certs::CertificateBook;
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
@@ -229,6 +247,8 @@ mod tests {
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
+    use crate::telemetry::Telemetry;
+    use crate::temporary_token::TemporaryTokens;
     use crate::terminals::Terminals;
 
     #[derive(Debug, serde::Deserialize)]
@@ -279,9 +299,13 @@ mod tests {
         let metrics = Metrics::new(MetricsParts {
             store: store.clone(),
             samples: SampleStore::open(&dir.path().join("metrics.db")).unwrap(),
+            rings: Rings::new(dir.path(), 1 << 20),
             router: RouterFigures::default(),
             edge: EdgeMeter::default(),
             looks: LookCounters::default(),
+            certificates: CertificateBook::default(),
+            telemetry: Telemetry::off(),
+            drains: crate::drains::DrainFigures::default(),
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
@@ -299,6 +323,11 @@ mod tests {
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
+            telemetry: Telemetry::off(),
+            temporary_tokens: TemporaryTokens::new(
+                dir.path().join("token.key"),
+                "http://api.test".to_owned(),
+            ),
             settings: ApiSettings {
                 public_url: None,
                 apps_domain: "localhost".to_owned(),
@@ -306,6 +335,11 @@ mod tests {
                 dialect: Dialect::Document,
                 public_metrics: false,
                 max_upload: 2 * SMALL_BODY,
+                orders: service::certificates::OrderRules {
+                    issuer: crate::model::certificate::IssuerKind::Local,
+                    acme: false,
+                    apps_domain: "localhost".to_owned(),
+                },
             },
         })
     }

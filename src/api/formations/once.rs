@@ -13,22 +13,9 @@ use crate::model::schedule::{Overlap, Schedule, Scheduled};
 use crate::model::time::Timestamp;
 use crate::service::formations::RunsChange;
 
-/// The fields of a formation whose dynos run once.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-pub(super) struct Once {
-    /// Whether its dynos are one-off dynos, which are started by `POST /apps/{app}/dynos` or by the schedule.
-    oneoff: Option<bool>,
-    /// When a one-off dyno is started by itself; `null` takes the schedule away.
-    #[serde(default)]
-    #[schema(value_type = Option<ScheduleBody>)]
-    schedule: ScheduleChange,
-    /// What its one-off dynos are made with instead.
-    pub(super) options: Option<Options>,
-}
-
-/// `null` is told from absent.
+/// What happens to a schedule: `null` is told from absent.
 #[derive(Debug, Default)]
-enum ScheduleChange {
+pub(super) enum ScheduleChange {
     #[default]
     Keep,
     Remove,
@@ -37,7 +24,7 @@ enum ScheduleChange {
 
 /// When a formation is run.
 #[derive(Debug, Deserialize, ToSchema)]
-struct ScheduleBody {
+pub(super) struct ScheduleBody {
     /// Minute, hour, day, month, weekday; or `@hourly`, `@daily`, `@weekly`, `@monthly`.
     cron: String,
     /// The IANA name of the zone that the fields are read in; `UTC` when absent.
@@ -65,23 +52,26 @@ pub(super) struct ScheduleView {
     next_run_at: Timestamp,
 }
 
-impl Once {
-    pub(super) fn runs(&self, process_type: &ProcessType) -> Result<Option<RunsChange>, RuleError> {
-        if process_type.is_web()
-            && (self.oneoff == Some(true) || matches!(self.schedule, ScheduleChange::Set(_)))
-        {
+impl ScheduleChange {
+    /// Together with `oneoff`: how the dynos of a type come to be from now on.
+    pub(super) fn runs(
+        &self,
+        oneoff: Option<bool>,
+        process_type: &ProcessType,
+    ) -> Result<Option<RunsChange>, RuleError> {
+        if process_type.is_web() && (oneoff == Some(true) || matches!(self, Self::Set(_))) {
             return Err(RuleError::new("The dynos of web receive requests and cannot be one-off dynos."));
         }
-        match (self.oneoff, &self.schedule) {
-            (Some(false), ScheduleChange::Set(_)) => {
+        match (oneoff, self) {
+            (Some(false), Self::Set(_)) => {
                 Err(RuleError::new("Only one-off dynos have a schedule; leave oneoff out, or send true."))
             }
-            (_, ScheduleChange::Set(body)) => Ok(Some(RunsChange::Schedule(Box::new(body.read()?)))),
+            (_, Self::Set(body)) => Ok(Some(RunsChange::Schedule(Box::new(body.read()?)))),
             (Some(false), _) => Ok(Some(RunsChange::Always)),
-            (Some(true), ScheduleChange::Remove) => Ok(Some(RunsChange::OnDemand)),
-            (Some(true), ScheduleChange::Keep) => Ok(Some(RunsChange::Once)),
-            (None, ScheduleChange::Remove) => Ok(Some(RunsChange::Unschedule)),
-            (None, ScheduleChange::Keep) => Ok(None),
+            (Some(true), Self::Remove) => Ok(Some(RunsChange::OnDemand)),
+            (Some(true), Self::Keep) => Ok(Some(RunsChange::Once)),
+            (None, Self::Remove) => Ok(Some(RunsChange::Unschedule)),
+            (None, Self::Keep) => Ok(None),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::once::Once;
+use super::once::{Options, ScheduleBody, ScheduleChange};
 use crate::model::RuleError;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -34,8 +34,14 @@ pub(super) struct CreateFormation {
     /// A path that answers 200 to 399 when the dyno is healthy.
     #[schema(value_type = Option<String>)]
     healthcheck: Option<Value>,
-    #[serde(flatten)]
-    once: Once,
+    /// Whether its dynos are one-off dynos, which are started by `POST /apps/{app}/dynos` or by the schedule.
+    oneoff: Option<bool>,
+    /// When a one-off dyno is started by itself; `null` takes the schedule away.
+    #[serde(default)]
+    #[schema(value_type = Option<ScheduleBody>)]
+    schedule: ScheduleChange,
+    /// What its one-off dynos are made with instead.
+    options: Option<Options>,
 }
 
 /// What shall change; what is absent or `null` stays.
@@ -56,8 +62,14 @@ pub(super) struct UpdateFormation {
     remove_healthcheck: Option<bool>,
     #[serde(rename = "remove-command")]
     remove_command: Option<bool>,
-    #[serde(flatten)]
-    once: Once,
+    /// Whether its dynos are one-off dynos, which are started by `POST /apps/{app}/dynos` or by the schedule.
+    oneoff: Option<bool>,
+    /// When a one-off dyno is started by itself; `null` takes the schedule away.
+    #[serde(default)]
+    #[schema(value_type = Option<ScheduleBody>)]
+    schedule: ScheduleChange,
+    /// What its one-off dynos are made with instead.
+    options: Option<Options>,
 }
 
 /// One formation of a batch.
@@ -80,7 +92,9 @@ impl CreateFormation {
             healthcheck: self.healthcheck,
             remove_healthcheck: None,
             remove_command: None,
-            once: self.once,
+            oneoff: self.oneoff,
+            schedule: self.schedule,
+            options: self.options,
         };
         let (process_type, change) = update.read(catalogue, app, &self.process_type)?;
         Ok(NewFormation { process_type, default_size, change })
@@ -128,8 +142,8 @@ impl UpdateFormation {
             Some(value) => Some(CommandChange::Set(Command::parse(text("command", &value)?)?)),
             None => None,
         };
-        let runs = self.once.runs(&process_type)?;
-        let (image, env) = self.once.options.unwrap_or_default().read()?;
+        let runs = self.schedule.runs(self.oneoff, &process_type)?;
+        let (image, env) = self.options.unwrap_or_default().read()?;
         let change = FormationChange { size, quantity, command, port, healthcheck, runs, image, env };
         Ok((process_type, change))
     }

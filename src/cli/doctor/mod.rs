@@ -2,6 +2,7 @@
 //!
 //! Invariant: it changes nothing, so it can run beside the daemon at any time.
 
+mod certificates;
 mod engine;
 mod files;
 mod network;
@@ -38,6 +39,8 @@ const CHECKS: &[Check] = &[
     ("clock", state::clock),
     ("certificate authority", files::certificate_authority),
     ("authority's key", secrets::authority_key),
+    ("certificates", certificates::ordered),
+    ("certificate files", certificates::in_folder),
     ("catalogue", files::catalogue),
     ("sizes", state::sizes),
     ("Docker Engine", engine::docker),
@@ -47,6 +50,7 @@ const CHECKS: &[Check] = &[
     ("releases", state::releases),
     ("builds", state::builds),
     ("dynos", state::dynos),
+    ("log drains", state::log_drains),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),

@@ -117,6 +117,22 @@ pub(super) fn dynos(config: &Config) -> Finding {
     })
 }
 
+pub(super) fn log_drains(config: &Config) -> Finding {
+    ask(config, |connection| {
+        let (all, failing) = store::log_drains::list_failing(connection)?;
+        let mut named = Vec::new();
+        for (app, why) in failing {
+            named.push(format!("one of {} ({why})", key(connection, app)?));
+        }
+        Ok(match listed(&named) {
+            None => Finding::Fine(format!("{all}, none fails")),
+            Some(named) => Finding::Doubtful(format!(
+                "{named} does not get its lines through; see that its server runs, or remove it with DELETE /apps/<app>/log-drains/<id>"
+            )),
+        })
+    })
+}
+
 fn judge_sizes(used: &BTreeSet<SizeName>, catalogue: &Catalogue) -> Finding {
     let lost: Vec<String> =
         used.iter().filter(|size| catalogue.size(size.as_str()).is_none()).map(ToString::to_string).collect();

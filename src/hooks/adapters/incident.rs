@@ -153,6 +153,7 @@ mod tests {
             id: DeliveryId::new(Uuid::nil()),
             hook_id: hook.id,
             event: HookEvent::Crashed,
+            author: crate::model::principal::Principal::daemon().user,
             payload: Payload::new(payload.to_string()),
             state: DeliveryState::Waiting,
             attempts: 1,

@@ -1,7 +1,6 @@
 //! The proxies that are compared, each with two threads or workers, with logs as they are commonly set, and all
 //! with the same work per request: the forwarding headers, the request id both ways, the start time.
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use akkerisd::certs::{CertificateStore, LocalAuthority};
 use akkerisd::clock::Clock;
-use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
+use akkerisd::edge::table::{AppRoute, RoutingTable, Service, Upstream};
 use akkerisd::edge::{AccessSink, Edge, EdgeListeners, EdgeSettings};
 use akkerisd::logs::{Rings, RouterLines};
 use akkerisd::model::ids::AppId;
@@ -77,12 +76,9 @@ pub(crate) fn serve_edge(folder: &Path, backend: SocketAddr) -> Result<()> {
     let certificates = CertificateStore::new(authority, "localhost")?;
     let upstreams = vec![Upstream::new(DynoName::new("1", "a"), backend)];
     let key = AppKey::from_stored("bench-default".to_owned());
-    let route = HostRoute::App(AppRoute {
-        id: AppId::new(uuid::Uuid::nil()),
-        key,
-        service: Service::Upstreams(upstreams),
-    });
-    let table = RoutingTable::new(HashMap::from([(HOST.into(), Arc::new(route))]));
+    let id = AppId::new(uuid::Uuid::nil());
+    let mut table = RoutingTable::default();
+    table.insert_app(HOST, AppRoute { id, key, released: true, service: Service::Upstreams(upstreams) });
     let mut settings = EdgeSettings::new(Clock::system());
     (settings.workers, settings.no_redirect) = (2, true);
     settings.access = Some(keep_router_lines(folder)?);

@@ -112,6 +112,10 @@ impl Daemon {
         self.ports.https
     }
 
+    pub fn http_port(&self) -> u16 {
+        self.ports.http
+    }
+
     /// Where the daemon keeps its state.
     pub fn data_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("data")
@@ -120,6 +124,13 @@ impl Daemon {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// The memory that the process has now.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// TLS settings of a client that trusts this daemon's CA and speaks these protocols.
@@ -136,10 +147,15 @@ impl Daemon {
 
     /// A client that trusts this daemon's CA and finds the app's host here.
     pub fn web(&self, app: &str) -> reqwest::Client {
+        self.web_at(&host(app))
+    }
+
+    /// A client that trusts this daemon's CA and finds that host here.
+    pub fn web_at(&self, host: &str) -> reqwest::Client {
         let ca = std::fs::read(self.dir.path().join("data/ca/ca.crt")).unwrap();
         reqwest::Client::builder()
             .tls_certs_merge([reqwest::Certificate::from_pem(&ca).unwrap()])
-            .resolve(&host(app), ([127, 0, 0, 1], self.ports.https).into())
+            .resolve(host, ([127, 0, 0, 1], self.ports.https).into())
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(30))
             .build()
@@ -153,7 +169,13 @@ impl Daemon {
 
     /// Gets a path of an app over the edge's HTTPS, on a new connection; status and body.
     pub async fn fetch(&self, app: &str, path: &str) -> Result<(u16, String), String> {
-        let response = self.web(app).get(self.url(app, path)).send().await;
+        self.fetch_at(&host(app), path).await
+    }
+
+    /// The same of a host that is no app's.
+    pub async fn fetch_at(&self, host: &str, path: &str) -> Result<(u16, String), String> {
+        let url = format!("https://{host}:{}{path}", self.ports.https);
+        let response = self.web_at(host).get(url).send().await;
         let response = response.map_err(|error| format!("{error:?}"))?;
         let status = response.status().as_u16();
         Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))

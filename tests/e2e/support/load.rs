@@ -48,6 +48,8 @@ pub struct Outcome {
     pub failures: BTreeMap<String, u64>,
     /// Answers by body.
     pub bodies: BTreeMap<String, u64>,
+    /// From each request to the last byte of its answer.
+    pub latencies: Vec<Duration>,
 }
 
 struct Shared {
@@ -105,6 +107,14 @@ impl Load {
 }
 
 impl Outcome {
+    /// The latency that so many percent of the answers stayed within.
+    pub fn latency(&self, percent: usize) -> Duration {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let place = sorted.len() * percent / 100;
+        sorted[place.min(sorted.len() - 1)]
+    }
+
     /// The test ends unless every request was answered with 200.
     pub fn assert_no_failure(&self) {
         assert!(self.failures.is_empty(), "of {} requests failed: {:#?}", self.answered, self.failures);
@@ -122,6 +132,7 @@ impl Shared {
         match result {
             Ok((200, body)) => {
                 outcome.answered += 1;
+                outcome.latencies.push(began.elapsed());
                 *outcome.bodies.entry(body).or_default() += 1;
             }
             Ok((status, body)) => {

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod docker;
 pub mod engine;
 pub mod load;
+pub mod pebble;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
