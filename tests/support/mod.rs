@@ -164,10 +164,7 @@ impl TestDaemon {
             metrics,
             terminals,
             telemetry,
-            temporary_tokens: TemporaryTokens::new(
-                dir.path().join("token.key"),
-                "http://api.test".to_owned(),
-            ),
+            temporary_tokens: temporary_tokens(&dir),
             settings,
         });
         Self { router: api::router(state.clone()), state, engine, certificates, dir }
@@ -264,6 +261,10 @@ impl TestDaemon {
     pub(crate) fn with_secret(&self, secret: &str) -> Client {
         self.anonymous().header("authorization", &format!("Bearer {secret}"))
     }
+}
+
+fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
+    TemporaryTokens::new(dir.path().join("token.key"), "http://api.test".to_owned())
 }
 
 fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {
