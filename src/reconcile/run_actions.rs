@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use super::desired::{DesiredRun, LiveApp};
 use super::once::{OnceAction, plan_once};
 use super::operations::{self, Launch};
-use super::progress::Tracked;
+use super::progress::{Activity, Tracked};
 use super::runs;
 use super::worker::{LookError, Worker};
 use crate::engine::{ContainerSpec, NetworkName};
@@ -51,7 +51,20 @@ impl Worker {
                 OnceAction::Remove(name) => self.remove(&name),
             }
         }
+        self.remove_forgotten(live);
         Ok((again, plan.wake_at))
+    }
+
+    /// Removes the containers of one-off dynos that ended long ago, or that the store never knew.
+    fn remove_forgotten(&mut self, live: &LiveApp) {
+        let idle =
+            |tracked: &Tracked| tracked.activity == Activity::None && runs::is_run(&tracked.fingerprint);
+        let all =
+            self.progress.dynos.iter().filter(|(name, tracked)| idle(tracked) && live.run_of(name).is_none());
+        let forgotten: Vec<DynoName> = all.map(|(name, _)| name.clone()).collect();
+        for name in &forgotten {
+            self.remove(name);
+        }
     }
 
     /// Begins to make and start one. One whose image is no more ends at once, which is what it returns.

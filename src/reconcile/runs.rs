@@ -15,6 +15,15 @@ use crate::model::time::Timestamp;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, StoreError};
 
+/// What the fingerprints of one-off dynos begin with, so that their containers are told from those of formations also
+/// when the store knows of them no more.
+const MARK: &str = "once-";
+
+/// Whether a container with that fingerprint is a one-off dyno.
+pub(super) fn is_run(fingerprint: &str) -> bool {
+    fingerprint.starts_with(MARK)
+}
+
 /// Loads the one-off dynos of an app in the caller's read, with what is needed to make those that have not ended.
 pub(super) fn load(
     connection: &Connection,
@@ -68,7 +77,7 @@ fn spec(
         image,
         memory_limit: catalogue.memory_limit(&oneoff.size),
         argv,
-        fingerprint: sealer.fingerprint(made_from.to_string().as_bytes()),
+        fingerprint: format!("{MARK}{}", sealer.fingerprint(made_from.to_string().as_bytes())),
         env,
     }))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::desired::LiveApp;
 use super::plan::Phase;
 use super::progress::{Activity, Health, Progress, Run, Tracked, UpRun};
+use super::runs;
 use crate::model::dyno::{CrashCode, Dyno, DynoState};
 use crate::model::event::Event;
 use crate::model::names::DynoName;
@@ -17,7 +18,8 @@ use crate::service::oneoffs;
 /// A web dyno that has booted for longer than `boot_limit` shows as `probe-failure`.
 pub(super) fn rows(live: &LiveApp, progress: &Progress, now: Timestamp, boot_limit: Duration) -> Vec<Dyno> {
     let row = |(name, tracked): (&DynoName, &Tracked)| row(live, name, tracked, now, boot_limit);
-    let serving = progress.dynos.iter().filter(|(name, _)| live.run_of(name).is_none()).filter_map(row);
+    let serving =
+        progress.dynos.iter().filter(|(_, tracked)| !runs::is_run(&tracked.fingerprint)).filter_map(row);
     let unfinished = live.runs.iter().map(|run| &run.oneoff).filter(|oneoff| oneoff.ended.is_none());
     serving.chain(unfinished.map(|oneoff| run_row(live, oneoff, progress, now))).collect()
 }

@@ -18,6 +18,7 @@ use super::plan::{Action, Goal, Plan, Rollout, TypeGoal, plan};
 use super::probe::Probe;
 use super::progress::{Activity, Progress, Run, SETTLE};
 use super::routes::PublishedApp;
+use super::runs;
 use super::status;
 use crate::engine::EngineError;
 use crate::failpoint;
@@ -195,7 +196,7 @@ impl Worker {
         again |= due;
         let goal = self.goal(live);
         let mut views = self.progress.views(Some(live), now);
-        views.retain(|view| live.run_of(&view.name).is_none());
+        views.retain(|view| !runs::is_run(&view.fingerprint));
         let mut plan = plan(&goal, &views, now, self.context.timing.limits);
         plan.wake_at = plan.wake_at.into_iter().chain(wake_at).min();
         self.publish(live, &plan);

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::harness::House;
+use crate::support::fake_engine::Call;
 
 #[tokio::test]
 async fn the_command_of_a_release_runs_once_before_its_dynos() {
@@ -55,6 +56,27 @@ async fn a_release_whose_command_fails_fails_with_its_output_and_the_old_dynos_r
     assert_eq!(workers.iter().map(|(id, ..)| id).collect::<Vec<_>>(), [&old]);
     let current = house.client.get("/apps/app/releases").await.json(200);
     assert_eq!((&current[0]["current"], &current[1]["current"]), (&json!(true), &json!(false)));
+}
+
+#[tokio::test]
+async fn the_container_of_an_older_command_is_removed_and_not_begun_again_while_a_newer_one_runs() {
+    let mut house = House::released(&[]).await;
+    let first = house.release(&[("release", "one")]).await;
+    let (command, spec) = house.container("release").await;
+    house.engine().die(&command, 0, false);
+    house.wait("the release is up", || house.is_released(&first, "succeeded")).await;
+    house.stop_reconciler().await;
+    house.clock.advance(std::time::Duration::from_mins(5));
+    house.release(&[("release", "two")]).await;
+    house.start_reconciler().await;
+    house
+        .wait("the older container goes", || async {
+            house.engine().containers().iter().all(|(id, ..)| *id != command)
+        })
+        .await;
+    let calls = house.engine().calls();
+    let begun = calls.iter().filter(|(call, about)| *call == Call::Start && about == command.as_str());
+    assert_eq!((begun.count(), house.starts(spec.dyno.as_str())), (1, 1));
 }
 
 #[tokio::test]
