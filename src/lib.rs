@@ -28,4 +28,5 @@ pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod temporary_token;
+pub mod terminals;
 pub mod upgrade;

@@ -38,6 +38,7 @@ mod log_sessions;
 mod logs;
 mod metrics;
 mod oauth;
+mod oneoffs;
 mod openapi;
 mod organizations;
 mod pipeline_promotions;

@@ -9,7 +9,7 @@ use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::config_var::ConfigValue;
 use akkerisd::model::drain_url::DrainUrl;
 use akkerisd::model::dyno::{Dyno, DynoState};
-use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
+use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity, Runs};
 use akkerisd::model::ids::{AppId, BuildId, FormationId, LogDrainId, ReleaseId, deterministic};
 use akkerisd::model::log_drain::{DrainProgress, DrainState, DrainToken, LogDrain};
 use akkerisd::model::names::{ConfigVarName, DynoName, ProcessType, SizeName};
@@ -331,6 +331,7 @@ fn crashing_dyno(
         port: Some(Port::DEFAULT),
         healthcheck: None,
         origin: Origin::User,
+        runs: Runs::Always,
         restarts: 0,
         created_at: long_ago,
         updated_at: long_ago,

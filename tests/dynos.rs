@@ -238,6 +238,47 @@ async fn delete_dyno_as_documented_restarts_one_type() {
 }
 
 #[tokio::test]
+async fn create_dyno_asks_for_a_one_off_dyno() {
+    let (daemon, client, app) = with_app().await;
+    add_dynos(&daemon, app).await;
+    let run = json!({ "command": "rake", "env": { "TOKEN": "hidden-value" } });
+    assert!(client.post(PATH, run.clone()).await.error(409).contains("no release"));
+    daemon.corrupt("UPDATE releases SET status = 'succeeded'");
+    let mut events = daemon.events().await;
+    let made = client.post(PATH, run).await.json(201);
+    assert_shape(&documented(), &made, &[]);
+    assert_eq!(
+        (&made["type"], &made["command"], &made["state"]),
+        (&json!("run"), &json!("rake"), &json!("pending"))
+    );
+    let event = events.next().await;
+    assert!(matches!(&*event, Event::OneOffCreated { app: of, .. } if *of == app), "{event:?}");
+    assert!(!daemon.disk().await.contains("hidden-value"));
+    let path = format!("{PATH}/{}", made["name"].as_str().unwrap());
+    assert_eq!(client.get(&path).await.json(200), made);
+    client.post("/apps/nobody/dynos", json!({ "command": "rake" })).await.error(404);
+}
+
+#[tokio::test]
+async fn create_dyno_needs_elevation_where_the_compliance_of_the_space_asks_for_it() {
+    let (daemon, client, _) = with_app().await;
+    let space = json!({ "name": "safe", "compliance": ["socs"] });
+    client.post("/spaces", space).await.json(201);
+    client.post("/apps", json!({ "name": "app", "space": "safe", "org": "akkeris" })).await.json(201);
+    let alice = daemon.service("alice").await.header("x-username", "alice");
+    alice.post("/apps/app-safe/dynos", json!({ "command": "env" })).await.error(403);
+    client.post("/apps/app-safe/dynos", json!({ "command": "env" })).await.error(409);
+}
+
+#[tokio::test]
+async fn a_terminal_is_for_a_web_socket_only() {
+    let (daemon, client, app) = with_app().await;
+    add_dynos(&daemon, app).await;
+    let message = client.get(&format!("{PATH}/2281474389-1cu1o/attach")).await.error(400);
+    assert!(message.contains("WebSocket"), "{message}");
+}
+
+#[tokio::test]
 async fn delete_dyno_by_type_and_name_replaces_one() {
     let (daemon, client, app) = with_app().await;
     add_dynos(&daemon, app).await;

@@ -49,7 +49,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
-    ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry"]),
+    ("terminals", &["store", "service", "engine"]),
+    ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
     ("drains", &["store", "logs", "outbound"]),
 ];
 

@@ -65,6 +65,7 @@ fn spec(app: AppId, key: &str, process_type: &str, index: usize) -> ContainerSpe
         memory_limit: 512 << 20,
         fingerprint: "x".to_owned(),
         network: NetworkName::new("n"),
+        terminal: akkerisd::model::oneoff::Terminal::Detached,
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) enum Policy {
     Password,
     /// Anyone with a valid token.
     User,
-    /// The same, or anyone at all where the operator says so (`metrics.public`).
+    /// The same, with a token that may change things, whatever the method says: a WebSocket begins with GET.
+    Changer,
+    /// The same as `User`, or anyone at all where the operator says so (`metrics.public`).
     Scraper,
     /// Like `User`, but a service token only for the user whom it names (`behaviour.md` §34).
     Person,
@@ -45,7 +47,7 @@ impl Policy {
         match self {
             Self::Public => "public",
             Self::Password => "password",
-            Self::User | Self::Scraper => "user",
+            Self::User | Self::Changer | Self::Scraper => "user",
             Self::Person => "person",
             Self::Holder => "holder",
         }
@@ -56,7 +58,7 @@ impl Policy {
         match self {
             Self::Public => None,
             Self::Password => Some("password"),
-            Self::User | Self::Scraper | Self::Person | Self::Holder => Some("token"),
+            Self::User | Self::Changer | Self::Scraper | Self::Person | Self::Holder => Some("token"),
         }
     }
 }
@@ -74,7 +76,7 @@ pub(super) async fn enforce(
             let anyone = Principal::ordinary(UserName::from_stored("anonymous".to_owned()));
             request.extensions_mut().insert(anyone);
         }
-        Policy::User | Policy::Scraper | Policy::Person | Policy::Holder => {
+        Policy::User | Policy::Changer | Policy::Scraper | Policy::Person | Policy::Holder => {
             if let Some(principal) = temporary(&state, request.headers())? {
                 check_temporary(policy, &request)?;
                 request.extensions_mut().insert(principal);
@@ -82,6 +84,9 @@ pub(super) async fn enforce(
             }
             let (token, principal) = authenticate(&state, request.headers())?;
             check_scope(&token, request.method())?;
+            if policy == Policy::Changer {
+                check_scope(&token, &Method::POST)?;
+            }
             if matches!(policy, Policy::Person | Policy::Holder) {
                 check_person(&token, request.headers())?;
             }
@@ -158,7 +163,7 @@ fn temporary(state: &ApiState, headers: &HeaderMap) -> Result<Option<Principal>,
 /// A temporary token is nobody's own, and may not take away what others depend on (`behaviour.md` §1.3).
 fn check_temporary(policy: Policy, request: &Request) -> Result<(), Error> {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let own = matches!(policy, Policy::Person | Policy::Holder);
+    let own = matches!(policy, Policy::Changer | Policy::Person | Policy::Holder);
     if own || route.is_none_or(|route| lasting::is_needed(request.method(), route)) {
         let message = "The temporary token of a hook may not do this; use a token of your own.";
         return Err(service::Error::Forbidden(message.to_owned()).into());

@@ -60,6 +60,7 @@ mod spaces;
 mod ssl_endpoints;
 mod ssl_orders;
 mod stacks;
+mod terminal;
 mod trace;
 
 use std::sync::Arc;
@@ -87,6 +88,7 @@ use crate::service::logins::Logins;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::temporary_token::TemporaryTokens;
+use crate::terminals::Terminals;
 
 /// Large bodies that are in memory at once; others wait for their turn.
 const LARGE_BODIES: usize = 2;
@@ -119,6 +121,7 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub terminals: Terminals,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,
     pub settings: ApiSettings,

@@ -10,6 +10,16 @@ use super::ApiState;
 #[derive(Debug, Clone)]
 pub(super) struct Origin(pub(super) String);
 
+impl Origin {
+    /// The address of a WebSocket at that path.
+    pub(super) fn socket_url(&self, path: &str) -> String {
+        match self.0.strip_prefix("http") {
+            Some(rest) => format!("ws{rest}{path}"),
+            None => format!("{}{path}", self.0),
+        }
+    }
+}
+
 impl FromRequestParts<ApiState> for Origin {
     type Rejection = std::convert::Infallible;
 

@@ -16,7 +16,7 @@ use super::{
     health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients, openapi,
     organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines, plugins,
     recommendations, regions, release_candidates, release_projects, release_statuses, releases, routes,
-    sites, spaces, ssl_endpoints, ssl_orders, stacks, trace,
+    sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
@@ -86,6 +86,7 @@ pub(super) fn nouns() -> Routes {
         .merge(ssl_endpoints::router())
         .merge(ssl_orders::router())
         .merge(stacks::router())
+        .merge(terminal::router())
 }
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.
@@ -109,7 +110,7 @@ impl Routes {
         Self { tag: self.tag, inner: self.inner.routes((schemas, paths, guarded(policy, methods))) }
     }
 
-    /// A second spelling of an operation that is in the document already.
+    /// What the document does not show: a second spelling of an operation, or a WebSocket.
     pub(super) fn alias(self, policy: Policy, path: &str, methods: MethodRouter<ApiState>) -> Self {
         Self { tag: self.tag, inner: self.inner.route(path, guarded(policy, methods)) }
     }

@@ -18,7 +18,7 @@ use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ use super::{ApiState, router};
 
 /// How long a connection may go on after the stop until its client has been told.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long a client may take from the end of an answer, or from the connection's start, to the end of the next head.
+const HEAD_LIMIT: Duration = Duration::from_secs(75);
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -67,7 +69,11 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, stop: Can
         asked.store(true, Ordering::Relaxed);
         answer(router.clone(), peer, request, stopping.clone())
     };
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service_fn(answer))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let last_answers = async {
         stop.cancelled().await;

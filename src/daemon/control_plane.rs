@@ -37,6 +37,7 @@ use crate::reconcile::{LookCounters, Reconciler};
 use crate::service;
 use crate::store::Store;
 use crate::tasks::Tasks;
+use crate::terminals::Terminals;
 
 /// How long the start waits for each app to be looked at before the edge opens.
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(20);
@@ -127,7 +128,9 @@ impl ControlPlane {
         let metrics = self.rooms.state.metrics((edge, book), self.rooms.looks.clone(), &self.tasks);
         metrics.start(Arc::clone(&self.rooms.engine), config.metrics.interval);
         metrics.start_push();
-        let state = ApiState::new(self.rooms.state.api(metrics, settings));
+        let store = self.rooms.state.store.clone();
+        let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
+        let state = ApiState::new(self.rooms.state.api(metrics, terminals, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.

@@ -33,6 +33,7 @@ use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 use crate::telemetry::{Telemetry, WorkSpans};
 use crate::temporary_token::TemporaryTokens;
+use crate::terminals::Terminals;
 
 /// What the edge tells of requests. It outlives the control plane, of which one at a time takes from it.
 pub(super) type AccessRecords = Arc<Mutex<mpsc::Receiver<Vec<AccessRecord>>>>;
@@ -209,7 +210,7 @@ impl State {
         })
     }
 
-    pub(super) fn api(&self, metrics: Metrics, settings: ApiSettings) -> ApiParts {
+    pub(super) fn api(&self, metrics: Metrics, terminals: Terminals, settings: ApiSettings) -> ApiParts {
         ApiParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -221,6 +222,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),
             settings,

@@ -8,11 +8,13 @@ pub mod docker;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
@@ -20,6 +22,7 @@ use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
 use crate::model::log::OutputStream;
 use crate::model::metric::Usage;
 use crate::model::names::{AppKey, DynoName, ProcessType, SpaceName};
+use crate::model::oneoff::Terminal;
 use crate::model::signal::Signal;
 use crate::model::time::Timestamp;
 
@@ -70,6 +73,8 @@ pub struct ContainerSpec {
     pub fingerprint: String,
     /// The network of the space, from [`ContainerEngine::ensure_network`].
     pub network: NetworkName,
+    /// Where its input and output go. Only the output of a detached one is kept by the engine.
+    pub terminal: Terminal,
 }
 
 impl std::fmt::Debug for ContainerSpec {
@@ -108,6 +113,7 @@ pub struct ObservedContainer {
     pub dyno: DynoName,
     pub release: ReleaseId,
     pub fingerprint: String,
+    pub terminal: Terminal,
     pub created_at: Timestamp,
     pub state: ContainerState,
 }
@@ -179,6 +185,27 @@ pub struct OutputPiece {
     /// When the engine took it, in nanoseconds since 1970; several pieces may have the same.
     pub nanos: i64,
     pub bytes: Bytes,
+}
+
+/// The input and output of a container that was made for somebody to attach.
+pub struct Attachment {
+    /// Ends when the process does. What a terminal shows is all `Stdout`.
+    pub output: BoxStream<'static, Result<(OutputStream, Bytes), EngineError>>,
+    /// Shutting it down ends the input of the process.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl std::fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attachment").finish_non_exhaustive()
+    }
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    pub columns: u16,
+    pub rows: u16,
 }
 
 /// What became of a request about a thing that may be gone.
@@ -296,6 +323,13 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
         id: &ContainerId,
         since: i64,
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError>;
+
+    /// Takes hold of the input and output of a container that was made for it, before it is started.
+    async fn attach(&self, id: &ContainerId) -> Result<Attachment, EngineError>;
+
+    /// Gives the terminal of a running container another size; nothing when it has none or does not run.
+    async fn resize(&self, id: &ContainerId, size: TerminalSize) -> Result<Outcome, EngineError>;
+
     /// The names that the kernel's control group of a container may have, below the root of its hierarchy; the
     /// engine's set-up decides which of them it is.
     fn control_groups(&self, id: &ContainerId) -> Vec<String>;

@@ -100,6 +100,11 @@ impl<'a> Subject<'a> {
             | Event::DeploymentCanceled { .. }
             | Event::DeploymentReported { .. }
             | Event::DynoSignalled { .. }
+            | Event::OneOffCreated { .. }
+            | Event::OneOffAttached { .. }
+            | Event::OneOffStopped { .. }
+            | Event::OneOffEnded { .. }
+            | Event::ScheduleSkipped { .. }
             | Event::DynosRestarted { .. }
             | Event::EnvironmentChanged { .. }
             | Event::FavoriteCreated { .. }

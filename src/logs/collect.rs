@@ -119,6 +119,9 @@ impl Collector {
 
     /// Starts a follower for a container that has none, unless its last process was followed to the end.
     fn ensure_follower(&self, container: ObservedContainer) {
+        if container.terminal.is_attached() {
+            return;
+        }
         let (started_at, runs) = match container.state {
             ContainerState::Running { started_at, .. } => (started_at, true),
             ContainerState::Exited { started_at: Some(started_at), .. } => (started_at, false),

@@ -98,6 +98,20 @@ impl Narrator {
                 (Some(process_type), None) => format!("Restarting all dynos of {process_type}"),
                 (None, None) => "Restarting all dynos".to_owned(),
             }),
+            Event::OneOffCreated { process_type, dyno, .. } => {
+                Some(format!("Starting {process_type}.{dyno}"))
+            }
+            Event::OneOffStopped { process_type, dyno, .. } => {
+                Some(format!("Stopping {process_type}.{dyno}"))
+            }
+            Event::OneOffEnded { process_type, dyno, ended, .. } => {
+                Some(format!("{process_type}.{dyno} {}", ended.text()))
+            }
+            Event::ScheduleSkipped { process_type, due_at, reason, .. } => Some(format!(
+                "The run of {process_type} that was due at {} was left out: {}",
+                due_at.to_seconds_text(),
+                reason.text()
+            )),
             Event::FeatureChanged { feature, enabled, .. } => {
                 Some(format!("Feature {feature} {}", if *enabled { "enabled" } else { "disabled" }))
             }

@@ -157,6 +157,12 @@ impl Catalogue {
     pub fn size(&self, name: &str) -> Option<&Size> {
         self.sizes.iter().find(|size| size.name.as_str().eq_ignore_ascii_case(name))
     }
+
+    /// The memory of a dyno of that size, in bytes; a size that the operator took out has the default's.
+    pub fn memory_limit(&self, name: &SizeName) -> u64 {
+        let size = self.size(name.as_str()).or_else(|| self.size(self.default_size.as_str()));
+        u64::from(size.map_or(512, |size| size.limit_mib)) * 1024 * 1024
+    }
 }
 
 impl PlaceFile {

@@ -12,8 +12,11 @@ use super::ids::{
     PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
+use super::oneoff::Ended;
 use super::release_status::CheckState;
+use super::schedule::SkipReason;
 use super::signal::Signal;
+use super::time::Timestamp;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -66,6 +69,10 @@ pub enum Event {
     LogDrainDeleted { app: AppId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
+    OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffAttached { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffStopped { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffEnded { app: AppId, process_type: ProcessType, dyno: DynoName, ended: Ended },
     OauthClientCreated { client: OauthClientId },
     OauthClientUpdated { client: OauthClientId },
     OauthClientDeleted { client: OauthClientId },
@@ -88,6 +95,7 @@ pub enum Event {
     ReleasePromoted { app: AppId, release: ReleaseId, promotion: Option<PromotionId>, source: ReleaseId },
     ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
     ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ScheduleSkipped { app: AppId, process_type: ProcessType, due_at: Timestamp, reason: SkipReason },
     RouteCreated { app: AppId, site: SiteId, route: RouteId },
     RouteDeleted { app: AppId, site: SiteId, route: RouteId },
     SiteCreated { site: SiteId },
@@ -146,6 +154,11 @@ impl Event {
             | Self::FormationCreated { app, .. }
             | Self::FormationUpdated { app, .. }
             | Self::FormationDeleted { app, .. }
+            | Self::OneOffCreated { app, .. }
+            | Self::OneOffAttached { app, .. }
+            | Self::OneOffStopped { app, .. }
+            | Self::OneOffEnded { app, .. }
+            | Self::ScheduleSkipped { app, .. }
             | Self::HookCreated { app, .. }
             | Self::HookUpdated { app, .. }
             | Self::HookDeleted { app, .. }
@@ -259,6 +272,11 @@ impl Event {
             Self::CouplingDeleted { .. } => "coupling_deleted",
             Self::GrantCreated { .. } => "grant_created",
             Self::GrantRevoked { .. } => "grant_revoked",
+            Self::OneOffCreated { .. } => "one_off_created",
+            Self::OneOffAttached { .. } => "one_off_attached",
+            Self::OneOffStopped { .. } => "one_off_stopped",
+            Self::OneOffEnded { .. } => "one_off_ended",
+            Self::ScheduleSkipped { .. } => "schedule_skipped",
             Self::OauthClientCreated { .. } => "oauth_client_created",
             Self::OauthClientUpdated { .. } => "oauth_client_updated",
             Self::OauthClientDeleted { .. } => "oauth_client_deleted",

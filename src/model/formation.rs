@@ -4,6 +4,7 @@ use super::command::Command;
 use super::ids::{AppId, FormationId};
 use super::names::{ProcessType, SizeName};
 use super::rule::{RuleError, shown};
+use super::schedule::Scheduled;
 use super::time::Timestamp;
 
 /// One process type of an app.
@@ -20,10 +21,35 @@ pub struct Formation {
     /// Path that answers 200–399 when a web dyno is healthy; `None` probes the TCP port.
     pub healthcheck: Option<HealthCheck>,
     pub origin: Origin,
+    pub runs: Runs,
     /// Grows with each restart that a user asks for; dynos of an older value are replaced.
     pub restarts: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// How the dynos of a formation come to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runs {
+    /// A release starts as many as the quantity says, and they run until another replaces them.
+    Always,
+    /// Each is a one-off dyno: somebody asks for it, or the schedule does. The quantity is 0.
+    Once(Option<Box<Scheduled>>),
+}
+
+impl Formation {
+    /// Whether its dynos are one-off dynos.
+    pub fn is_oneoff(&self) -> bool {
+        self.scheduled().is_some() || self.runs == Runs::Once(None)
+    }
+
+    /// Its schedule, and when that is due.
+    pub fn scheduled(&self) -> Option<&Scheduled> {
+        match &self.runs {
+            Runs::Always => None,
+            Runs::Once(scheduled) => scheduled.as_deref(),
+        }
+    }
 }
 
 /// Where a formation's command comes from.

@@ -17,6 +17,8 @@ crate::text_enum! {
         ReleaseSucceeded => "release-succeeded",
         DynoDraining => "dyno-draining",
         DynoStopped => "dyno-stopped",
+        OneOffEnding => "one-off-ending",
+        OneOffEnded => "one-off-ended",
         AppDeleted => "app-deleted",
         AppDynosRemoved => "app-dynos-removed",
         AppImagesRemoved => "app-images-removed",

@@ -15,6 +15,7 @@ use crate::model::dyno::CrashCode;
 use crate::model::event::Event;
 use crate::model::ids::AppId;
 use crate::model::names::{DynoName, ProcessType};
+use crate::model::oneoff::Terminal;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
 use crate::store;
@@ -91,11 +92,13 @@ impl Worker {
             memory_limit: wanted.memory_limit,
             fingerprint: wanted.fingerprint.clone(),
             network: NetworkName::new(""),
+            terminal: Terminal::Detached,
         };
         let tracked =
             Tracked::launching(process_type.clone(), wanted.fingerprint.clone(), target.release.id, now);
         self.progress.dynos.insert(dyno, tracked);
-        let launch = Launch { spec, space: live.app.space.id, space_name: live.app.space.name.clone() };
+        let launch =
+            Launch { spec, space: live.app.space.id, space_name: live.app.space.name.clone(), pull: None };
         self.operations.push(operations::launch(Arc::clone(&self.context), launch).boxed());
     }
 
@@ -152,9 +155,7 @@ impl Worker {
     }
 
     pub(super) fn remove(&mut self, name: &DynoName) {
-        let Some(tracked) = self.progress.dynos.get_mut(name) else { return };
-        let Some(id) = tracked.container.clone() else { return };
-        tracked.activity = Activity::Leaving;
+        let Some(id) = self.progress.begin_leave(name) else { return };
         self.operations.push(operations::remove(Arc::clone(&self.context), name.clone(), id).boxed());
     }
 
@@ -168,6 +169,9 @@ impl Worker {
                 let minutes = self.context.timing.limits.release.as_secs() / 60;
                 return format!("The release was not up within {minutes} minutes.");
             }
+            FailureCause::Command { dyno, ending } => {
+                return format!("The release command {ending}. {}", self.output_of(dyno).await);
+            }
             FailureCause::Crashes(dyno) => (dyno, "ended again and again"),
             FailureCause::BootTimeout(dyno) => (dyno, "did not get ready in time"),
         };
@@ -177,16 +181,22 @@ impl Worker {
             Run::Up(up) => format!("H20 App boot timeout: {}", up.complaint),
             Run::None | Run::Dead => String::new(),
         };
-        let lines = match &tracked.container {
+        let process_type = tracked.process_type.clone();
+        let output = self.output_of(dyno).await;
+        format!("The dyno {process_type}.{dyno} {what} ({detail}). {output}")
+    }
+
+    /// A sentence with the last lines of a dyno's output.
+    async fn output_of(&mut self, dyno: &DynoName) -> String {
+        let container = self.progress.dynos.get(dyno).and_then(|tracked| tracked.container.as_ref());
+        let lines = match container {
             Some(id) => self.context.engine.last_lines(id, LAST_LINES).await.unwrap_or_default(),
             None => Vec::new(),
         };
-        let output = if lines.is_empty() {
-            "It wrote no output.".to_owned()
-        } else {
-            format!("Its last output:\n{}", lines.join("\n"))
-        };
-        format!("The dyno {}.{dyno} {what} ({detail}). {output}", tracked.process_type)
+        if lines.is_empty() {
+            return "It wrote no output.".to_owned();
+        }
+        format!("Its last output:\n{}", lines.join("\n"))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::plan::Rollout;
+use super::runs;
 use crate::model::app::App;
 use crate::model::build::{BuildState, ImageId};
 use crate::model::catalogue::Catalogue;
@@ -11,8 +12,10 @@ use crate::model::dyno::Dyno;
 use crate::model::formation::{Formation, Port};
 use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
+use crate::model::oneoff::OneOff;
 use crate::model::release::{Release, ReleaseState};
 use crate::model::signal::Signal;
+use crate::model::time::Timestamp;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, StoreError};
 
@@ -40,6 +43,10 @@ pub struct LiveApp {
     pub replace: Vec<DynoName>,
     /// Signals that a user asked to be sent.
     pub signals: Vec<(DynoName, Signal)>,
+    /// One-off dynos that have not ended, and those whose containers linger, oldest first.
+    pub runs: Vec<DesiredRun>,
+    /// The formations with a schedule.
+    pub scheduled: Vec<Formation>,
 }
 
 /// The release to run and how.
@@ -65,6 +72,26 @@ pub struct DesiredType {
     pub fingerprint: String,
 }
 
+/// A one-off dyno and how it is made.
+#[derive(Debug, Clone)]
+pub struct DesiredRun {
+    pub oneoff: OneOff,
+    /// `None` for one that has ended, or whose image is no more.
+    pub made: Option<RunSpec>,
+}
+
+/// How the container of a one-off dyno is made.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    pub image: ImageId,
+    /// Bytes.
+    pub memory_limit: u64,
+    /// `None` runs the image's own command.
+    pub argv: Option<Vec<String>>,
+    pub env: BTreeMap<String, String>,
+    pub fingerprint: String,
+}
+
 impl DesiredType {
     /// The port that the web process listens on.
     pub fn port(&self) -> Port {
@@ -73,6 +100,11 @@ impl DesiredType {
 }
 
 impl LiveApp {
+    /// The one-off dyno of that name.
+    pub fn run_of(&self, name: &DynoName) -> Option<&DesiredRun> {
+        self.runs.iter().find(|run| run.oneoff.name == *name)
+    }
+
     /// How the dynos of a type are made, if any shall run.
     pub fn type_of(&self, process_type: &ProcessType) -> Option<&DesiredType> {
         self.target.as_ref()?.types.iter().find(|wanted| wanted.formation.process_type == *process_type)
@@ -84,7 +116,7 @@ pub fn load(
     connection: &Connection,
     sealer: &Sealer,
     catalogue: &Catalogue,
-    id: AppId,
+    (id, now): (AppId, Timestamp),
 ) -> Result<Desired, StoreError> {
     let Some(app) = store::apps::find(connection, id)? else { return Ok(Desired::Deleted) };
     let releases = store::releases::list(connection, id)?;
@@ -94,6 +126,9 @@ pub fn load(
         Some(release) => load_target(connection, sealer, catalogue, &app, release)?,
         None => None,
     };
+    let runs = runs::load(connection, sealer, catalogue, (&app, now))?;
+    let mut scheduled = store::formations::list(connection, id)?;
+    scheduled.retain(|formation| formation.scheduled().is_some());
     let unfinished =
         |state: &ReleaseState| matches!(state, ReleaseState::Queued | ReleaseState::Pending { .. });
     Ok(Desired::Live(Box::new(LiveApp {
@@ -107,6 +142,8 @@ pub fn load(
         dynos: store::dynos::list(connection, id)?,
         replace: store::dynos::list_to_replace(connection, id)?,
         signals: store::dyno_signals::list(connection, id)?,
+        runs,
+        scheduled,
         app,
     })))
 }
@@ -137,9 +174,14 @@ fn load_target(
         .filter(|formation| formation.quantity.get() > 0)
         .map(|formation| deployment.desired_type(formation))
         .collect();
+    let command = store::oneoffs::find_of_release(connection, sealer, release.id)?;
     let rollout = match release.state {
         ReleaseState::Queued => Rollout::Queued,
-        ReleaseState::Pending { since } => Rollout::Pending { since },
+        ReleaseState::Pending { since } => runs::rollout(command, since),
+        // Nothing of it may start, whatever else there is to run.
+        ReleaseState::Failed { .. } if command.is_some_and(|command| !command.succeeded()) => {
+            return Ok(None);
+        }
         ReleaseState::Succeeded { .. } => Rollout::Settled,
         ReleaseState::Failed { .. } => Rollout::Failed,
     };
@@ -147,7 +189,12 @@ fn load_target(
 }
 
 /// What every dyno of the app sees (`behaviour.md` §6): the platform's variables, then the user's, then `PORT`.
-fn environment(app: &App, release: &Release, vars: &ConfigVars, port: Port) -> BTreeMap<String, String> {
+pub(super) fn environment(
+    app: &App,
+    release: &Release,
+    vars: &ConfigVars,
+    port: Port,
+) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for prefix in ["AKKERIS", "ALAMO"] {
         env.insert(format!("{prefix}_SPACE"), app.space.name.to_string());
@@ -171,12 +218,7 @@ struct Deployment<'a> {
 
 impl Deployment<'_> {
     fn desired_type(&self, formation: Formation) -> DesiredType {
-        let catalogue = self.catalogue;
-        // A size that the operator took out of the catalogue runs on with the default's memory.
-        let size = catalogue
-            .size(formation.size.as_str())
-            .or_else(|| catalogue.size(catalogue.default_size.as_str()));
-        let memory_limit = u64::from(size.map_or(512, |size| size.limit_mib)) * 1024 * 1024;
+        let memory_limit = self.catalogue.memory_limit(&formation.size);
         let command = formation.command.command();
         let argv = command.map(|command| command.argv(|name| self.env.get(name).map(String::as_str)));
         let made_from = serde_json::json!([

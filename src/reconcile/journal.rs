@@ -9,9 +9,13 @@ use crate::failpoint;
 use crate::model::event::Event;
 use crate::model::ids::AppId;
 use crate::model::journal::JournalStep;
+use crate::model::names::{ProcessType, SizeName};
+use crate::model::oneoff::RELEASE_TYPE;
 use crate::model::principal::Principal;
 use crate::model::release::{Release, ReleaseState};
-use crate::store::{self, StoreError};
+use crate::model::time::Timestamp;
+use crate::service::{self, oneoffs};
+use crate::store::{self, StoreError, Tx};
 
 /// Ends the releases that a newer one has overtaken.
 pub(super) async fn overtake(context: &Arc<Context>, live: &LiveApp) -> Result<(), StoreError> {
@@ -25,12 +29,37 @@ pub(super) async fn overtake(context: &Arc<Context>, live: &LiveApp) -> Result<(
 }
 
 /// The target release is being rolled out from now on.
-pub(super) async fn begin(context: &Arc<Context>, live: &LiveApp) -> Result<(), StoreError> {
+pub(super) async fn begin(context: &Arc<Context>, live: &LiveApp) -> Result<(), service::Error> {
     let Some(target) = &live.target else { return Ok(()) };
     failpoint::reached(JournalStep::ReleaseQueued);
-    move_on(context, &target.release, ReleaseState::Pending { since: context.clock.now() }).await?;
+    let maker = oneoffs::Maker { sealer: context.sealer.clone(), ids: context.ids.clone() };
+    let default_size = context.catalogue.load().default_size.clone();
+    let release = target.release.clone();
+    let since = context.clock.now();
+    let work = move |tx: &mut Tx<'_>| begin_in(tx, &maker, release, (since, default_size));
+    context.store.write(&Principal::daemon(), work).await?;
     failpoint::reached(JournalStep::ReleasePending);
     Ok(())
+}
+
+/// The release and the run of its command, where it has one, begin together.
+fn begin_in(
+    tx: &mut Tx<'_>,
+    maker: &oneoffs::Maker,
+    mut release: Release,
+    (since, default_size): (Timestamp, SizeName),
+) -> Result<(), service::Error> {
+    release.state = ReleaseState::Pending { since };
+    let (app, id, version) = (release.app_id, release.id, release.version);
+    store::releases::set_state(tx, &release)?;
+    tx.record(Event::ReleaseStarted { app, release: id, version })?;
+    let procfile = store::builds::process_types(tx, release.slug)?;
+    let Some((process_type, command)) = procfile.into_iter().find(|(t, _)| t.as_str() == RELEASE_TYPE) else {
+        return Ok(());
+    };
+    let web = store::formations::find(tx, app, &ProcessType::web())?;
+    let size = web.map_or(default_size, |web| web.size);
+    oneoffs::create_of_release(tx, maker, (app, id), (process_type, command, size))
 }
 
 /// Every dyno of the target release is up and in rotation.
@@ -55,8 +84,7 @@ async fn move_on(context: &Arc<Context>, release: &Release, state: ReleaseState)
     release.state = state;
     let (app, id, version) = (release.app_id, release.id, release.version);
     let event = match &release.state {
-        ReleaseState::Queued => return Ok(()),
-        ReleaseState::Pending { .. } => Event::ReleaseStarted { app, release: id, version },
+        ReleaseState::Queued | ReleaseState::Pending { .. } => return Ok(()),
         ReleaseState::Succeeded { .. } => Event::ReleaseSucceeded { app, release: id, version },
         ReleaseState::Failed { reason, .. } => {
             Event::ReleaseFailed { app, release: id, version, reason: reason.clone() }
@@ -93,7 +121,13 @@ pub(super) async fn purge(context: &Arc<Context>, app: AppId) -> Result<(), Purg
         context.engine.remove_image(image.app, image.build).await?;
     }
     failpoint::reached(JournalStep::AppImagesRemoved);
-    context.store.write(&Principal::daemon(), move |tx| store::apps::mark_purged(tx, app)).await?;
+    context
+        .store
+        .write(&Principal::daemon(), move |tx| {
+            store::oneoffs::end_all(tx, app, "its app was deleted")?;
+            store::apps::mark_purged(tx, app)
+        })
+        .await?;
     Ok(())
 }
 

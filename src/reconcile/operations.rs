@@ -3,23 +3,50 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::Context;
 use super::probe::{Probe, probe_after};
 use crate::edge::table::Upstream;
 use crate::engine::{ContainerId, ContainerSpec, EngineError};
 use crate::failpoint;
+use crate::model::build::{ImageId, ImageReference};
 use crate::model::ids::SpaceId;
 use crate::model::journal::JournalStep;
 use crate::model::names::{DynoName, ProcessType, SpaceName};
 use crate::model::time::Timestamp;
 
+/// Longest pull of an image for a one-off dyno.
+const PULL_LIMIT: Duration = Duration::from_mins(10);
+/// Lines of a pull that may wait.
+const PULL_LINES: usize = 16;
+
 /// How an operation ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Launched { dyno: DynoName, process_type: ProcessType, result: Result<(), LaunchError> },
-    Started { dyno: DynoName, result: Result<(), EngineError> },
-    Left { dyno: DynoName, result: Result<(), EngineError> },
-    Probed { dyno: DynoName, run: Timestamp, answer: Result<(), String> },
+    Launched {
+        dyno: DynoName,
+        process_type: ProcessType,
+        result: Result<(), LaunchError>,
+    },
+    /// A one-off dyno was made, and started unless it waits for somebody to attach.
+    RunLaunched {
+        dyno: DynoName,
+        result: Result<(), LaunchError>,
+    },
+    Started {
+        dyno: DynoName,
+        result: Result<(), EngineError>,
+    },
+    Left {
+        dyno: DynoName,
+        result: Result<(), EngineError>,
+    },
+    Probed {
+        dyno: DynoName,
+        run: Timestamp,
+        answer: Result<(), String>,
+    },
 }
 
 /// Why a launch failed.
@@ -37,6 +64,8 @@ pub(super) struct Launch {
     pub(super) spec: ContainerSpec,
     pub(super) space: SpaceId,
     pub(super) space_name: SpaceName,
+    /// An image to pull and run instead of the one in `spec`.
+    pub(super) pull: Option<String>,
 }
 
 /// Makes and starts a container.
@@ -46,19 +75,48 @@ pub(super) async fn launch(context: Arc<Context>, launch: Launch) -> Done {
     Done::Launched { dyno, process_type, result }
 }
 
+/// Makes a container for a one-off dyno, and starts it unless somebody has to attach first.
+pub(super) async fn launch_run(context: Arc<Context>, launch: Launch) -> Done {
+    let dyno = launch.spec.dyno.clone();
+    let result = try_launch(&context, launch).await;
+    Done::RunLaunched { dyno, result }
+}
+
 async fn try_launch(context: &Context, mut launch: Launch) -> Result<(), LaunchError> {
     let _permit =
         context.launches.acquire().await.map_err(|_| {
             LaunchError::Create(EngineError::Unavailable("the daemon is stopping".to_owned()))
         })?;
     let engine = &context.engine;
+    if let Some(reference) = &launch.pull {
+        launch.spec.image = pull(context, reference).await.map_err(LaunchError::Create)?;
+    }
     launch.spec.network =
         engine.ensure_network(launch.space, &launch.space_name).await.map_err(LaunchError::Create)?;
     let id = engine.create(&launch.spec).await.map_err(LaunchError::Create)?;
     failpoint::reached(JournalStep::DynoCreated);
+    if launch.spec.terminal.is_attached() {
+        return Ok(());
+    }
     engine.start(&id).await.map_err(LaunchError::Start)?;
     failpoint::reached(JournalStep::DynoStarted);
     Ok(())
+}
+
+/// Pulls an image anew. What it says of its progress is nobody's to read.
+async fn pull(context: &Context, reference: &str) -> Result<ImageId, EngineError> {
+    let image = ImageReference::parse(reference).map_err(|error| EngineError::Refused(error.to_string()))?;
+    let (log, mut lines) = mpsc::channel(PULL_LINES);
+    let pull = async move { context.engine.pull(&image, None, &log).await };
+    let drain = async move { while lines.recv().await.is_some() {} };
+    let both = async { tokio::join!(pull, drain).0 };
+    tokio::time::timeout(PULL_LIMIT, both).await.unwrap_or(Err(EngineError::TimedOut(PULL_LIMIT)))
+}
+
+/// Stops a container and leaves it, for its end and its output to be read.
+pub(super) async fn stop(context: Arc<Context>, dyno: DynoName, id: ContainerId) -> Done {
+    let result = context.engine.stop(&id, context.timing.stop_grace).await.map(|_| ());
+    Done::Left { dyno, result }
 }
 
 /// Starts a container whose process is not running.

@@ -50,12 +50,16 @@ pub struct LaunchHold {
 }
 
 /// How far the target release is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rollout {
     /// Nothing to release: config, scaling and restarts only.
     Settled,
     /// The release is on disk, and nothing was done for it.
     Queued,
+    /// Its command runs; nothing of it is started before that has ended well, and what runs stays.
+    Preparing,
+    /// Its command failed.
+    Refused { dyno: DynoName, ending: String },
     /// Its dynos are coming up.
     Pending { since: Timestamp },
     /// It failed, and there is no other to run; it still succeeds when its dynos get healthy.
@@ -128,6 +132,8 @@ pub enum FailureCause {
     BootTimeout(DynoName),
     /// No dyno of the type could be made.
     Launch { process_type: ProcessType, error: String },
+    /// The command of the release ended otherwise than with the status 0.
+    Command { dyno: DynoName, ending: String },
     /// It took too long altogether.
     Deadline,
 }
@@ -176,6 +182,12 @@ impl<'a> Planner<'a> {
         self.plan.rotation = self.rotation();
         if self.goal.rollout == Rollout::Queued {
             self.plan.actions.push(Action::BeginRelease);
+            return;
+        }
+        if self.goal.rollout == Rollout::Preparing {
+            for view in self.views {
+                self.keep(view);
+            }
             return;
         }
         if let Some(cause) = self.failure() {
@@ -231,7 +243,7 @@ impl<'a> Planner<'a> {
     /// each type by itself.
     fn may_replace(&self, process_type: &ProcessType) -> bool {
         match self.goal.rollout {
-            Rollout::Queued => false,
+            Rollout::Queued | Rollout::Preparing | Rollout::Refused { .. } => false,
             Rollout::Pending { .. } => self.is_complete(),
             Rollout::Settled | Rollout::Failed => {
                 self.wanted(process_type).is_none_or(|wanted| self.is_type_complete(wanted))
@@ -264,6 +276,18 @@ impl<'a> Planner<'a> {
         present.sort_by_key(|view| (view.phase == Phase::Ready, std::cmp::Reverse(view.created_at)));
         present.truncate(present.len().saturating_sub(wanted.quantity));
         present
+    }
+
+    /// Keeps a dyno as it is: one that ended by itself is started again, and what is rejected goes.
+    fn keep(&mut self, view: &DynoView) {
+        match &view.phase {
+            Phase::Launching | Phase::Retiring => {}
+            Phase::Dead => self.plan.actions.push(Action::Remove(view.name.clone())),
+            _ if view.rejected => self.plan.actions.extend(leave(view)),
+            Phase::Ended { retry_at, .. } if *retry_at > self.now => self.wake(*retry_at),
+            Phase::Ended { .. } | Phase::Created => self.plan.actions.push(Action::Start(view.name.clone())),
+            Phase::Booting { .. } | Phase::Ready | Phase::Failing => {}
+        }
     }
 
     /// Brings one dyno on its way: starts, keeps, or lets it go.
@@ -326,8 +350,14 @@ impl<'a> Planner<'a> {
 
     /// Why the release under way cannot come up, if it cannot.
     fn failure(&mut self) -> Option<FailureCause> {
-        let Rollout::Pending { since } = self.goal.rollout else { return None };
         let goal = self.goal;
+        let since = match &goal.rollout {
+            Rollout::Pending { since } => *since,
+            Rollout::Refused { dyno, ending } => {
+                return Some(FailureCause::Command { dyno: dyno.clone(), ending: ending.clone() });
+            }
+            Rollout::Settled | Rollout::Queued | Rollout::Preparing | Rollout::Failed => return None,
+        };
         for wanted in &goal.types {
             if let Some(hold) =
                 wanted.hold.as_ref().filter(|hold| hold.permanent && hold.failures >= LAUNCHES_THAT_FAIL)
@@ -501,6 +531,25 @@ mod tests {
         let goal = goal(&[("web", 1, "a")], Rollout::Settled);
         let plan = plan(&goal, &[old.clone(), rejected.clone()], at(1), LIMITS);
         assert_eq!((plan.rotation, plan.actions), (vec![old.name], vec![Action::Retire(rejected.name)]));
+    }
+
+    #[test]
+    fn while_the_command_of_a_release_runs_the_old_dynos_are_kept_and_no_new_one_is_made() {
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let ended = dyno(2, "web", "a", Phase::Ended { streak: 1, retry_at: at(1) });
+        let goal = goal(&[("web", 3, "b"), ("worker", 1, "b")], Rollout::Preparing);
+        let plan = plan(&goal, &[old.clone(), ended.clone()], at(1), LIMITS);
+        assert_eq!((plan.rotation, plan.actions), (vec![old.name], vec![Action::Start(ended.name)]));
+    }
+
+    #[test]
+    fn a_release_whose_command_failed_fails_and_starts_nothing() {
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let command = DynoName::new("0000000001", "abcde");
+        let rollout = Rollout::Refused { dyno: command.clone(), ending: "exited with status 1".to_owned() };
+        let plan = plan(&goal(&[("web", 1, "b")], rollout), std::slice::from_ref(&old), at(1), LIMITS);
+        let cause = FailureCause::Command { dyno: command, ending: "exited with status 1".to_owned() };
+        assert_eq!((plan.rotation, plan.actions), (vec![old.name], vec![Action::FailRelease(cause)]));
     }
 
     #[test]

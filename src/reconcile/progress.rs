@@ -30,6 +30,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 pub(super) struct Progress {
     pub(super) dynos: BTreeMap<DynoName, Tracked>,
     pub(super) holds: HashMap<ProcessType, LaunchHold>,
+    /// One-off dynos that could not be made.
+    pub(super) run_holds: HashMap<DynoName, LaunchHold>,
 }
 
 /// One dyno.
@@ -100,11 +102,18 @@ pub(super) struct End {
     /// For people: "exited with code 1".
     pub(super) text: String,
     pub(super) retry_at: Timestamp,
+    /// `None` for a process that never started.
+    pub(super) exit_code: Option<i64>,
     /// When this run began, which tells two ends apart; `None` for a process that never started.
-    started_at: Option<Timestamp>,
+    pub(super) started_at: Option<Timestamp>,
 }
 
 impl End {
+    /// Whether it was ended for want of memory.
+    pub(super) fn out_of_memory(&self) -> bool {
+        self.code == CrashCode::MemoryQuotaExceeded
+    }
+
     /// Whether the process ran nothing of the app's.
     pub(super) fn never_ran(&self) -> bool {
         self.started_at.is_none() || self.code == CrashCode::DidNotStart
@@ -133,6 +142,30 @@ impl Progress {
     /// The dynos as the planner wants them.
     pub(super) fn views(&self, live: Option<&LiveApp>, now: Timestamp) -> Vec<DynoView> {
         self.dynos.iter().map(|(name, tracked)| tracked.view(name, live, now)).collect()
+    }
+
+    /// Marks a dyno as being started; its container, if it may be.
+    pub(super) fn begin_start(&mut self, name: &DynoName) -> Option<ContainerId> {
+        self.begin(name, Activity::Starting)
+    }
+
+    /// Marks a dyno as being stopped or removed; its container, if it may be.
+    pub(super) fn begin_leave(&mut self, name: &DynoName) -> Option<ContainerId> {
+        self.begin(name, Activity::Leaving)
+    }
+
+    fn begin(&mut self, name: &DynoName, activity: Activity) -> Option<ContainerId> {
+        let tracked = self.dynos.get_mut(name)?;
+        let id = tracked.container.clone()?;
+        tracked.activity = activity;
+        Some(id)
+    }
+
+    /// Notes that a one-off dyno could not be made.
+    pub(super) fn hold_run(&mut self, dyno: DynoName, error: String, permanent: bool, now: Timestamp) {
+        let failures = self.run_holds.get(&dyno).map_or(0, |hold| hold.failures) + 1;
+        let hold = LaunchHold { until: now.plus(backoff(failures)), failures, permanent, error };
+        self.run_holds.insert(dyno, hold);
     }
 
     /// Notes that a launch of the type failed, and when the next is due.
@@ -200,12 +233,14 @@ impl Tracked {
                 let end = if failed_start {
                     EndSeen {
                         started_at: None,
+                        exit_code: None,
                         at: *finished_at,
                         code: CrashCode::of_failed_start(*code),
                         text: error.clone(),
                     }
                 } else {
                     EndSeen {
+                        exit_code: Some(*code),
                         started_at: *started_at,
                         at: *finished_at,
                         code: CrashCode::of_exit(*code, *out_of_memory),
@@ -254,6 +289,7 @@ impl Tracked {
             code: seen.code,
             text: seen.text,
             retry_at,
+            exit_code: seen.exit_code,
             started_at: seen.started_at,
         });
     }
@@ -262,7 +298,14 @@ impl Tracked {
     pub(super) fn start_failed(&mut self, code: CrashCode, error: &str, now: Timestamp) {
         self.streak = self.streak.saturating_add(1);
         let retry_at = now.plus(backoff(self.streak));
-        self.run = Run::Ended(End { at: now, code, text: error.to_owned(), retry_at, started_at: None });
+        self.run = Run::Ended(End {
+            at: now,
+            code,
+            text: error.to_owned(),
+            retry_at,
+            exit_code: None,
+            started_at: None,
+        });
     }
 
     /// Takes in a probe's answer about the run that began at `run`. Returns whether the planner must look.
@@ -349,6 +392,7 @@ impl Tracked {
 }
 
 struct EndSeen {
+    exit_code: Option<i64>,
     started_at: Option<Timestamp>,
     at: Timestamp,
     code: CrashCode,

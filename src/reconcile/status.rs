@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use super::desired::LiveApp;
 use super::plan::Phase;
-use super::progress::{Health, Progress, Run, Tracked, UpRun};
+use super::progress::{Activity, Health, Progress, Run, Tracked, UpRun};
+use super::runs;
 use crate::model::dyno::{CrashCode, Dyno, DynoState};
 use crate::model::event::Event;
 use crate::model::names::DynoName;
+use crate::model::oneoff::OneOff;
 use crate::model::time::Timestamp;
+use crate::service::oneoffs;
 
 /// The rows of an app's dynos; one that did not change keeps its time of change.
 ///
 /// A web dyno that has booted for longer than `boot_limit` shows as `probe-failure`.
 pub(super) fn rows(live: &LiveApp, progress: &Progress, now: Timestamp, boot_limit: Duration) -> Vec<Dyno> {
     let row = |(name, tracked): (&DynoName, &Tracked)| row(live, name, tracked, now, boot_limit);
-    progress.dynos.iter().filter_map(row).collect()
+    let serving =
+        progress.dynos.iter().filter(|(_, tracked)| !runs::is_run(&tracked.fingerprint)).filter_map(row);
+    let unfinished = live.runs.iter().map(|run| &run.oneoff).filter(|oneoff| oneoff.ended.is_none());
+    serving.chain(unfinished.map(|oneoff| run_row(live, oneoff, progress, now))).collect()
 }
 
 /// That web dynos did not get ready in time since they were started, each told once (H20, `behaviour.md` §30):
@@ -36,6 +42,33 @@ pub(super) fn late(live: &LiveApp, progress: &Progress, now: Timestamp, boot_lim
         restarts: tracked.restarts,
     };
     progress.dynos.iter().filter(is_late).map(event).collect()
+}
+
+/// A one-off dyno, from when it is asked for to its end.
+fn run_row(live: &LiveApp, oneoff: &OneOff, progress: &Progress, now: Timestamp) -> Dyno {
+    let mut dyno = oneoffs::shown(oneoff);
+    if let Some(tracked) = progress.dynos.get(&oneoff.name) {
+        let (state, ready) = match (tracked.activity, &tracked.run) {
+            (Activity::None, Run::None) if oneoff.terminal.is_attached() => (DynoState::Waiting, false),
+            (Activity::Launching | Activity::Starting, _) | (Activity::None, Run::None) => {
+                (DynoState::Pending, false)
+            }
+            (Activity::None, Run::Up(_)) => (DynoState::Running, true),
+            (Activity::Leaving, _) | (Activity::None, Run::Ended(_) | Run::Dead) => {
+                (DynoState::Stopping, false)
+            }
+        };
+        (dyno.state, dyno.ready) = (state, ready);
+    }
+    dyno.updated_at = since(live, &dyno, now);
+    dyno
+}
+
+/// When a dyno became as it is.
+fn since(live: &LiveApp, dyno: &Dyno, now: Timestamp) -> Timestamp {
+    let before = live.dynos.iter().find(|before| before.name == dyno.name);
+    let same = |before: &&Dyno| Dyno { updated_at: before.updated_at, ..dyno.clone() } == **before;
+    before.filter(same).map_or(now, |before| before.updated_at)
 }
 
 /// `None` for a dyno that does not exist in the engine yet.
@@ -70,12 +103,7 @@ fn row(
         created_at: tracked.created_at,
         updated_at: now,
     };
-    if let Some(before) = before {
-        dyno.updated_at = before.updated_at;
-        if dyno != *before {
-            dyno.updated_at = now;
-        }
-    }
+    dyno.updated_at = since(live, &dyno, now);
     Some(dyno)
 }
 

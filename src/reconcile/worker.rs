@@ -18,6 +18,7 @@ use super::plan::{Action, Goal, Plan, Rollout, TypeGoal, plan};
 use super::probe::Probe;
 use super::progress::{Activity, Progress, Run, SETTLE};
 use super::routes::PublishedApp;
+use super::runs;
 use super::status;
 use crate::engine::EngineError;
 use crate::failpoint;
@@ -28,6 +29,7 @@ use crate::model::journal::JournalStep;
 use crate::model::names::{DynoName, ProcessType};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
+use crate::service;
 use crate::store::{self, StoreError};
 use crate::tasks::Activator;
 
@@ -68,6 +70,8 @@ pub(super) enum LookError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Service(#[from] service::Error),
     #[error(transparent)]
     Purge(#[from] journal::PurgeError),
 }
@@ -162,8 +166,9 @@ impl Worker {
 
     async fn look(&mut self, permit: Option<SemaphorePermit<'_>>) -> Result<Next, LookError> {
         let (id, context) = (self.id, Arc::clone(&self.context));
+        let now = context.clock.now();
         let (sealer, catalogue) = (context.sealer.clone(), context.catalogue.load_full());
-        let desired = context.store.read(move |c| desired::load(c, &sealer, &catalogue, id)).await?;
+        let desired = context.store.read(move |c| desired::load(c, &sealer, &catalogue, (id, now))).await?;
         if matches!(desired, Desired::Deleted) {
             context.routes.publish(id, None);
         }
@@ -185,11 +190,16 @@ impl Worker {
     async fn act(&mut self, live: &LiveApp, now: Timestamp) -> Result<Next, LookError> {
         journal::overtake(&self.context, live).await?;
         self.send_signals(live).await?;
+        let (mut again, mut wake_at) = self.act_on_runs(live, now).await?;
+        let (due, next) = self.follow_schedules(live, now).await?;
+        wake_at = wake_at.into_iter().chain(next).min();
+        again |= due;
         let goal = self.goal(live);
-        let views = self.progress.views(Some(live), now);
-        let plan = plan(&goal, &views, now, self.context.timing.limits);
+        let mut views = self.progress.views(Some(live), now);
+        views.retain(|view| !runs::is_run(&view.fingerprint));
+        let mut plan = plan(&goal, &views, now, self.context.timing.limits);
+        plan.wake_at = plan.wake_at.into_iter().chain(wake_at).min();
         self.publish(live, &plan);
-        let mut again = false;
         for action in &plan.actions {
             again |= self.apply(live, action, now).await?;
         }
@@ -213,7 +223,7 @@ impl Worker {
                 hold: self.progress.holds.get(&wanted.formation.process_type).cloned(),
             })
             .collect();
-        Goal { types, rollout: target.rollout }
+        Goal { types, rollout: target.rollout.clone() }
     }
 
     fn publish(&mut self, live: &LiveApp, plan: &Plan) {
@@ -270,6 +280,17 @@ impl Worker {
                     Err(LaunchError::Create(error)) => {
                         self.progress.dynos.remove(&dyno);
                         self.progress.hold(&process_type, error.to_string(), !error.is_transient(), now);
+                    }
+                    Err(LaunchError::Start(error)) => self.start_failed(&dyno, &error, now),
+                }
+                true
+            }
+            Done::RunLaunched { dyno, result } => {
+                match result {
+                    Ok(()) => self.set_idle(&dyno),
+                    Err(LaunchError::Create(error)) => {
+                        self.progress.dynos.remove(&dyno);
+                        self.progress.hold_run(dyno, error.to_string(), !error.is_transient(), now);
                     }
                     Err(LaunchError::Start(error)) => self.start_failed(&dyno, &error, now),
                 }

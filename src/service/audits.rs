@@ -81,7 +81,7 @@ fn action(kind: &str) -> &str {
         "build_created" | "build_started" | "build_succeeded" | "build_failed" | "build_stopped" => "build",
         "config_vars_changed" => "config_change",
         "dyno_crashed" => "crashed",
-        "dyno_signalled" => "dyno-attachment",
+        "dyno_signalled" | "one_off_attached" => "dyno-attachment",
         "feature_changed" => "feature_change",
         "filter_attached" => "filter_attachment",
         "filter_attachment_updated" => "filter_attachment_update",

@@ -1,14 +1,15 @@
 //! Dynos: restarting them, and signals to them. They are made and removed by the reconciler only.
 
-use super::{Error, apps, formations};
+use super::{Error, apps, formations, oneoffs};
 use crate::model::dyno::Dyno;
 use crate::model::event::Event;
 use crate::model::formation::Formation;
 use crate::model::ids::{AppId, DynoId};
-use crate::model::names::ProcessType;
+use crate::model::names::{DynoName, ProcessType};
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::model::signal::Signal;
+use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
 /// Restarts every type of an app, rolling. Nothing to restart is fine (`behaviour.md` §6).
@@ -42,12 +43,23 @@ pub async fn restart_type(
         .await
 }
 
-/// Replaces one dyno by a new one.
-pub async fn restart_one(store: &Store, author: &Principal, app: AppId, text: String) -> Result<Dyno, Error> {
+/// Replaces one dyno by a new one; a one-off dyno is stopped.
+pub async fn restart_one(
+    store: &Store,
+    sealer: &Sealer,
+    author: &Principal,
+    (app, text): (AppId, String),
+) -> Result<Dyno, Error> {
+    let sealer = sealer.clone();
     store
         .write(author, move |tx| {
             apps::still(tx, app)?;
             let dyno = find(tx, app, &text)?;
+            let unfinished = store::oneoffs::list_unfinished(tx, &sealer, app)?;
+            if let Some(oneoff) = unfinished.iter().find(|oneoff| oneoff.name == dyno.name) {
+                oneoffs::stop(tx, oneoff)?;
+                return Ok(dyno);
+            }
             store::dynos::request_replacement(tx, &dyno.name)?;
             tx.record(Event::DynosRestarted {
                 app,
@@ -80,16 +92,18 @@ pub async fn signal(
 
 /// A dyno of the app by its id, its name, or `type.name`.
 pub fn find(connection: &Connection, app: AppId, text: &str) -> Result<Dyno, Error> {
-    let lower = text.to_ascii_lowercase();
-    let matches = |dyno: &Dyno| {
-        let (process_type, name) = (dyno.process_type.as_str(), dyno.name.as_str());
-        name == lower
-            || lower.split_once('.') == Some((process_type, name))
-            || DynoId::of(&dyno.name).to_string() == lower
-    };
+    let matches = |dyno: &Dyno| is_named(&dyno.process_type, &dyno.name, text);
     let dynos = store::dynos::list(connection, app)?;
     let unknown = || Error::NotFound(format!("The dyno {} does not exist.", shown(text)));
     dynos.into_iter().find(matches).ok_or_else(unknown)
+}
+
+/// Whether a text means that dyno: its id, its name, or `type.name`.
+pub(super) fn is_named(process_type: &ProcessType, name: &DynoName, text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    name.as_str() == lower
+        || lower.split_once('.') == Some((process_type.as_str(), name.as_str()))
+        || DynoId::of(name).to_string() == lower
 }
 
 /// A formation with a higher count has other dynos, which the reconciler rolls to.

@@ -6,12 +6,16 @@ use crate::model::RuleError;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
 use crate::model::command::Command;
+use crate::model::config_var::ConfigVars;
 use crate::model::event::Event;
-use crate::model::formation::{Formation, FormationCommand, HealthCheck, Origin, Port, Quantity};
+use crate::model::formation::{Formation, FormationCommand, HealthCheck, Origin, Port, Quantity, Runs};
 use crate::model::ids::{AppId, FormationId};
 use crate::model::names::{ProcessType, SizeName};
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
+use crate::model::schedule::{Schedule, Scheduled};
+use crate::model::time::Timestamp;
+use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
 /// What shall change of a formation; `None` leaves it.
@@ -22,6 +26,26 @@ pub struct FormationChange {
     pub command: Option<CommandChange>,
     pub port: Option<Port>,
     pub healthcheck: Option<HealthCheckChange>,
+    pub runs: Option<RunsChange>,
+    /// An image for its one-off dynos, instead of the release's.
+    pub image: Option<String>,
+    /// Variables for its one-off dynos; they replace those of before.
+    pub env: Option<ConfigVars>,
+}
+
+/// What happens to how its dynos come to be.
+#[derive(Debug, Clone)]
+pub enum RunsChange {
+    /// They become one-off dynos; a schedule stays.
+    Once,
+    /// They become dynos that run always, without a schedule.
+    Always,
+    /// They become one-off dynos with this schedule.
+    Schedule(Box<Schedule>),
+    /// They become one-off dynos without a schedule.
+    OnDemand,
+    /// A schedule goes.
+    Unschedule,
 }
 
 /// What happens to the command.
@@ -54,12 +78,12 @@ pub fn find_size(catalogue: &Catalogue, app: &App, name: &str) -> Result<SizeNam
 /// Makes a formation. The first one that is not `web` makes `web` with no dyno first (`behaviour.md` §5).
 pub async fn create(
     store: &Store,
-    ids: &Ids,
+    (ids, sealer): (&Ids, &Sealer),
     author: &Principal,
     app: &App,
     new: NewFormation,
 ) -> Result<Formation, Error> {
-    let (app, ids) = (app.id, ids.clone());
+    let (app, ids, sealer) = (app.id, ids.clone(), sealer.clone());
     store
         .write(author, move |tx| {
             changeable(tx, app)?;
@@ -74,9 +98,9 @@ pub async fn create(
                 let empty = FormationChange { quantity: Some(Quantity::ZERO), ..FormationChange::default() };
                 let web =
                     NewFormation { process_type: web, default_size: new.default_size.clone(), change: empty };
-                insert(tx, &ids, app, web)?;
+                insert(tx, (&ids, &sealer), app, web)?;
             }
-            insert(tx, &ids, app, new)
+            insert(tx, (&ids, &sealer), app, new)
         })
         .await
 }
@@ -93,18 +117,18 @@ pub struct NewFormation {
 /// Changes one formation. An app that has no `web` gets one by changing it (`behaviour.md` §5).
 pub async fn update(
     store: &Store,
-    ids: &Ids,
+    (ids, sealer): (&Ids, &Sealer),
     author: &Principal,
     app: &App,
     wanted: NewFormation,
 ) -> Result<Formation, Error> {
-    let (app, ids) = (app.id, ids.clone());
+    let (app, ids, sealer) = (app.id, ids.clone(), sealer.clone());
     store
         .write(author, move |tx| {
             changeable(tx, app)?;
             match store::formations::find(tx, app, &wanted.process_type)? {
-                Some(formation) => change(tx, formation, wanted.change),
-                None if wanted.process_type.is_web() => insert(tx, &ids, app, wanted),
+                Some(formation) => change(tx, &sealer, formation, wanted.change),
+                None if wanted.process_type.is_web() => insert(tx, (&ids, &sealer), app, wanted),
                 None => Err(unknown(&wanted.process_type)),
             }
         })
@@ -114,11 +138,12 @@ pub async fn update(
 /// Changes several formations, or none when one of them cannot be changed.
 pub async fn update_all(
     store: &Store,
+    sealer: &Sealer,
     author: &Principal,
     app: &App,
     changes: Vec<(ProcessType, FormationChange)>,
 ) -> Result<Vec<Formation>, Error> {
-    let app = app.id;
+    let (app, sealer) = (app.id, sealer.clone());
     store
         .write(author, move |tx| {
             changeable(tx, app)?;
@@ -129,7 +154,7 @@ pub async fn update_all(
                         "The app has no formation of the type {process_type}; create it first with POST."
                     ))
                 })?;
-                changed.push(change(tx, found, wanted)?);
+                changed.push(change(tx, &sealer, found, wanted)?);
             }
             Ok(changed)
         })
@@ -180,7 +205,12 @@ fn changeable(tx: &Tx<'_>, app: AppId) -> Result<(), Error> {
     Ok(())
 }
 
-fn insert(tx: &mut Tx<'_>, ids: &Ids, app: AppId, new: NewFormation) -> Result<Formation, Error> {
+fn insert(
+    tx: &mut Tx<'_>,
+    (ids, sealer): (&Ids, &Sealer),
+    app: AppId,
+    new: NewFormation,
+) -> Result<Formation, Error> {
     let web = new.process_type.is_web();
     let mut formation = Formation {
         id: FormationId::new(ids.next()),
@@ -192,12 +222,14 @@ fn insert(tx: &mut Tx<'_>, ids: &Ids, app: AppId, new: NewFormation) -> Result<F
         port: web.then_some(Port::DEFAULT),
         healthcheck: None,
         origin: Origin::User,
+        runs: Runs::Always,
         restarts: 0,
         created_at: tx.now(),
         updated_at: tx.now(),
     };
-    new.change.apply(&mut formation);
+    let (image, env) = new.change.apply(&mut formation, tx.now())?;
     store::formations::insert(tx, &formation)?;
+    store::oneoffs::set_options(tx, sealer, formation.id, (image.as_deref(), env.as_ref()))?;
     tx.record(Event::FormationCreated {
         app,
         formation: formation.id,
@@ -207,9 +239,15 @@ fn insert(tx: &mut Tx<'_>, ids: &Ids, app: AppId, new: NewFormation) -> Result<F
 }
 
 /// Writes and records only a real change.
-fn change(tx: &mut Tx<'_>, old: Formation, wanted: FormationChange) -> Result<Formation, Error> {
+fn change(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    old: Formation,
+    wanted: FormationChange,
+) -> Result<Formation, Error> {
     let mut formation = old.clone();
-    wanted.apply(&mut formation);
+    let (image, env) = wanted.apply(&mut formation, tx.now())?;
+    store::oneoffs::set_options(tx, sealer, formation.id, (image.as_deref(), env.as_ref()))?;
     if formation == old {
         return Ok(old);
     }
@@ -225,7 +263,16 @@ fn change(tx: &mut Tx<'_>, old: Formation, wanted: FormationChange) -> Result<Fo
 }
 
 impl FormationChange {
-    fn apply(self, formation: &mut Formation) {
+    /// Gives back the options, which are kept apart because they may hold a secret.
+    fn apply(
+        self,
+        formation: &mut Formation,
+        now: Timestamp,
+    ) -> Result<(Option<String>, Option<ConfigVars>), RuleError> {
+        let quantity = self.quantity;
+        if let Some(runs) = self.runs {
+            formation.runs = runs.of(formation, now)?;
+        }
         if let Some(size) = self.size {
             formation.size = size;
         }
@@ -246,6 +293,45 @@ impl FormationChange {
             Some(HealthCheckChange::Set(healthcheck)) => formation.healthcheck = Some(healthcheck),
             Some(HealthCheckChange::Remove) => formation.healthcheck = None,
             None => {}
+        }
+        if formation.is_oneoff() {
+            if formation.process_type.is_web() {
+                return Err(RuleError::new("The dynos of web receive requests and cannot be one-off dynos."));
+            }
+            if quantity.is_some_and(|quantity| quantity.get() > 1) {
+                return Err(RuleError::new(
+                    "One-off dynos have no quantity; each run of the formation is one dyno.",
+                ));
+            }
+            // A release starts none of them.
+            formation.quantity = Quantity::ZERO;
+        } else if self.image.is_some() || self.env.is_some() {
+            return Err(RuleError::new("Only a formation with oneoff has options."));
+        }
+        Ok((self.image, self.env))
+    }
+}
+
+impl RunsChange {
+    fn of(self, formation: &Formation, now: Timestamp) -> Result<Runs, RuleError> {
+        match self {
+            Self::Once if formation.is_oneoff() => Ok(formation.runs.clone()),
+            // Clients send back what they were shown, also of dynos that run always.
+            Self::Unschedule if !formation.is_oneoff() => Ok(Runs::Always),
+            Self::Once | Self::OnDemand | Self::Unschedule => Ok(Runs::Once(None)),
+            Self::Always => Ok(Runs::Always),
+            // What is sent back as it was shown stays due when it was.
+            Self::Schedule(schedule)
+                if formation.scheduled().is_some_and(|old| old.schedule == *schedule) =>
+            {
+                Ok(formation.runs.clone())
+            }
+            Self::Schedule(schedule) => {
+                let due_at = schedule.next(now).ok_or_else(|| {
+                    RuleError::new(format!("The schedule \"{}\" is never due.", schedule.pattern()))
+                })?;
+                Ok(Runs::Once(Some(Box::new(Scheduled { schedule: *schedule, due_at }))))
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ mod login_attempts;
 pub mod logins;
 pub mod oauth;
 pub mod oauth_clients;
+pub mod oneoffs;
 pub mod organization_members;
 pub mod organizations;
 pub mod pipeline_couplings;

@@ -5,9 +5,10 @@ use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::build::BuildState;
 use crate::model::event::Event;
-use crate::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
+use crate::model::formation::{Formation, FormationCommand, Origin, Port, Quantity, Runs};
 use crate::model::ids::{AppId, BuildId, FormationId, ReleaseId};
 use crate::model::names::{ProcessType, SizeName};
+use crate::model::oneoff::RELEASE_TYPE;
 use crate::model::principal::Principal;
 use crate::model::release::{Release, ReleaseKind, ReleaseState, check_description};
 use crate::model::release_status::CheckState;
@@ -189,7 +190,9 @@ fn follow_procfile(
     default_size: &SizeName,
     new: &NewRelease,
 ) -> Result<(), Error> {
-    let wanted = store::builds::process_types(tx, new.slug)?;
+    let mut wanted = store::builds::process_types(tx, new.slug)?;
+    // Its command is run once, before the dynos start.
+    wanted.retain(|(process_type, _)| process_type.as_str() != RELEASE_TYPE);
     let existing = store::formations::list(tx, new.app)?;
     for (process_type, command) in &wanted {
         match existing.iter().find(|formation| formation.process_type == *process_type) {
@@ -241,6 +244,7 @@ fn formation(tx: &Tx<'_>, ids: &Ids, app: AppId, process_type: ProcessType, size
         port: web.then_some(Port::DEFAULT),
         healthcheck: None,
         origin: Origin::User,
+        runs: Runs::Always,
         restarts: 0,
         created_at: tx.now(),
         updated_at: tx.now(),

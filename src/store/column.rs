@@ -26,10 +26,12 @@ use crate::model::names::{
     SpaceName, UserName,
 };
 use crate::model::oauth::ClientKind;
+use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
+use crate::model::schedule::Overlap;
 use crate::model::site::SiteDomain;
 use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
@@ -146,11 +148,13 @@ enum_columns!(
     IssuerKind,
     MemberRole,
     Origin,
+    Overlap,
     ResourceType,
     Role,
     Scope,
     Stage,
     StackState,
+    Terminal,
     TokenKind
 );
 

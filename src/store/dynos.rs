@@ -25,6 +25,33 @@ pub fn list_of_live_apps(connection: &Connection) -> Result<Vec<Dyno>, StoreErro
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Adds a dyno, or brings it up to date.
+pub fn upsert(tx: &Tx<'_>, dyno: &Dyno) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO dynos (name, app_id, process_type, release_id, size, command, state, ready, restarts, info,
+            created_at, updated_at)
+         VALUES (:name, :app_id, :process_type, :release_id, :size, :command, :state, :ready, :restarts, :info,
+            :created_at, :updated_at)
+         ON CONFLICT (name) DO UPDATE SET state = excluded.state, ready = excluded.ready,
+            restarts = excluded.restarts, info = excluded.info, updated_at = excluded.updated_at",
+    )?;
+    statement.execute(named_params! {
+        ":name": dyno.name,
+        ":app_id": dyno.app_id,
+        ":process_type": dyno.process_type,
+        ":release_id": dyno.release_id,
+        ":size": dyno.size,
+        ":command": dyno.command,
+        ":state": dyno.state,
+        ":ready": dyno.ready,
+        ":restarts": dyno.restarts,
+        ":info": dyno.info,
+        ":created_at": dyno.created_at,
+        ":updated_at": dyno.updated_at,
+    })?;
+    Ok(())
+}
+
 /// Makes these the dynos of an app, and no others. A wish to replace one goes with it.
 pub fn replace(tx: &Tx<'_>, app: AppId, dynos: &[Dyno]) -> Result<(), StoreError> {
     let gone: Vec<DynoName> = list(tx, app)?
@@ -35,31 +62,7 @@ pub fn replace(tx: &Tx<'_>, app: AppId, dynos: &[Dyno]) -> Result<(), StoreError
     for name in gone {
         tx.prepare_cached("DELETE FROM dynos WHERE name = ?1")?.execute([name])?;
     }
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO dynos (name, app_id, process_type, release_id, size, command, state, ready, restarts, info,
-            created_at, updated_at)
-         VALUES (:name, :app_id, :process_type, :release_id, :size, :command, :state, :ready, :restarts, :info,
-            :created_at, :updated_at)
-         ON CONFLICT (name) DO UPDATE SET state = excluded.state, ready = excluded.ready,
-            restarts = excluded.restarts, info = excluded.info, updated_at = excluded.updated_at",
-    )?;
-    for dyno in dynos {
-        statement.execute(named_params! {
-            ":name": dyno.name,
-            ":app_id": dyno.app_id,
-            ":process_type": dyno.process_type,
-            ":release_id": dyno.release_id,
-            ":size": dyno.size,
-            ":command": dyno.command,
-            ":state": dyno.state,
-            ":ready": dyno.ready,
-            ":restarts": dyno.restarts,
-            ":info": dyno.info,
-            ":created_at": dyno.created_at,
-            ":updated_at": dyno.updated_at,
-        })?;
-    }
-    Ok(())
+    dynos.iter().try_for_each(|dyno| upsert(tx, dyno))
 }
 
 /// Notes that a user wants this dyno replaced by a new one.

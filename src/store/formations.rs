@@ -6,15 +6,18 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx, formation_periods};
 use crate::model::command::Command;
-use crate::model::formation::{Formation, FormationCommand, Origin};
+use crate::model::formation::{Formation, FormationCommand, Origin, Runs};
 use crate::model::ids::{AppId, FormationId};
 use crate::model::names::{ProcessType, SizeName};
+use crate::model::schedule::{Overlap, Schedule, Scheduled};
+use crate::model::time::Timestamp;
 
 /// What [`from_row`] reads, by position: finding a column by its name costs more than reading it.
 const SELECT: &str = "SELECT formations.id, formations.app_id, formations.process_type, formations.size,
         formations.quantity, formations.command, formations.command_origin, formations.port,
         formations.healthcheck, formations.origin, formations.restarts, formations.created_at,
-        formations.updated_at
+        formations.updated_at, formations.oneoff, formations.schedule, formations.time_zone, formations.overlap,
+        formations.due_at
     FROM formations";
 
 /// The live formation of a type.
@@ -31,7 +34,7 @@ pub fn find(
 
 /// The formation of that id, also a deleted one.
 pub fn find_any(connection: &Connection, id: FormationId) -> Result<Option<Formation>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT * FROM formations WHERE id = ?1")?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     Ok(statement.query_row([id], from_row).optional()?)
 }
 
@@ -68,11 +71,13 @@ pub fn sizes_in_use(connection: &Connection) -> Result<BTreeSet<SizeName>, Store
 /// Adds a formation; [`StoreError::Exists`] when the app has a live one of the type.
 pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
     let (command, command_origin) = command_columns(&formation.command);
+    let scheduled = formation.scheduled();
     tx.prepare_cached(
         "INSERT INTO formations (id, app_id, process_type, size, quantity, command, command_origin, port,
-            healthcheck, origin, restarts, created_at, updated_at)
+            healthcheck, origin, restarts, created_at, updated_at, oneoff, schedule, time_zone, overlap, due_at)
          VALUES (:id, :app_id, :process_type, :size, :quantity, :command, :command_origin, :port,
-            :healthcheck, :origin, :restarts, :created_at, :updated_at)",
+            :healthcheck, :origin, :restarts, :created_at, :updated_at, :oneoff, :schedule, :time_zone, :overlap,
+            :due_at)",
     )?
     .execute(named_params! {
         ":id": formation.id,
@@ -88,6 +93,11 @@ pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
         ":restarts": formation.restarts,
         ":created_at": formation.created_at,
         ":updated_at": formation.updated_at,
+        ":oneoff": formation.is_oneoff(),
+        ":schedule": scheduled.map(|each| each.schedule.pattern()),
+        ":time_zone": scheduled.map(|each| each.schedule.zone()),
+        ":overlap": scheduled.map(|each| each.schedule.overlap),
+        ":due_at": scheduled.map(|each| each.due_at),
     })?;
     formation_periods::note(tx, formation)
 }
@@ -95,10 +105,12 @@ pub fn insert(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
 /// Stores everything of a formation that can change.
 pub fn update(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
     let (command, command_origin) = command_columns(&formation.command);
+    let scheduled = formation.scheduled();
     tx.prepare_cached(
         "UPDATE formations SET size = :size, quantity = :quantity, command = :command,
             command_origin = :command_origin, port = :port, healthcheck = :healthcheck, origin = :origin,
-            restarts = :restarts, updated_at = :updated_at
+            restarts = :restarts, updated_at = :updated_at, oneoff = :oneoff, schedule = :schedule,
+            time_zone = :time_zone, overlap = :overlap, due_at = :due_at
          WHERE id = :id AND deleted_at IS NULL",
     )?
     .execute(named_params! {
@@ -112,6 +124,11 @@ pub fn update(tx: &Tx<'_>, formation: &Formation) -> Result<(), StoreError> {
         ":origin": formation.origin,
         ":restarts": formation.restarts,
         ":updated_at": formation.updated_at,
+        ":oneoff": formation.is_oneoff(),
+        ":schedule": scheduled.map(|each| each.schedule.pattern()),
+        ":time_zone": scheduled.map(|each| each.schedule.zone()),
+        ":overlap": scheduled.map(|each| each.schedule.overlap),
+        ":due_at": scheduled.map(|each| each.due_at),
     })?;
     formation_periods::note(tx, formation)
 }
@@ -151,5 +168,20 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Formation> {
         restarts: row.get(10)?,
         created_at: row.get(11)?,
         updated_at: row.get(12)?,
+        runs: runs(row)?,
     })
+}
+
+fn runs(row: &Row<'_>) -> rusqlite::Result<Runs> {
+    if !row.get::<_, bool>(13)? {
+        return Ok(Runs::Always);
+    }
+    let columns: (Option<String>, Option<String>, Option<Overlap>, Option<Timestamp>) =
+        (row.get(14)?, row.get(15)?, row.get(16)?, row.get(17)?);
+    let (Some(pattern), Some(zone), Some(overlap), Some(due_at)) = columns else {
+        return Ok(Runs::Once(None));
+    };
+    // A zone that the machine has lost leaves the formation without its schedule, and with all else.
+    let schedule = Schedule::parse(&pattern, &zone, overlap).ok();
+    Ok(Runs::Once(schedule.map(|schedule| Box::new(Scheduled { schedule, due_at }))))
 }

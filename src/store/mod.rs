@@ -32,6 +32,7 @@ pub mod log_drains;
 mod migrate;
 pub mod oauth_clients;
 pub mod oauth_grants;
+pub mod oneoffs;
 pub mod organization_members;
 pub mod organizations;
 pub mod pipeline_couplings;

@@ -1,8 +1,10 @@
 //! The program inside the dynos of suite 2: an HTTP/1.1 server that can be told to misbehave.
 //!
 //! Compiled with plain `rustc` by the harness, so it uses the standard library only. Its orders are lines
-//! `name=value` in `/behaviour`, baked into the image: `version`, `boot_delay_ms`, `never_listen`,
+//! `name=value` in `/behaviour`, baked into the image, and such words of its command: `version`,
+//! `boot_delay_ms`, `never_listen`,
 //! `exit_code`, `exit_after_ms`, `health_status`, `eat_memory`, `hold_memory_mib`, `burn_cpu`, `write_mib`,
+//! `echo` (says what it hears until its input ends, then exits with 5),
 //! `count_for_ms` (numbered lines, one a millisecond), `flood_for_ms` (long lines as fast as they go, or
 //! `flood_mb_s` megabytes a second).
 
@@ -17,12 +19,22 @@ use std::time::Duration;
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
-    let orders: HashMap<String, String> = std::fs::read_to_string("/behaviour")
+    let mut orders: HashMap<String, String> = std::fs::read_to_string("/behaviour")
         .unwrap_or_default()
         .lines()
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let given = words.iter().filter_map(|word| word.split_once('='));
+    orders.extend(given.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let orders = orders;
+    if orders.contains_key("echo") {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            println!("heard {line}");
+        }
+        std::process::exit(5);
+    }
     let number = |name: &str| orders.get(name).and_then(|text| text.parse::<u64>().ok());
     println!("dyno version {} starts", orders.get("version").map_or("none", String::as_str));
     if let Some(code) = number("exit_code") {

@@ -22,6 +22,11 @@ fn is_upgrade(step: JournalStep) -> bool {
     matches!(step, SuccessorPrepared | ControlPlaneReleased | SuccessorReleased)
 }
 
+/// Steps of the command that runs before the dynos of a release.
+fn is_release_command(step: JournalStep) -> bool {
+    matches!(step, JournalStep::OneOffEnding | JournalStep::OneOffEnded)
+}
+
 /// Steps of the order of a certificate, which `certificates` has a story of.
 fn is_order(step: JournalStep) -> bool {
     matches!(
@@ -49,7 +54,11 @@ async fn a_daemon_killed_at_any_step_of_a_deployment_ends_it_after_its_restart()
         daemon.spawn(&[("AKKERISD_ABORT_AT", step.as_str())]);
         daemon.wait_for_api().await;
         // The daemon may die before it has answered, but not before the build is on disk.
-        let answer = client.try_begin_build(&app, &Source::version(&version).tar_gz()).await;
+        let mut source = Source::version(&version);
+        if is_release_command(*step) {
+            source = source.file("Procfile", "web: /dyno\nrelease: /dyno exit_code=0\n");
+        }
+        let answer = client.try_begin_build(&app, &source.tar_gz()).await;
         daemon.wait_for_end().await;
         daemon.spawn(&[]);
         daemon.wait_for_api().await;

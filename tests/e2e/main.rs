@@ -24,6 +24,7 @@ mod kill_each_step;
 mod load_during_deploy;
 mod logs;
 mod metrics;
+mod oneoffs;
 mod promotion;
 mod release_project;
 mod restart_of_the_daemon;

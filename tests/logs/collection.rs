@@ -50,6 +50,7 @@ impl Host {
             memory_limit: 1,
             fingerprint: String::new(),
             network: NetworkName::new("network"),
+            terminal: akkerisd::model::oneoff::Terminal::Detached,
         };
         let id = self.engine.create(&spec).await.unwrap();
         self.engine.start(&id).await.unwrap();

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use akkerisd::engine::{
-    BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, EngineError, EngineEvent,
-    EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece,
+    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, EngineError,
+    EngineEvent, EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome,
+    OutputPiece, TerminalSize,
 };
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
@@ -40,6 +41,8 @@ pub(crate) enum Call {
     Start,
     Stop,
     Signal,
+    Attach,
+    Resize,
     Remove,
     List,
     LastLines,
@@ -76,6 +79,8 @@ struct State {
     networks: BTreeMap<NetworkName, SpaceId>,
     output: Vec<String>,
     usage: HashMap<ContainerId, Usage>,
+    /// What was sent to containers that somebody attached to.
+    inputs: HashMap<ContainerId, tokio::io::DuplexStream>,
     /// The contexts and args that builds were asked for.
     builds: Vec<(BuildSpec, Vec<u8>)>,
 }
@@ -126,6 +131,11 @@ impl FakeEngine {
         self.lock().local.insert(reference.to_owned(), ImageId::new(id));
     }
 
+    /// The input of a container that somebody attached to, up to its end.
+    pub(crate) fn take_input(&self, id: &ContainerId) -> Option<tokio::io::DuplexStream> {
+        self.lock().inputs.remove(id)
+    }
+
     /// What a container has used.
     pub(crate) fn set_usage(&self, id: &ContainerId, usage: Usage) {
         self.lock().usage.insert(id.clone(), usage);
@@ -151,8 +161,8 @@ impl FakeEngine {
     fn piece(&self, id: &ContainerId, number: usize) -> Result<OutputPiece, bool> {
         let state = self.lock();
         let container = state.containers.get(id).ok_or(true)?;
-        let running = matches!(container.state, ContainerState::Running { .. });
-        container.output.get(number).cloned().ok_or(!running)
+        let over = matches!(container.state, ContainerState::Exited { .. } | ContainerState::Dead);
+        container.output.get(number).cloned().ok_or(over)
     }
 
     /// A running container's process ends, as if by itself; the followers of events hear of it.
@@ -419,6 +429,20 @@ impl ContainerEngine for FakeEngine {
         Ok(stream.boxed())
     }
 
+    async fn attach(&self, id: &ContainerId) -> Result<Attachment, EngineError> {
+        self.called(Call::Attach, id.as_str()).await?;
+        let (theirs, ours) = tokio::io::duplex(4096);
+        let output = self.output(id, 0).await?;
+        let output = output.map(|piece| piece.map(|piece| (piece.stream, piece.bytes))).boxed();
+        self.lock().inputs.insert(id.clone(), ours);
+        Ok(Attachment { output, input: Box::pin(theirs) })
+    }
+
+    async fn resize(&self, id: &ContainerId, size: TerminalSize) -> Result<Outcome, EngineError> {
+        self.called(Call::Resize, format!("{}x{} {}", size.columns, size.rows, id.as_str())).await?;
+        Ok(Outcome::Done)
+    }
+
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {
         self.called(Call::EnsureNetwork, name.as_str()).await?;
         let network = NetworkName::new(format!("fake-{name}"));
@@ -458,6 +482,7 @@ fn observed(id: &ContainerId, container: &Container) -> ObservedContainer {
         dyno: container.spec.dyno.clone(),
         release: container.spec.release,
         fingerprint: container.spec.fingerprint.clone(),
+        terminal: container.spec.terminal,
         created_at: container.created_at,
         state: container.state.clone(),
     }

@@ -33,10 +33,12 @@ use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
 use akkerisd::telemetry::Telemetry;
 use akkerisd::temporary_token::TemporaryTokens;
+use akkerisd::terminals::Terminals;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use base64::Engine as _;
 use events::Events;
+use fake_engine::FakeEngine;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -51,6 +53,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 /// What the first start of a daemon leaves behind, and its router.
 pub(crate) struct TestDaemon {
     pub(crate) state: ApiState,
+    /// The engine that terminals are taken of.
+    pub(crate) engine: FakeEngine,
     router: axum::Router,
     /// What the edge would show.
     pub(crate) certificates: CertificateBook,
@@ -145,6 +149,8 @@ impl TestDaemon {
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
+        let engine = FakeEngine::new();
+        let terminals = terminals(&store, &engine);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -156,14 +162,12 @@ impl TestDaemon {
             rings,
             log_sessions,
             metrics,
+            terminals,
             telemetry,
-            temporary_tokens: TemporaryTokens::new(
-                dir.path().join("token.key"),
-                "http://api.test".to_owned(),
-            ),
+            temporary_tokens: temporary_tokens(&dir),
             settings,
         });
-        Self { router: api::router(state.clone()), state, certificates, dir }
+        Self { router: api::router(state.clone()), state, engine, certificates, dir }
     }
 
     /// A client without a token.
@@ -194,8 +198,13 @@ impl TestDaemon {
 
     /// A client with a new personal token of that user, which only reads.
     pub(crate) async fn reader(&self, user: &str) -> Client {
+        self.with_secret(&self.read_token(user).await)
+    }
+
+    /// The secret of a new personal token of that user, which only reads.
+    pub(crate) async fn read_token(&self, user: &str) -> String {
         let name = TokenName::parse(&format!("{user}-reader")).unwrap();
-        self.with_secret(&self.token_named(name, TokenKind::Personal, user, Scope::Read).await)
+        self.token_named(name, TokenKind::Personal, user, Scope::Read).await
     }
 
     async fn token_named(&self, name: TokenName, kind: TokenKind, user: &str, scope: Scope) -> String {
@@ -252,6 +261,14 @@ impl TestDaemon {
     pub(crate) fn with_secret(&self, secret: &str) -> Client {
         self.anonymous().header("authorization", &format!("Bearer {secret}"))
     }
+}
+
+fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
+    TemporaryTokens::new(dir.path().join("token.key"), "http://api.test".to_owned())
+}
+
+fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {
+    Terminals::new(store.clone(), Arc::new(engine.clone()), Tasks::new().stopping())
 }
 
 impl Client {

@@ -250,6 +250,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
+    use crate::engine::docker::DockerEngine;
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
@@ -261,6 +262,7 @@ mod tests {
     use crate::tasks::Tasks;
     use crate::telemetry::Telemetry;
     use crate::temporary_token::TemporaryTokens;
+    use crate::terminals::Terminals;
 
     #[derive(Debug, serde::Deserialize)]
     struct Form {
@@ -320,8 +322,11 @@ mod tests {
             tasks: Tasks::new(),
             clock: clock.clone(),
         });
+        let terminals =
+            Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
         ApiState::new(ApiParts {
             store,
+            terminals,
             sealer: Sealer::from_key(&[1; 32]),
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),

@@ -1,5 +1,6 @@
 //! Formations and sizes, as the section Formations documents them.
 
+mod once;
 mod request;
 
 use axum::extract::State;
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use self::once::ScheduleView;
 use self::request::{BatchEntry, CreateFormation, UpdateFormation};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, JsonArray, Path};
@@ -50,6 +52,10 @@ struct FormationView {
     port: Option<u16>,
     /// `null` probes the port.
     healthcheck: Option<String>,
+    /// Whether its dynos are one-off dynos: no release starts them.
+    oneoff: bool,
+    /// When one is started by itself; `null` for on demand only.
+    schedule: Option<ScheduleView>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,7 +108,7 @@ async fn create(
 ) -> Result<Created<FormationView>, Error> {
     let catalogue = state.catalogue.load_full();
     let new = body.read(&catalogue, &app).map_err(service::Error::from)?;
-    let formation = formations::create(&state.store, &state.ids, &author, &app, new).await?;
+    let formation = formations::create(&state.store, (&state.ids, &state.sealer), &author, &app, new).await?;
     Ok(Created(FormationView::new(&app, formation)))
 }
 
@@ -131,7 +137,7 @@ async fn update_batch(
     let catalogue = state.catalogue.load_full();
     let changes = body.into_iter().map(|entry| entry.read(&catalogue, &app));
     let changes = changes.collect::<Result<Vec<_>, _>>().map_err(service::Error::from)?;
-    let all = formations::update_all(&state.store, &author, &app, changes).await?;
+    let all = formations::update_all(&state.store, &state.sealer, &author, &app, changes).await?;
     Ok(Json(all.into_iter().map(|formation| FormationView::new(&app, formation)).collect()))
 }
 
@@ -164,7 +170,8 @@ async fn update(
         body.read(&catalogue, &app, &path.formation).map_err(service::Error::from)?;
     let default_size = default_size(&catalogue, &app)?;
     let wanted = NewFormation { process_type, default_size, change };
-    let formation = formations::update(&state.store, &state.ids, &author, &app, wanted).await?;
+    let formation =
+        formations::update(&state.store, (&state.ids, &state.sealer), &author, &app, wanted).await?;
     Ok(Json(FormationView::new(&app, formation)))
 }
 
@@ -224,6 +231,8 @@ impl FormationView {
             size: formation.size.to_string(),
             process_type: formation.process_type.to_string(),
             port: formation.port.map(crate::model::formation::Port::get),
+            oneoff: formation.is_oneoff(),
+            schedule: formation.scheduled().map(ScheduleView::new),
             healthcheck: formation.healthcheck.map(|healthcheck| healthcheck.as_str().to_owned()),
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::once::{Options, ScheduleBody, ScheduleChange};
 use crate::model::RuleError;
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;
@@ -33,6 +34,14 @@ pub(super) struct CreateFormation {
     /// A path that answers 200 to 399 when the dyno is healthy.
     #[schema(value_type = Option<String>)]
     healthcheck: Option<Value>,
+    /// Whether its dynos are one-off dynos, which are started by `POST /apps/{app}/dynos` or by the schedule.
+    oneoff: Option<bool>,
+    /// When a one-off dyno is started by itself; `null` takes the schedule away.
+    #[serde(default)]
+    #[schema(value_type = Option<ScheduleBody>)]
+    schedule: ScheduleChange,
+    /// What its one-off dynos are made with instead.
+    options: Option<Options>,
 }
 
 /// What shall change; what is absent or `null` stays.
@@ -53,6 +62,14 @@ pub(super) struct UpdateFormation {
     remove_healthcheck: Option<bool>,
     #[serde(rename = "remove-command")]
     remove_command: Option<bool>,
+    /// Whether its dynos are one-off dynos, which are started by `POST /apps/{app}/dynos` or by the schedule.
+    oneoff: Option<bool>,
+    /// When a one-off dyno is started by itself; `null` takes the schedule away.
+    #[serde(default)]
+    #[schema(value_type = Option<ScheduleBody>)]
+    schedule: ScheduleChange,
+    /// What its one-off dynos are made with instead.
+    options: Option<Options>,
 }
 
 /// One formation of a batch.
@@ -75,6 +92,9 @@ impl CreateFormation {
             healthcheck: self.healthcheck,
             remove_healthcheck: None,
             remove_command: None,
+            oneoff: self.oneoff,
+            schedule: self.schedule,
+            options: self.options,
         };
         let (process_type, change) = update.read(catalogue, app, &self.process_type)?;
         Ok(NewFormation { process_type, default_size, change })
@@ -122,7 +142,10 @@ impl UpdateFormation {
             Some(value) => Some(CommandChange::Set(Command::parse(text("command", &value)?)?)),
             None => None,
         };
-        Ok((process_type, FormationChange { size, quantity, command, port, healthcheck }))
+        let runs = self.schedule.runs(self.oneoff, &process_type)?;
+        let (image, env) = self.options.unwrap_or_default().read()?;
+        let change = FormationChange { size, quantity, command, port, healthcheck, runs, image, env };
+        Ok((process_type, change))
     }
 }
 

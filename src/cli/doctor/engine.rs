@@ -214,6 +214,7 @@ mod tests {
             dyno: DynoName::new("0123456789", "abcde"),
             release: ReleaseId::new(deterministic("release")),
             fingerprint: String::new(),
+            terminal: crate::model::oneoff::Terminal::Detached,
             created_at: Timestamp::from_millis(0),
             state: ContainerState::Created,
         };

@@ -21,6 +21,7 @@ use super::labels::{self, Labels};
 use super::{ASK_LIMIT, STOP_MARGIN, WORK_LIMIT, bounded, found, outcome, refusal};
 use crate::engine::{ContainerId, ContainerSpec, ContainerState, EngineError, ObservedContainer, Outcome};
 use crate::model::names::{DynoName, ProcessType};
+use crate::model::oneoff::Terminal;
 use crate::model::time::Timestamp;
 
 /// Processes and threads of one dyno; a fork bomb ends here.
@@ -67,6 +68,11 @@ pub(super) async fn create(
         entrypoint: spec.command.clone(),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some(labels.of_container(spec)),
+        tty: Some(spec.terminal == Terminal::Tty),
+        open_stdin: Some(spec.terminal.is_attached()),
+        // Its input ends with the connection of who attached.
+        stdin_once: Some(spec.terminal.is_attached()),
+        attach_stdin: Some(spec.terminal.is_attached()),
         host_config: Some(host_config(init, spec)),
         networking_config: Some(networking(spec)),
         ..ContainerCreateBody::default()
@@ -88,15 +94,23 @@ fn host_config(init: bool, spec: &ContainerSpec) -> HostConfig {
         pids_limit: Some(PROCESS_LIMIT),
         init: init.then_some(true),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("local".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "10m".to_owned()),
-                ("max-file".to_owned(), "3".to_owned()),
-            ])),
-        }),
+        log_config: Some(log_config(spec.terminal)),
         network_mode: Some(spec.network.as_str().to_owned()),
         ..HostConfig::default()
+    }
+}
+
+/// What somebody does at a terminal is nobody else's to read.
+fn log_config(terminal: Terminal) -> HostConfigLogConfig {
+    if terminal.is_attached() {
+        return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
+    }
+    HostConfigLogConfig {
+        typ: Some("local".to_owned()),
+        config: Some(HashMap::from([
+            ("max-size".to_owned(), "10m".to_owned()),
+            ("max-file".to_owned(), "3".to_owned()),
+        ])),
     }
 }
 
@@ -187,6 +201,10 @@ fn identify(summary: &ContainerSummary) -> Option<ObservedContainer> {
         dyno: DynoName::from_stored(labels.get(labels::DYNO)?.clone()),
         release: labels.get(labels::RELEASE)?.parse().ok()?,
         fingerprint: labels.get(labels::SPEC)?.clone(),
+        terminal: labels
+            .get(labels::TERMINAL)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(Terminal::Detached),
         created_at: Timestamp::from_millis(summary.created?.saturating_mul(1000)),
         state: ContainerState::Created,
     })

@@ -13,6 +13,8 @@ pub(super) const DYNO: &str = "akkeris.dyno";
 pub(super) const RELEASE: &str = "akkeris.release";
 pub(super) const SPEC: &str = "akkeris.spec";
 pub(super) const SPACE: &str = "akkeris.space";
+/// Only on a container that somebody attaches to.
+pub(super) const TERMINAL: &str = "akkeris.terminal";
 pub(super) const BUILD: &str = "akkeris.build";
 
 /// The labels of one installation.
@@ -54,7 +56,7 @@ impl Labels {
     }
 
     pub(super) fn of_container(&self, spec: &ContainerSpec) -> HashMap<String, String> {
-        HashMap::from([
+        let mut labels = HashMap::from([
             (INSTALLATION.to_owned(), self.installation.clone()),
             (APP.to_owned(), spec.app.to_string()),
             (KEY.to_owned(), spec.key.to_string()),
@@ -63,7 +65,11 @@ impl Labels {
             (DYNO.to_owned(), spec.dyno.to_string()),
             (RELEASE.to_owned(), spec.release.to_string()),
             (SPEC.to_owned(), spec.fingerprint.clone()),
-        ])
+        ]);
+        if spec.terminal.is_attached() {
+            labels.insert(TERMINAL.to_owned(), spec.terminal.to_string());
+        }
+        labels
     }
 
     pub(super) fn of_image(&self, app: AppId, build: BuildId) -> HashMap<String, String> {

@@ -3,6 +3,7 @@
 //! Invariants: whatever is made carries this installation's label, and only what carries it is listed, changed
 //! or removed; each call has a time limit, except builds and pulls, which end when they are dropped.
 
+mod attach;
 mod build;
 mod checkup;
 mod containers;
@@ -27,8 +28,8 @@ pub use self::checkup::{BuildCache, EngineFeatures};
 use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
-    BuildSpec, ContainerEngine, ContainerId, ContainerSpec, EngineError, EngineEvent, EngineInfo,
-    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece,
+    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, EngineError, EngineEvent, EngineInfo,
+    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece, TerminalSize,
 };
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
@@ -81,6 +82,23 @@ impl DockerEngine {
             lists: Semaphore::new(LISTS_AT_ONCE),
             networks: Semaphore::new(1),
         })
+    }
+}
+
+#[cfg(test)]
+impl DockerEngine {
+    /// An engine that nothing listens at, for tests of what does not use one.
+    pub(crate) fn nowhere() -> Self {
+        let docker = Docker::connect_with_host("tcp://127.0.0.1:1").unwrap();
+        Self {
+            patient: docker.clone(),
+            docker,
+            labels: Labels::new(InstallationId::new(uuid::Uuid::nil())),
+            init: false,
+            running_since: RunningSince::default(),
+            lists: Semaphore::new(LISTS_AT_ONCE),
+            networks: Semaphore::new(1),
+        }
     }
 }
 
@@ -183,6 +201,14 @@ impl ContainerEngine for DockerEngine {
         since: i64,
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
         Ok(output::follow(&self.patient, id, since))
+    }
+
+    async fn attach(&self, id: &ContainerId) -> Result<Attachment, EngineError> {
+        attach::attach(&self.patient, id).await
+    }
+
+    async fn resize(&self, id: &ContainerId, size: TerminalSize) -> Result<Outcome, EngineError> {
+        attach::resize(&self.docker, id, size).await
     }
 
     async fn ensure_network(&self, space: SpaceId, name: &SpaceName) -> Result<NetworkName, EngineError> {

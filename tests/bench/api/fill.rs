@@ -10,7 +10,7 @@ use akkerisd::model::app::{App, AppOrganization, AppSpace};
 use akkerisd::model::build::{Build, BuildSource, BuildState, Checksum, Commit, ImageId};
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::config_var::ConfigValue;
-use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity};
+use akkerisd::model::formation::{Formation, FormationCommand, Origin, Port, Quantity, Runs};
 use akkerisd::model::ids::{AppId, BuildId, FormationId, ReleaseId};
 use akkerisd::model::names::{AppName, ConfigVarName, OrganizationName, ProcessType, SizeName, SpaceName};
 use akkerisd::model::principal::Principal;
@@ -125,6 +125,7 @@ fn formation(tx: &Tx<'_>, ids: &Ids, app: &App) -> Formation {
         port: Some(Port::DEFAULT),
         healthcheck: None,
         origin: Origin::User,
+        runs: Runs::Always,
         restarts: 0,
         created_at: tx.now(),
         updated_at: tx.now(),

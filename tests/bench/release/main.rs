@@ -84,6 +84,7 @@ async fn releases(
             memory_limit: 256 * 1024 * 1024,
             fingerprint: String::new(),
             network: network.clone(),
+            terminal: akkerisd::model::oneoff::Terminal::Detached,
         };
         floor.push(time_of_floor(&engine, &spec).await);
         let (version, slug) = &slugs[round % 2];

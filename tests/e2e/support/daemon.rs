@@ -9,7 +9,7 @@ use super::client::Client;
 use super::docker::{docker_on, docker_quietly};
 use super::{archive, wait_until};
 
-const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A daemon under test. Dropping it ends the process and removes everything it made in the engine.
 pub struct Daemon {
