@@ -259,6 +259,7 @@ fn edge_settings(config: &Config, listeners: &Listeners, clock: Clock) -> EdgeSe
     settings.no_redirect = config.edge.no_redirect;
     settings.max_connections = config.edge.max_connections;
     settings.limits.first_byte = config.edge.first_byte_timeout;
+    settings.limits.rolling = config.edge.idle_timeout;
     settings
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod harness;
+mod resilience;
 mod sites;
 
 use std::sync::Arc;

@@ -23,8 +23,10 @@ pub struct EdgeConfig {
     pub workers: Option<usize>,
     /// Open connections of clients over all threads; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
-    /// How long an app may take to the first byte of its answer. Default 60 s.
+    /// How long an app may take to the first byte of its answer, where it has no limit of its own. Default 30 s.
     pub first_byte_timeout: Duration,
+    /// How long a request, an answer or a tunnel may stand still, where the app has no limit of its own. Default 55 s.
+    pub idle_timeout: Duration,
 }
 
 pub(super) const HTTP_ADDR: Setting = Setting {
@@ -80,11 +82,27 @@ const FIRST_BYTE_TIMEOUT: Setting = Setting {
     variable: "AKKERISD_EDGE_FIRST_BYTE_TIMEOUT",
     flag: None,
     form: Form::Text,
-    default: "60s",
+    default: "30s",
     expected: "a duration above zero, like 60s or 2m",
 };
-pub(super) const SETTINGS: &[Setting] =
-    &[HTTP_ADDR, HTTPS_ADDR, APPS_DOMAIN, NO_REDIRECT, WORKERS, MAX_CONNECTIONS, FIRST_BYTE_TIMEOUT];
+const IDLE_TIMEOUT: Setting = Setting {
+    key: "edge.idle_timeout",
+    variable: "AKKERISD_EDGE_IDLE_TIMEOUT",
+    flag: None,
+    form: Form::Text,
+    default: "55s",
+    expected: "a duration above zero, like 55s or 5m",
+};
+pub(super) const SETTINGS: &[Setting] = &[
+    HTTP_ADDR,
+    HTTPS_ADDR,
+    APPS_DOMAIN,
+    NO_REDIRECT,
+    WORKERS,
+    MAX_CONNECTIONS,
+    FIRST_BYTE_TIMEOUT,
+    IDLE_TIMEOUT,
+];
 
 const MOST_WORKERS: usize = 256;
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -101,6 +119,7 @@ impl EdgeConfig {
             max_connections: layers
                 .parse(&MAX_CONNECTIONS, |text| units::positive_count(text, MOST_CONNECTIONS))?,
             first_byte_timeout: layers.parse(&FIRST_BYTE_TIMEOUT, units::positive_duration)?,
+            idle_timeout: layers.parse(&IDLE_TIMEOUT, units::positive_duration)?,
         };
         if config.no_redirect && !config.http_addr.ip().is_loopback() {
             return Err(layers.wrong(&NO_REDIRECT, NO_REDIRECT.expected.to_owned()));

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::code::RouterCode;
 use super::connection::OpenRequest;
 use super::upstream::Lease;
 
@@ -27,13 +28,30 @@ pub(super) enum EdgeBody {
 /// What a client sends to an upstream.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    /// None for a request that is sent once more, which has no body.
+    incoming: Option<Incoming>,
     progress: Option<Progress>,
+}
+
+/// Why the body of an answer was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("the dyno broke off its answer")]
+    Upstream(#[source] hyper::Error),
+    #[error("neither the dyno nor the client sent anything for too long")]
+    Idle,
 }
 
 /// When a request body last moved: an upload is not a slow answer.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Rc<Cell<Instant>>);
+pub(super) struct Progress(Rc<Moves>);
+
+#[derive(Debug)]
+struct Moves {
+    last: Cell<Instant>,
+    /// The client has to send more before anything can go on.
+    awaited: Cell<bool>,
+}
 
 impl EdgeBody {
     pub(super) fn empty() -> Self {
@@ -55,12 +73,12 @@ impl EdgeBody {
 
 impl Body for EdgeBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Full(content) => Poll::Ready(content.take().map(|content| Ok(Frame::data(content)))),
             Self::Proxied { incoming, holds } => {
@@ -96,22 +114,43 @@ fn poll_driven(
     incoming: &mut Incoming,
     holds: &mut Option<(Lease, OpenRequest)>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
     let nobody = &mut Context::from_waker(Waker::noop());
-    if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(nobody) {
-        return Poll::Ready(frame);
-    }
-    if let Some((lease, _)) = holds {
+    let mut frame = Pin::new(&mut *incoming).poll_frame(nobody);
+    let Some((lease, _)) = holds else { return frame.map_err(BodyError::Upstream) };
+    if frame.is_pending() {
         lease.connection.drive(cx);
+        frame = Pin::new(incoming).poll_frame(nobody);
     }
-    Pin::new(incoming).poll_frame(nobody)
+    if frame.is_ready() {
+        lease.connection.pace.note_move();
+    } else if lease.connection.pace.poll_body(cx) {
+        // What is left of the answer is not waited for: the connection goes with it.
+        drop(holds.take());
+        return Poll::Ready(Some(Err(BodyError::Idle)));
+    }
+    frame.map_err(BodyError::Upstream)
+}
+
+impl BodyError {
+    pub(super) fn code(&self) -> RouterCode {
+        match self {
+            Self::Upstream(_) => RouterCode::ServerInterrupted,
+            Self::Idle => RouterCode::Idle,
+        }
+    }
 }
 
 impl RequestBody {
     /// The body, and its progress when there is something to send.
     pub(super) fn new(incoming: Incoming) -> (Self, Option<Progress>) {
-        let progress = (!incoming.is_end_stream()).then(|| Progress(Rc::new(Cell::new(Instant::now()))));
-        (Self { incoming, progress: progress.clone() }, progress)
+        let progress = (!incoming.is_end_stream()).then(Progress::new);
+        (Self { incoming: Some(incoming), progress: progress.clone() }, progress)
+    }
+
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Self { incoming: None, progress: None }
     }
 }
 
@@ -124,24 +163,42 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let frame = Pin::new(incoming).poll_frame(cx);
         if let Some(progress) = &this.progress {
-            progress.0.set(Instant::now());
+            progress.note(frame.is_pending());
         }
-        Poll::Ready(frame)
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
 impl Progress {
+    fn new() -> Self {
+        Self(Rc::new(Moves { last: Cell::new(Instant::now()), awaited: Cell::new(false) }))
+    }
+
+    fn note(&self, awaited: bool) {
+        self.0.awaited.set(awaited);
+        if !awaited {
+            self.0.last.set(Instant::now());
+        }
+    }
+
+    /// When the last piece came.
     pub(super) fn last(&self) -> Instant {
-        self.0.get()
+        self.0.last.get()
+    }
+
+    /// Whether the client has to send the next piece.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.awaited.get()
     }
 }

@@ -7,20 +7,26 @@
 //! control plane delays it.
 
 mod access;
+mod balance;
 mod body;
 mod buckets;
 mod coalesce;
+mod code;
 mod connection;
 mod counters;
 mod destination;
 mod drain;
+mod exchange;
 mod headers;
+mod health;
 mod host;
 mod listener;
+mod pace;
 mod pages;
 mod pool;
 mod proxy;
 mod redirect;
+mod replay;
 mod rescue;
 mod site;
 mod socket;
@@ -41,6 +47,7 @@ use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessRecord, AccessSink};
+pub use code::RouterCode;
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
 
@@ -74,8 +81,10 @@ pub struct TimeLimits {
     pub header: Duration,
     /// Between two requests on a connection.
     pub idle: Duration,
-    /// From the last byte of a request to the first of its answer.
+    /// From the last byte of a request to the first of its answer, where the app has no limit of its own.
     pub first_byte: Duration,
+    /// Between two bytes of a body or a tunnel, whoever sends them, where the app has no limit of its own.
+    pub rolling: Duration,
 }
 
 /// The running edge. Dropping the handle stops the edge without waiting for open requests.
@@ -107,7 +116,7 @@ pub enum EdgeError {
 
 impl EdgeSettings {
     /// The settings of production: a worker for each core, 30 s for headers, 75 s between requests, 30 s to the
-    /// first byte of an answer, 65,536 connections.
+    /// first byte of an answer and 55 s between two bytes from then on, 65,536 connections.
     pub fn new(clock: Clock) -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -118,6 +127,7 @@ impl EdgeSettings {
                 header: Duration::from_secs(30),
                 idle: Duration::from_secs(75),
                 first_byte: Duration::from_secs(30),
+                rolling: Duration::from_secs(55),
             },
             clock,
             access: None,

@@ -33,6 +33,9 @@ macro_rules! page {
 
 pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
+pub(super) static BAD_BODY: Page =
+    page!("bad_body", "The body of the request is not well formed, or was broken off.");
+pub(super) static CLIENT_IDLE: Page = page!("client_idle", "The rest of the request did not come in time.");
 pub(super) static UNKNOWN_HOST: Page = page!("unknown_host", "There is no app at this address.");
 pub(super) static MISDIRECTED: Page =
     page!("misdirected", "The request is for another host than the connection it came on.");
@@ -103,6 +106,8 @@ mod tests {
     fn every_json_page_is_an_object_with_id_and_message() {
         let all = [
             &BAD_REQUEST,
+            &BAD_BODY,
+            &CLIENT_IDLE,
             &UNKNOWN_HOST,
             &MISDIRECTED,
             &AMBIGUOUS_PATH,

@@ -6,6 +6,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::EdgeBody;
+use super::code::RouterCode;
 use super::pages::{self, Form, Page};
 
 /// Seconds after which a client may try an app in maintenance again.
@@ -32,12 +33,54 @@ pub(super) enum ProxyError {
     NoUpstream,
     #[error("no dyno of the app could be connected to")]
     Connect(#[source] std::io::Error),
-    #[error("the dyno did not answer properly")]
+    #[error("the dyno closed the connection instead of answering")]
     Upstream(#[source] hyper::Error),
+    #[error("the dyno's answer is no HTTP")]
+    BadResponse(#[source] hyper::Error),
+    #[error("the client broke off its request, or its body is not well formed")]
+    ClientBody(#[source] hyper::Error),
+    #[error("the client stopped sending its request")]
+    ClientIdle,
     #[error("the dyno switched to a protocol that the client did not ask for")]
     UnaskedUpgrade,
     #[error("the dyno sent no answer in time")]
     FirstByteTimeout,
+}
+
+impl ProxyError {
+    /// Why an exchange failed of which something had been sent.
+    pub(super) fn of_upstream(error: hyper::Error) -> Self {
+        if error.is_user() {
+            Self::ClientBody(error)
+        } else if error.is_parse() {
+            Self::BadResponse(error)
+        } else {
+            Self::Upstream(error)
+        }
+    }
+
+    /// What the router line says, for what is between the client and a dyno.
+    pub(super) fn code(&self) -> Option<RouterCode> {
+        Some(match self {
+            Self::Maintenance => RouterCode::Maintenance,
+            Self::NoUpstream => RouterCode::NoDynos,
+            Self::Connect(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                RouterCode::ConnectTimeout
+            }
+            Self::Connect(_) => RouterCode::ConnectRefused,
+            Self::Upstream(_) => RouterCode::NoResponse,
+            Self::BadResponse(_) | Self::UnaskedUpgrade => RouterCode::BadResponse,
+            Self::ClientBody(_) => RouterCode::ClientInterrupted,
+            Self::ClientIdle => RouterCode::ClientIdle,
+            Self::FirstByteTimeout => RouterCode::FirstByteTimeout,
+            Self::InvalidHost
+            | Self::Misdirected
+            | Self::AmbiguousPath
+            | Self::NoRoute
+            | Self::MethodNotSupported
+            | Self::UnknownHost => return None,
+        })
+    }
 }
 
 /// The answer for a failed request, in the form that its client accepts.
@@ -61,6 +104,9 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         | ProxyError::NoUpstream
         | ProxyError::Connect(_)
         | ProxyError::Upstream(_)
+        | ProxyError::BadResponse(_)
+        | ProxyError::ClientBody(_)
+        | ProxyError::ClientIdle
         | ProxyError::UnaskedUpgrade
         | ProxyError::FirstByteTimeout => {}
     }
@@ -77,9 +123,12 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
         ProxyError::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, &pages::MAINTENANCE),
         ProxyError::NoUpstream => (StatusCode::SERVICE_UNAVAILABLE, &pages::NO_UPSTREAM),
-        ProxyError::Connect(_) | ProxyError::Upstream(_) | ProxyError::UnaskedUpgrade => {
-            (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY)
-        }
+        ProxyError::Connect(_)
+        | ProxyError::Upstream(_)
+        | ProxyError::BadResponse(_)
+        | ProxyError::UnaskedUpgrade => (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY),
+        ProxyError::ClientBody(_) => (StatusCode::BAD_REQUEST, &pages::BAD_BODY),
+        ProxyError::ClientIdle => (StatusCode::REQUEST_TIMEOUT, &pages::CLIENT_IDLE),
         ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),
     }
 }

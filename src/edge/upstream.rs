@@ -12,17 +12,18 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use super::body::{Progress, RequestBody};
+use super::pace::{Pace, Terms};
 use super::pool::Pool;
+use super::replay::{KeptSocket, Sent};
 use super::rescue::ProxyError;
 use super::socket::Socket;
 use super::table::Claim;
@@ -35,19 +36,11 @@ pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
     /// None after the connection has ended.
     driver: Option<Driver>,
-    /// Stays armed from one exchange to the next; setting it anew for each would cost more.
-    patience: Pin<Box<Sleep>>,
+    pub(super) pace: Box<Pace>,
+    sent: Sent,
 }
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
-
-/// How long an upstream may take to begin its answer.
-#[derive(Debug)]
-pub(super) struct Patience {
-    pub(super) limit: Duration,
-    /// The request's body, whose progress starts the time anew.
-    pub(super) progress: Option<Progress>,
-}
 
 /// Why a request got no answer.
 pub(super) enum SendError {
@@ -70,37 +63,46 @@ impl Connection {
         let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address))
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection within five seconds"))??;
+        let sent = Sent::default();
+        let stream = KeptSocket::new(Socket::new(stream)?, sent.clone());
         let (sender, driver) = http1::Builder::new()
             .max_header_size(MAX_HEADER_BYTES)
-            .handshake(TokioIo::new(Socket::new(stream)?))
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(io::Error::other)?;
         let driver: Driver = Box::pin(driver.with_upgrades());
-        Ok(Self { sender, driver: Some(driver), patience: Box::pin(tokio::time::sleep(CONNECT_LIMIT)) })
+        Ok(Self { sender, driver: Some(driver), pace: Box::new(Pace::new()), sent })
+    }
+
+    /// Whether the next request shall come back from [`Connection::take_sent`].
+    pub(super) fn keep_sent(&self, wanted: bool) {
+        self.sent.begin(wanted);
+    }
+
+    /// The request that was sent last, when it was to be kept and its head was written whole.
+    pub(super) fn take_sent(&self) -> Option<Box<Request<RequestBody>>> {
+        self.sent.take().map(Box::new)
     }
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
         &mut self,
         request: Box<Request<RequestBody>>,
-        patience: &Patience,
+        terms: Terms,
+        progress: Option<Progress>,
     ) -> Result<Response<Incoming>, SendError> {
         let mut answer = Box::pin(self.sender.try_send_request(*request));
-        let (driver, timer) = (&mut self.driver, &mut self.patience);
-        let started = Instant::now();
+        let (driver, pace) = (&mut self.driver, &mut self.pace);
+        pace.begin(terms, progress);
         std::future::poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 return Poll::Ready(answer.map_err(SendError::of));
             }
-            while timer.as_mut().poll(cx).is_ready() {
-                let left = patience.left(started);
-                if left.is_zero() {
-                    return Poll::Ready(Err(SendError::Failed(ProxyError::FirstByteTimeout)));
-                }
-                timer.as_mut().reset(tokio::time::Instant::now() + left);
+            match pace.poll_head(cx) {
+                Some(error) => Poll::Ready(Err(SendError::Failed(error))),
+                None => Poll::Pending,
             }
-            Poll::Pending
         })
         .await
     }
@@ -144,19 +146,11 @@ impl Lease {
     }
 }
 
-impl Patience {
-    /// The progress may be from before `started`, when the body waited for a connection.
-    fn left(&self, started: Instant) -> Duration {
-        let last = self.progress.as_ref().map_or(started, |progress| progress.last().max(started));
-        self.limit.saturating_sub(last.elapsed())
-    }
-}
-
 impl SendError {
     fn of(mut error: hyper::client::conn::TrySendError<Request<RequestBody>>) -> Self {
         match error.take_message() {
             Some(unsent) => Self::Unsent(Box::new(unsent), error.into_error()),
-            None => Self::Failed(ProxyError::Upstream(error.into_error())),
+            None => Self::Failed(ProxyError::of_upstream(error.into_error())),
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod recommendation;
 pub mod release;
 pub mod release_status;
 pub mod route;
+pub mod router_limits;
 pub mod rule;
 pub mod signal;
 pub mod site;

@@ -12,6 +12,7 @@ use crate::model::formation::{Formation, Port};
 use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
 use crate::model::release::{Release, ReleaseState};
+use crate::model::router_limits::RouterLimits;
 use crate::model::signal::Signal;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, StoreError};
@@ -49,6 +50,8 @@ pub struct Target {
     pub rollout: Rollout,
     pub image: ImageId,
     pub types: Vec<DesiredType>,
+    /// How long its requests may take.
+    pub limits: RouterLimits,
 }
 
 /// How the dynos of one type are made.
@@ -143,7 +146,8 @@ fn load_target(
         ReleaseState::Succeeded { .. } => Rollout::Settled,
         ReleaseState::Failed { .. } => Rollout::Failed,
     };
-    Ok(Some(Target { release: release.clone(), rollout, image, types }))
+    let limits = RouterLimits::of(&vars);
+    Ok(Some(Target { release: release.clone(), rollout, image, types, limits }))
 }
 
 /// What every dyno of the app sees (`behaviour.md` §6): the platform's variables, then the user's, then `PORT`.

@@ -67,16 +67,16 @@ pub(super) async fn start(context: Arc<Context>, dyno: DynoName, id: ContainerId
     Done::Started { dyno, result }
 }
 
-/// Drains, stops and removes a container. The caller has published a table without it.
+/// Drains (within a limit), stops and removes a container. The caller has published a table without it.
 pub(super) async fn retire(
     context: Arc<Context>,
     dyno: DynoName,
     id: ContainerId,
-    upstream: Option<Arc<Upstream>>,
+    drained: Option<(Arc<Upstream>, Duration)>,
 ) -> Done {
     failpoint::reached(JournalStep::DynoDraining);
-    if let Some(upstream) = upstream {
-        drain(&upstream, context.timing.drain_limit).await;
+    if let Some((upstream, limit)) = drained {
+        drain(&upstream, limit).await;
     }
     let result = stop_and_remove(&context, &id).await;
     Done::Left { dyno, result }

@@ -13,6 +13,7 @@ use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, 
 use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey};
 use crate::model::route::Route;
+use crate::model::router_limits::RouterLimits;
 use crate::model::site::{Site, SiteDomain};
 
 /// Gathers the routes of apps and sites, and publishes the table after each change.
@@ -30,6 +31,7 @@ pub struct PublishedApp {
     /// A release of it has been up; routes of sites lead to it.
     pub released: bool,
     pub maintenance: bool,
+    pub limits: RouterLimits,
     pub upstreams: Vec<Arc<Upstream>>,
 }
 
@@ -164,6 +166,7 @@ impl PublishedApp {
         self.key == other.key
             && self.released == other.released
             && self.maintenance == other.maintenance
+            && self.limits == other.limits
             && self.upstreams.len() == other.upstreams.len()
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
@@ -171,7 +174,7 @@ impl PublishedApp {
     fn in_table(&self, id: AppId) -> AppRoute {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
-        AppRoute { id, key: self.key.clone(), released: self.released, service }
+        AppRoute { id, key: self.key.clone(), released: self.released, limits: self.limits, service }
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Worker {
     activator: Activator,
     pub(super) progress: Progress,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// How long a dyno that is taken out keeps its open requests.
+    pub(super) drain_limit: Duration,
     /// Told after the first look.
     looked: Option<oneshot::Sender<()>>,
     /// When the looks so far are paid for, at one each [`SPACING`].
@@ -80,6 +82,7 @@ impl Worker {
         looked: Option<oneshot::Sender<()>>,
     ) -> Self {
         Self {
+            drain_limit: context.timing.drain_limit,
             id,
             context,
             activator,
@@ -227,7 +230,9 @@ impl Worker {
             .filter_map(|name| self.progress.dynos.get_mut(name)?.upstream(name, port))
             .collect();
         let (key, released) = (live.app.key(), live.app.released_at.is_some());
-        let route = PublishedApp { key, released, maintenance: live.app.maintenance, upstreams };
+        let limits = live.target.as_ref().map(|target| target.limits).unwrap_or_default();
+        self.drain_limit = limits.drain.unwrap_or(self.context.timing.drain_limit);
+        let route = PublishedApp { key, released, maintenance: live.app.maintenance, limits, upstreams };
         self.context.routes.publish(self.id, Some(route));
     }
 

@@ -10,6 +10,7 @@ use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream
 use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::AppKey;
+use akkerisd::model::router_limits::RouterLimits;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -144,7 +145,13 @@ impl TestEdge {
 
 /// An app that has a release.
 pub(super) fn app(id: AppId, service: Service) -> AppRoute {
-    AppRoute { id, key: AppKey::from_stored("web-default".to_owned()), released: true, service }
+    AppRoute {
+        id,
+        key: AppKey::from_stored("web-default".to_owned()),
+        released: true,
+        limits: RouterLimits::default(),
+        service,
+    }
 }
 
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {
