@@ -3,6 +3,7 @@
 mod access;
 mod backend;
 mod harness;
+mod hold;
 mod resilience;
 mod sites;
 

@@ -17,6 +17,7 @@ use super::body::{Progress, RequestBody};
 use super::destination::Destination;
 use super::health;
 use super::pace::Terms;
+use super::pause::park;
 use super::rescue::ProxyError;
 use super::upstream::{Connection, Lease, SendError};
 use super::worker::Worker;
@@ -33,7 +34,13 @@ pub(super) async fn exchange(
     let mut failed: Vec<SocketAddr> = Vec::new();
     let mut failure = None;
     for _ in 0..ATTEMPTS {
-        let Some(target) = choose(worker, &mut destination, &failed, access)? else { break };
+        let Some(target) = choose(worker, &mut destination, &failed, access)? else {
+            if !failed.is_empty() {
+                break;
+            }
+            Box::pin(park(worker, &mut destination, &request)).await?;
+            continue;
+        };
         let mut pooled = worker.pool.take(target.address);
         loop {
             let was_pooled = pooled.is_some();

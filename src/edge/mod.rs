@@ -23,6 +23,7 @@ mod host;
 mod listener;
 mod pace;
 mod pages;
+mod pause;
 mod pool;
 mod proxy;
 mod redirect;
@@ -50,6 +51,7 @@ pub use access::{AccessRecord, AccessSink};
 pub use code::RouterCode;
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use pause::Hold;
 
 use crate::clock::Clock;
 use counters::WorkerCounters;

@@ -45,6 +45,8 @@ pub(super) static AMBIGUOUS_PATH: Page = page!(
 );
 pub(super) static NO_ROUTE: Page = page!("no_route", "No app of this site answers at this path.");
 pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app is ready to answer.");
+pub(super) static BACKLOG: Page =
+    page!("backlog", "Too many requests wait for this app; try again in a moment.");
 pub(super) static MAINTENANCE: Page = page!("maintenance", "This app is in maintenance.");
 pub(super) static BAD_GATEWAY: Page = page!("bad_gateway", "The app did not answer properly.");
 pub(super) static TIMEOUT: Page = page!("timeout", "The app took too long to answer.");
@@ -113,6 +115,7 @@ mod tests {
             &AMBIGUOUS_PATH,
             &NO_ROUTE,
             &NO_UPSTREAM,
+            &BACKLOG,
             &MAINTENANCE,
             &BAD_GATEWAY,
             &TIMEOUT,

@@ -31,6 +31,8 @@ pub(super) enum ProxyError {
     Maintenance,
     #[error("no dyno of the app takes requests")]
     NoUpstream,
+    #[error("too many requests wait for a dyno of the app")]
+    Backlog,
     #[error("no dyno of the app could be connected to")]
     Connect(#[source] std::io::Error),
     #[error("the dyno closed the connection instead of answering")]
@@ -64,6 +66,7 @@ impl ProxyError {
         Some(match self {
             Self::Maintenance => RouterCode::Maintenance,
             Self::NoUpstream => RouterCode::NoDynos,
+            Self::Backlog => RouterCode::Backlog,
             Self::Connect(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 RouterCode::ConnectTimeout
             }
@@ -102,6 +105,7 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         | ProxyError::NoRoute
         | ProxyError::UnknownHost
         | ProxyError::NoUpstream
+        | ProxyError::Backlog
         | ProxyError::Connect(_)
         | ProxyError::Upstream(_)
         | ProxyError::BadResponse(_)
@@ -122,6 +126,7 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         ProxyError::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, &pages::BAD_REQUEST),
         ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
         ProxyError::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, &pages::MAINTENANCE),
+        ProxyError::Backlog => (StatusCode::SERVICE_UNAVAILABLE, &pages::BACKLOG),
         ProxyError::NoUpstream => (StatusCode::SERVICE_UNAVAILABLE, &pages::NO_UPSTREAM),
         ProxyError::Connect(_)
         | ProxyError::Upstream(_)

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::buckets::Buckets;
 use super::health::Health;
+use super::pause::Hold;
 pub use super::site::{PathRoute, SiteRoutes};
 use crate::model::ids::AppId;
 use crate::model::names::{AppKey, DynoName};
@@ -45,6 +46,8 @@ pub struct AppRoute {
     pub released: bool,
     /// What its owner has set in place of the edge's own limits.
     pub limits: RouterLimits,
+    /// Where its requests wait while it has no dyno; `None` refuses them.
+    pub hold: Option<Arc<Hold>>,
     pub service: Service,
 }
 

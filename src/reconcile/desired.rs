@@ -8,6 +8,7 @@ use crate::model::build::{BuildState, ImageId};
 use crate::model::catalogue::Catalogue;
 use crate::model::config_var::ConfigVars;
 use crate::model::dyno::Dyno;
+use crate::model::feature::Feature;
 use crate::model::formation::{Formation, Port};
 use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
@@ -52,6 +53,8 @@ pub struct Target {
     pub types: Vec<DesiredType>,
     /// How long its requests may take.
     pub limits: RouterLimits,
+    /// Two dynos of a type must never run together.
+    pub alone: bool,
 }
 
 /// How the dynos of one type are made.
@@ -147,7 +150,8 @@ fn load_target(
         ReleaseState::Failed { .. } => Rollout::Failed,
     };
     let limits = RouterLimits::of(&vars);
-    Ok(Some(Target { release: release.clone(), rollout, image, types, limits }))
+    let alone = store::features::is_enabled(connection, app.id, Feature::SingleDyno)?;
+    Ok(Some(Target { release: release.clone(), rollout, image, types, limits, alone }))
 }
 
 /// What every dyno of the app sees (`behaviour.md` §6): the platform's variables, then the user's, then `PORT`.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::edge::Hold;
 use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
 use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey};
@@ -32,6 +33,8 @@ pub struct PublishedApp {
     pub released: bool,
     pub maintenance: bool,
     pub limits: RouterLimits,
+    /// Where its requests wait while no dyno runs.
+    pub hold: Option<Arc<Hold>>,
     pub upstreams: Vec<Arc<Upstream>>,
 }
 
@@ -62,8 +65,10 @@ impl RouteBook {
 
     /// Puts an app's route into the table, or takes it out. Nothing is published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
+        let mut holds = [route.as_ref().and_then(|route| route.hold.clone()), None];
         self.change(|published, table| {
             let old = published.apps.get(&app);
+            holds[1] = old.and_then(|old| old.hold.clone());
             let changed = match (&route, old) {
                 (Some(new), Some(old)) => !new.is_same(old),
                 (None, None) => false,
@@ -85,6 +90,8 @@ impl RouteBook {
             }
             true
         });
+        // What waits since before the change looks again after it.
+        holds.iter().flatten().for_each(|hold| hold.look_again());
     }
 
     /// Puts exactly these sites with these routes into the table.
@@ -167,6 +174,7 @@ impl PublishedApp {
             && self.released == other.released
             && self.maintenance == other.maintenance
             && self.limits == other.limits
+            && self.hold.as_ref().map(Arc::as_ptr) == other.hold.as_ref().map(Arc::as_ptr)
             && self.upstreams.len() == other.upstreams.len()
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
@@ -174,7 +182,8 @@ impl PublishedApp {
     fn in_table(&self, id: AppId) -> AppRoute {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
-        AppRoute { id, key: self.key.clone(), released: self.released, limits: self.limits, service }
+        let (key, hold) = (self.key.clone(), self.hold.clone());
+        AppRoute { id, key, released: self.released, limits: self.limits, hold, service }
     }
 }
 

@@ -14,11 +14,12 @@ use super::Context;
 use super::desired::{self, Desired, DesiredType, LiveApp};
 use super::journal;
 use super::operations::{self, Done, LaunchError};
-use super::plan::{Action, Goal, Plan, Rollout, TypeGoal, plan};
+use super::plan::{Action, Goal, Plan, TypeGoal, plan};
 use super::probe::Probe;
 use super::progress::{Activity, Progress, Run, SETTLE};
 use super::routes::PublishedApp;
 use super::status;
+use crate::edge::Hold;
 use crate::engine::EngineError;
 use crate::failpoint;
 use crate::model::dyno::{CrashCode, Dyno};
@@ -48,6 +49,8 @@ pub(super) struct Worker {
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
     /// How long a dyno that is taken out keeps its open requests.
     pub(super) drain_limit: Duration,
+    /// Where requests wait while no dyno runs; `None` where dynos replace each other.
+    hold: Option<Arc<Hold>>,
     /// Told after the first look.
     looked: Option<oneshot::Sender<()>>,
     /// When the looks so far are paid for, at one each [`SPACING`].
@@ -83,6 +86,7 @@ impl Worker {
     ) -> Self {
         Self {
             drain_limit: context.timing.drain_limit,
+            hold: None,
             id,
             context,
             activator,
@@ -205,18 +209,21 @@ impl Worker {
     }
 
     fn goal(&self, live: &LiveApp) -> Goal {
-        let Some(target) = &live.target else { return Goal { types: Vec::new(), rollout: Rollout::Settled } };
+        let Some(target) = &live.target else { return Goal::nothing() };
         let types = target
             .types
             .iter()
             .map(|wanted| TypeGoal {
                 process_type: wanted.formation.process_type.clone(),
-                quantity: usize::from(wanted.formation.quantity.get()),
+                quantity: match usize::from(wanted.formation.quantity.get()) {
+                    quantity if target.alone => quantity.min(1),
+                    quantity => quantity,
+                },
                 fingerprint: wanted.fingerprint.clone(),
                 hold: self.progress.holds.get(&wanted.formation.process_type).cloned(),
             })
             .collect();
-        Goal { types, rollout: target.rollout }
+        Goal { types, rollout: target.rollout, alone: target.alone }
     }
 
     fn publish(&mut self, live: &LiveApp, plan: &Plan) {
@@ -232,8 +239,22 @@ impl Worker {
         let (key, released) = (live.app.key(), live.app.released_at.is_some());
         let limits = live.target.as_ref().map(|target| target.limits).unwrap_or_default();
         self.drain_limit = limits.drain.unwrap_or(self.context.timing.drain_limit);
-        let route = PublishedApp { key, released, maintenance: live.app.maintenance, limits, upstreams };
+        self.hold_requests(live);
+        let (maintenance, hold) = (live.app.maintenance, self.hold.clone());
+        let route = PublishedApp { key, released, maintenance, limits, hold, upstreams };
         self.context.routes.publish(self.id, Some(route));
+    }
+
+    /// Lets requests wait while no dyno runs, for as long as it may take one to stop and the next to start.
+    fn hold_requests(&mut self, live: &LiveApp) {
+        let alone = live.target.as_ref().is_some_and(|target| target.alone);
+        let timing = self.context.timing;
+        let limit = self.drain_limit + timing.stop_grace + timing.limits.boot;
+        if !alone || live.type_of(&ProcessType::web()).is_none() {
+            self.hold = None;
+        } else if self.hold.as_ref().is_none_or(|hold| hold.limit() != limit) {
+            self.hold = Some(Hold::new(limit));
+        }
     }
 
     /// Tells each web dyno's probe what to ask, and begins the first one of a run.
@@ -351,7 +372,7 @@ impl Worker {
     /// Takes away everything of a deleted app.
     async fn leave_all(&mut self, now: Timestamp) -> Result<Next, LookError> {
         failpoint::reached(JournalStep::AppDeleted);
-        let goal = Goal { types: Vec::new(), rollout: Rollout::Settled };
+        let goal = Goal::nothing();
         let views = self.progress.views(None, now);
         for action in plan(&goal, &views, now, self.context.timing.limits).actions {
             match action {

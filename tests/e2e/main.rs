@@ -26,5 +26,6 @@ mod promotion;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod single_dyno;
 mod sites;
 mod support;
