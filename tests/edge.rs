@@ -2,10 +2,15 @@
 
 mod access;
 mod backend;
+mod corpus;
+mod floods;
+mod forwarding;
 mod harness;
 mod hold;
+mod limits;
 mod resilience;
 mod sites;
+mod smuggling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{Form, Setting};
 use super::units;
+use crate::model::network::Network;
 
 /// Settings of the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub struct EdgeConfig {
     pub workers: Option<usize>,
     /// Open connections of clients over all threads; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
+    /// Open connections of one client address; more are closed. 0 sets no limit. Default 0.
+    pub max_connections_per_address: usize,
+    /// Proxies that are believed when they say for whom they speak. Default: none.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections from trusted proxies begin with a header of the PROXY protocol, 1 or 2. Default `false`.
+    pub proxy_protocol: bool,
     /// How long an app may take to the first byte of its answer, where it has no limit of its own. Default 30 s.
     pub first_byte_timeout: Duration,
     /// How long a request, an answer or a tunnel may stand still, where the app has no limit of its own. Default 55 s.
@@ -77,6 +84,30 @@ const MAX_CONNECTIONS: Setting = Setting {
     default: "10000",
     expected: "a number from 1 to 1000000",
 };
+const MAX_CONNECTIONS_PER_ADDRESS: Setting = Setting {
+    key: "edge.max_connections_per_address",
+    variable: "AKKERISD_EDGE_MAX_CONNECTIONS_PER_ADDRESS",
+    flag: None,
+    form: Form::Number,
+    default: "0",
+    expected: "a number from 1 to 1000000, or 0 for no limit",
+};
+const TRUSTED_PROXIES: Setting = Setting {
+    key: "edge.trusted_proxies",
+    variable: "AKKERISD_EDGE_TRUSTED_PROXIES",
+    flag: None,
+    form: Form::Text,
+    default: "",
+    expected: "addresses and networks with commas between them, like 10.0.0.0/8, 192.0.2.1",
+};
+const PROXY_PROTOCOL: Setting = Setting {
+    key: "edge.proxy_protocol",
+    variable: "AKKERISD_EDGE_PROXY_PROTOCOL",
+    flag: None,
+    form: Form::Switch,
+    default: "false",
+    expected: "true or false; true only with edge.trusted_proxies",
+};
 const FIRST_BYTE_TIMEOUT: Setting = Setting {
     key: "edge.first_byte_timeout",
     variable: "AKKERISD_EDGE_FIRST_BYTE_TIMEOUT",
@@ -100,6 +131,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     NO_REDIRECT,
     WORKERS,
     MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    TRUSTED_PROXIES,
+    PROXY_PROTOCOL,
     FIRST_BYTE_TIMEOUT,
     IDLE_TIMEOUT,
 ];
@@ -118,11 +152,18 @@ impl EdgeConfig {
                 .filter(|workers| *workers > 0),
             max_connections: layers
                 .parse(&MAX_CONNECTIONS, |text| units::positive_count(text, MOST_CONNECTIONS))?,
+            max_connections_per_address: layers
+                .parse(&MAX_CONNECTIONS_PER_ADDRESS, |text| units::count(text, MOST_CONNECTIONS))?,
+            trusted_proxies: layers.parse_optional(&TRUSTED_PROXIES, networks)?.unwrap_or_default(),
+            proxy_protocol: layers.parse(&PROXY_PROTOCOL, units::switch)?,
             first_byte_timeout: layers.parse(&FIRST_BYTE_TIMEOUT, units::positive_duration)?,
             idle_timeout: layers.parse(&IDLE_TIMEOUT, units::positive_duration)?,
         };
         if config.no_redirect && !config.http_addr.ip().is_loopback() {
             return Err(layers.wrong(&NO_REDIRECT, NO_REDIRECT.expected.to_owned()));
+        }
+        if config.proxy_protocol && config.trusted_proxies.is_empty() {
+            return Err(layers.wrong(&PROXY_PROTOCOL, PROXY_PROTOCOL.expected.to_owned()));
         }
         Ok(config)
     }
@@ -132,6 +173,10 @@ impl EdgeConfig {
     pub fn public_https_port(&self) -> u16 {
         self.https_addr.port()
     }
+}
+
+fn networks(text: &str) -> Option<Vec<Network>> {
+    text.split(',').map(|network| Network::parse(network).ok()).collect()
 }
 
 /// Lower-cased; labels of letters, digits and inner dashes. Room is left for the app's own label.

@@ -62,11 +62,12 @@ impl EdgeBody {
         Self::Full(Some(content))
     }
 
-    pub(super) fn proxied(incoming: Incoming, lease: Lease, open: OpenRequest) -> Self {
+    pub(super) fn proxied(incoming: Incoming, lease: Lease, mut open: OpenRequest) -> Self {
         if incoming.is_end_stream() {
             lease.end();
             return Self::Proxied { incoming, holds: None };
         }
+        open.give();
         Self::Proxied { incoming, holds: Some((lease, open)) }
     }
 }
@@ -82,10 +83,17 @@ impl Body for EdgeBody {
         match self.get_mut() {
             Self::Full(content) => Poll::Ready(content.take().map(|content| Ok(Frame::data(content)))),
             Self::Proxied { incoming, holds } => {
+                if let Some((_, open)) = holds {
+                    open.take();
+                }
                 let frame = ready!(poll_driven(incoming, holds, cx));
                 let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && incoming.is_end_stream());
-                if ended && let Some((lease, _open)) = holds.take() {
-                    lease.end();
+                if ended {
+                    if let Some((lease, _open)) = holds.take() {
+                        lease.end();
+                    }
+                } else if let Some((_, open)) = holds {
+                    open.give();
                 }
                 Poll::Ready(frame)
             }

@@ -10,6 +10,7 @@ mod access;
 mod balance;
 mod body;
 mod buckets;
+mod census;
 mod coalesce;
 mod code;
 mod connection;
@@ -26,6 +27,7 @@ mod pages;
 mod pause;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod redirect;
 mod replay;
 mod rescue;
@@ -54,6 +56,8 @@ pub use listener::EdgeListeners;
 pub use pause::Hold;
 
 use crate::clock::Clock;
+use crate::model::network::Network;
+use census::Census;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -70,6 +74,12 @@ pub struct EdgeSettings {
     pub no_redirect: bool,
     /// Client connections that may be open at once; more wait to be accepted.
     pub max_connections: usize,
+    /// Client connections of one address that may be open at once; more are closed. Zero sets no limit.
+    pub max_connections_per_address: usize,
+    /// What is believed when it says for whom it speaks, by headers or by the PROXY protocol.
+    pub trusted_proxies: Arc<[Network]>,
+    /// Connections from trusted addresses begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     pub limits: TimeLimits,
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
@@ -125,6 +135,9 @@ impl EdgeSettings {
             public_https_port: 443,
             no_redirect: false,
             max_connections: 65_536,
+            max_connections_per_address: 0,
+            trusted_proxies: Arc::default(),
+            proxy_protocol: false,
             limits: TimeLimits {
                 header: Duration::from_secs(30),
                 idle: Duration::from_secs(75),
@@ -147,6 +160,7 @@ impl Edge {
     ) -> Result<EdgeHandle, EdgeError> {
         settings.workers = settings.workers.max(1);
         let tls = TlsAcceptor::from(tls::server_config(certificates)?);
+        let census = Census::new(settings.max_connections_per_address);
         let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
         for number in 0..settings.workers {
             let counters = Arc::new(WorkerCounters::default());
@@ -156,6 +170,7 @@ impl Edge {
                 listeners: listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?,
                 table: Arc::clone(table),
                 tls: tls.clone(),
+                census: census.clone(),
                 counters,
                 stop: Arc::clone(&handle.stop),
             };

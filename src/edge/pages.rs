@@ -43,6 +43,7 @@ pub(super) static AMBIGUOUS_PATH: Page = page!(
     "ambiguous_path",
     "The path can be read in several ways; send it without dot segments and encodings."
 );
+pub(super) static URI_TOO_LONG: Page = page!("uri_too_long", "The address is longer than 8 KiB.");
 pub(super) static NO_ROUTE: Page = page!("no_route", "No app of this site answers at this path.");
 pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app is ready to answer.");
 pub(super) static BACKLOG: Page =
@@ -114,6 +115,7 @@ mod tests {
             &MISDIRECTED,
             &AMBIGUOUS_PATH,
             &NO_ROUTE,
+            &URI_TOO_LONG,
             &NO_UPSTREAM,
             &BACKLOG,
             &MAINTENANCE,

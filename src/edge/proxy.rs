@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -22,6 +23,9 @@ use super::rescue::{self, ProxyError};
 use super::upstream::Lease;
 use super::worker::Worker;
 use super::{host, redirect, tunnel};
+
+/// Bytes of a path with its query, as many as Heroku's router takes.
+const MAX_URI: usize = 8 * 1_024;
 
 /// The client of one connection.
 #[derive(Debug)]
@@ -98,9 +102,15 @@ fn admit(
     }
     let host = host::settle(&mut request)?;
     let worker = &client.worker;
-    if client.redirected {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+        return Err(ProxyError::UriTooLong);
+    }
+    if client.redirected && !client.came_by.is_said_secure(request.headers()) {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));
+    }
+    if !request.body().is_end_stream() && !headers::is_clearly_framed(request.headers()) {
+        return Err(ProxyError::BadFraming);
     }
     let destination = find(client, &host, request.uri().path())?;
     let upgrade = headers::upgrade(request.headers());
@@ -137,11 +147,14 @@ fn find(client: &Client, host: &HeaderValue, path: &str) -> Result<Destination, 
 async fn serve(
     worker: &Rc<Worker>,
     forward: Forward,
-    open: OpenRequest,
+    mut open: OpenRequest,
     access: &mut Access,
 ) -> Result<Response<EdgeBody>, ProxyError> {
     let Forward { destination, request, progress, client_side } = forward;
-    let (response, lease) = exchange(worker, destination, (request, progress), access).await?;
+    open.set_waiting(true);
+    let exchanged = exchange(worker, destination, (request, progress), access).await;
+    open.set_waiting(false);
+    let (response, lease) = exchanged?;
     finish(worker, response, lease, (open, client_side))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: this is the only place that does, so every failure looks the same to clients.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::body::EdgeBody;
@@ -23,6 +23,10 @@ pub(super) enum ProxyError {
     AmbiguousPath,
     #[error("no route of the site covers the path")]
     NoRoute,
+    #[error("the request says in several ways where its body ends")]
+    BadFraming,
+    #[error("the path and the query are too long")]
+    UriTooLong,
     #[error("a proxy of apps makes no tunnels")]
     MethodNotSupported,
     #[error("no app answers to this host")]
@@ -80,6 +84,8 @@ impl ProxyError {
             | Self::Misdirected
             | Self::AmbiguousPath
             | Self::NoRoute
+            | Self::UriTooLong
+            | Self::BadFraming
             | Self::MethodNotSupported
             | Self::UnknownHost => return None,
         })
@@ -96,6 +102,8 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match error {
         ProxyError::Maintenance => drop(headers.insert(RETRY_AFTER, MAINTENANCE_RETRY)),
+        // Where the next request would begin is not known.
+        ProxyError::BadFraming => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
         ProxyError::MethodNotSupported => {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
@@ -103,6 +111,7 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         | ProxyError::Misdirected
         | ProxyError::AmbiguousPath
         | ProxyError::NoRoute
+        | ProxyError::UriTooLong
         | ProxyError::UnknownHost
         | ProxyError::NoUpstream
         | ProxyError::Backlog
@@ -122,6 +131,7 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         ProxyError::InvalidHost => (StatusCode::BAD_REQUEST, &pages::BAD_REQUEST),
         ProxyError::Misdirected => (StatusCode::MISDIRECTED_REQUEST, &pages::MISDIRECTED),
         ProxyError::AmbiguousPath => (StatusCode::BAD_REQUEST, &pages::AMBIGUOUS_PATH),
+        ProxyError::UriTooLong => (StatusCode::URI_TOO_LONG, &pages::URI_TOO_LONG),
         ProxyError::NoRoute => (StatusCode::NOT_FOUND, &pages::NO_ROUTE),
         ProxyError::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, &pages::BAD_REQUEST),
         ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
@@ -132,7 +142,7 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         | ProxyError::Upstream(_)
         | ProxyError::BadResponse(_)
         | ProxyError::UnaskedUpgrade => (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY),
-        ProxyError::ClientBody(_) => (StatusCode::BAD_REQUEST, &pages::BAD_BODY),
+        ProxyError::BadFraming | ProxyError::ClientBody(_) => (StatusCode::BAD_REQUEST, &pages::BAD_BODY),
         ProxyError::ClientIdle => (StatusCode::REQUEST_TIMEOUT, &pages::CLIENT_IDLE),
         ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),
     }

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
 use super::access::AccessBatch;
+use super::census::Census;
 use super::coalesce::coalesce;
 use super::connection::{Activity, Coalesced, Watched, drive};
 use super::counters::WorkerCounters;
@@ -35,6 +36,7 @@ use super::headers::CameBy;
 use super::listener::EdgeListeners;
 use super::pool::Pool;
 use super::proxy::{self, Client};
+use super::proxy_protocol::{self, Origin};
 use super::socket::Socket;
 use super::table::RoutingTable;
 use super::tls::ALPN_H2;
@@ -50,6 +52,7 @@ pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
+    census: Census,
     pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
@@ -67,6 +70,7 @@ pub(super) struct WorkerParts {
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) tls: TlsAcceptor,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) census: Census,
     pub(super) stop: Arc<Stop>,
 }
 
@@ -96,6 +100,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         settings: parts.settings,
         table: parts.table,
         counters: parts.counters,
+        census: parts.census,
         clients: TaskTracker::new(),
         stop: parts.stop.token.clone(),
         turn: Cell::new(0),
@@ -194,30 +199,40 @@ async fn enter(
     peer: SocketAddr,
     (entrance, permit): (Entrance, OwnedSemaphorePermit),
 ) {
-    let served = match Socket::new(stream) {
-        Ok(socket) => serve(&worker, socket, peer, entrance).await.map_err(io::Error::other),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = served {
+    if let Err(error) = admit(&worker, stream, peer.ip(), entrance).await {
         tracing::debug!(%error, %peer, "a client's connection ended");
     }
     worker.counters.closed_connections.increment();
     drop(permit);
 }
 
-async fn serve(
+/// Serves a client, unless its address has too many connections already.
+async fn admit(
     worker: &Rc<Worker>,
-    stream: Socket,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: IpAddr,
     entrance: Entrance,
-) -> hyper::Result<()> {
+) -> io::Result<()> {
+    if worker.settings.proxy_protocol && worker.trusts(peer) {
+        let header = timeout(worker.settings.limits.header, proxy_protocol::read(&mut stream)).await;
+        if let Origin::Client(client) = header.map_err(|_| io::ErrorKind::TimedOut)?? {
+            peer = client;
+        }
+    }
+    // A trusted proxy speaks for any number of clients.
+    let counted = if worker.trusts(peer) { Ok(None) } else { worker.census.admit(peer) };
+    let Ok(_counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
+    serve(worker, Socket::new(stream)?, peer, entrance).await.map_err(io::Error::other)
+}
+
+async fn serve(worker: &Rc<Worker>, stream: Socket, peer: IpAddr, entrance: Entrance) -> hyper::Result<()> {
     match entrance {
         Entrance::Redirect => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true, None);
+            let client = worker.client(worker.came_by(peer, "http", 80), true, None);
             serve_http1(client, stream).await
         }
         Entrance::Plain { port } => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", port), false, None);
+            let client = worker.client(worker.came_by(peer, "http", port), false, None);
             serve_http1(client, stream).await
         }
         Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
@@ -228,7 +243,7 @@ async fn serve_tls(
     worker: &Rc<Worker>,
     acceptor: TlsAcceptor,
     stream: Socket,
-    peer: SocketAddr,
+    peer: IpAddr,
 ) -> hyper::Result<()> {
     let limit = worker.settings.limits.header;
     let handshake = tokio::select! {
@@ -240,7 +255,7 @@ async fn serve_tls(
         worker.counters.failed_handshakes.increment();
         return Ok(());
     };
-    let came_by = CameBy::new(peer.ip(), "https", worker.settings.public_https_port);
+    let came_by = worker.came_by(peer, "https", worker.settings.public_https_port);
     let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
     if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
         serve_http2(client, stream).await
@@ -290,6 +305,15 @@ impl Worker {
             *made = (now, header.unwrap_or(HeaderValue::from_static("t=0")));
         }
         made.1.clone()
+    }
+
+    /// Whether an address is believed when it says for whom it speaks.
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
+        CameBy::new(peer, proto, port).trusted(self.trusts(peer))
     }
 
     fn client(

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod log;
 pub mod metric;
 pub mod names;
+pub mod network;
 pub mod oauth;
 pub mod organization;
 pub mod pipeline;
