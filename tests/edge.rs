@@ -7,6 +7,7 @@ mod floods;
 mod forwarding;
 mod harness;
 mod hold;
+mod http2_end_to_end;
 mod limits;
 mod resilience;
 mod sites;

@@ -128,7 +128,8 @@ fn poll_driven(
     let Some((lease, _)) = holds else { return frame.map_err(BodyError::Upstream) };
     if frame.is_pending() {
         lease.connection.drive(cx);
-        frame = Pin::new(incoming).poll_frame(nobody);
+        let wakes = lease.connection.is_http2();
+        frame = Pin::new(incoming).poll_frame(if wakes { &mut *cx } else { nobody });
     }
     if frame.is_ready() {
         lease.connection.pace.note_move();

@@ -41,12 +41,13 @@ pub(super) async fn exchange(
             Box::pin(park(worker, &mut destination, &request)).await?;
             continue;
         };
-        let mut pooled = worker.pool.take(target.address);
+        let http2 = speaks_http2(&destination);
+        let mut pooled = worker.pool.take(target.address).filter(|one| one.is_http2() == http2);
         loop {
             let was_pooled = pooled.is_some();
             let opened = match pooled.take() {
                 Some(connection) => Ok(connection),
-                None => Box::pin(open(worker, &target, access)).await,
+                None => Box::pin(open(worker, &target, http2, access)).await,
             };
             let mut connection = match opened {
                 Ok(connection) => connection,
@@ -68,8 +69,7 @@ pub(super) async fn exchange(
                 }
                 Err(SendError::Failed(error)) => match connection.take_sent() {
                     Some(again) if replayable && matches!(error, ProxyError::Upstream(_)) => {
-                        (request, replayable) = (again, false);
-                        failure = Some(error);
+                        (request, replayable, failure) = (again, false, Some(error));
                     }
                     Some(_) | None => return Err(error),
                 },
@@ -89,6 +89,10 @@ pub(super) async fn exchange(
     Err(failure.unwrap_or(ProxyError::NoUpstream))
 }
 
+fn speaks_http2(destination: &Destination) -> bool {
+    matches!(destination, Destination::App { app, .. } if app.http2)
+}
+
 /// An app's own limits, or the edge's.
 fn terms(worker: &Worker, destination: &Destination) -> Terms {
     let limits = worker.settings.limits;
@@ -102,9 +106,18 @@ fn terms(worker: &Worker, destination: &Destination) -> Terms {
     }
 }
 
-async fn open(worker: &Rc<Worker>, target: &Target, access: &mut Access) -> io::Result<Connection> {
+async fn open(
+    worker: &Rc<Worker>,
+    target: &Target,
+    http2: bool,
+    access: &mut Access,
+) -> io::Result<Connection> {
     let began = Instant::now();
-    let opened = Connection::open(target.address).await;
+    let opened = if http2 {
+        Connection::open_http2(target.address, &worker.upstreams).await
+    } else {
+        Connection::open(target.address).await
+    };
     if let Some(claim) = &target.claim {
         match opened {
             Ok(_) => claim.upstream().health().came_up(),

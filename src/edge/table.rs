@@ -46,6 +46,8 @@ pub struct AppRoute {
     pub released: bool,
     /// What its owner has set in place of the edge's own limits.
     pub limits: RouterLimits,
+    /// Its dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
     /// Where its requests wait while it has no dyno; `None` refuses them.
     pub hold: Option<Arc<Hold>>,
     pub service: Service,

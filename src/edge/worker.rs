@@ -57,6 +57,8 @@ pub(super) struct Worker {
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
     pub(super) clients: TaskTracker,
+    /// HTTP/2 connections to upstreams, which end with the pool.
+    pub(super) upstreams: TaskTracker,
     pub(super) stop: CancellationToken,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
@@ -86,9 +88,9 @@ enum Entrance {
     Tls(TlsAcceptor),
 }
 
-/// Runs the streams of HTTP/2 connections on their worker.
+/// Runs the streams of HTTP/2 connections, and connections to upstreams, on their worker.
 #[derive(Debug, Clone)]
-struct LocalExecutor(TaskTracker);
+pub(super) struct LocalExecutor(TaskTracker);
 
 /// Serves until the stop's token is cancelled and the open requests have ended, or its limit has passed.
 pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
@@ -102,6 +104,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         counters: parts.counters,
         census: parts.census,
         clients: TaskTracker::new(),
+        upstreams: TaskTracker::new(),
         stop: parts.stop.token.clone(),
         turn: Cell::new(0),
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
@@ -324,6 +327,12 @@ impl Worker {
     ) -> Rc<Client> {
         let (worker, activity) = (Rc::clone(self), Activity::new());
         Rc::new(Client { worker, activity, came_by, redirected, server_name })
+    }
+}
+
+impl LocalExecutor {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self(tasks)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Target {
     pub limits: RouterLimits,
     /// Two dynos of a type must never run together.
     pub alone: bool,
+    /// Its web dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
 }
 
 /// How the dynos of one type are made.
@@ -150,8 +152,9 @@ fn load_target(
         ReleaseState::Failed { .. } => Rollout::Failed,
     };
     let limits = RouterLimits::of(&vars);
-    let alone = store::features::is_enabled(connection, app.id, Feature::SingleDyno)?;
-    Ok(Some(Target { release: release.clone(), rollout, image, types, limits, alone }))
+    let on = store::features::list_enabled(connection, app.id)?;
+    let (alone, http2) = (on.contains(&Feature::SingleDyno), on.contains(&Feature::Http2EndToEnd));
+    Ok(Some(Target { release: release.clone(), rollout, image, types, limits, alone, http2 }))
 }
 
 /// What every dyno of the app sees (`behaviour.md` §6): the platform's variables, then the user's, then `PORT`.

@@ -33,6 +33,8 @@ pub struct PublishedApp {
     pub released: bool,
     pub maintenance: bool,
     pub limits: RouterLimits,
+    /// Its dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
     /// Where its requests wait while no dyno runs.
     pub hold: Option<Arc<Hold>>,
     pub upstreams: Vec<Arc<Upstream>>,
@@ -174,6 +176,7 @@ impl PublishedApp {
             && self.released == other.released
             && self.maintenance == other.maintenance
             && self.limits == other.limits
+            && self.http2 == other.http2
             && self.hold.as_ref().map(Arc::as_ptr) == other.hold.as_ref().map(Arc::as_ptr)
             && self.upstreams.len() == other.upstreams.len()
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
@@ -183,7 +186,7 @@ impl PublishedApp {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
         let (key, hold) = (self.key.clone(), self.hold.clone());
-        AppRoute { id, key, released: self.released, limits: self.limits, hold, service }
+        AppRoute { id, key, released: self.released, limits: self.limits, http2: self.http2, hold, service }
     }
 }
 

@@ -241,7 +241,8 @@ impl Worker {
         self.drain_limit = limits.drain.unwrap_or(self.context.timing.drain_limit);
         self.hold_requests(live);
         let (maintenance, hold) = (live.app.maintenance, self.hold.clone());
-        let route = PublishedApp { key, released, maintenance, limits, hold, upstreams };
+        let http2 = live.target.as_ref().is_some_and(|target| target.http2);
+        let route = PublishedApp { key, released, maintenance, limits, http2, hold, upstreams };
         self.context.routes.publish(self.id, Some(route));
     }
 

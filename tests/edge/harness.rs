@@ -150,6 +150,7 @@ pub(super) fn app(id: AppId, service: Service) -> AppRoute {
         key: AppKey::from_stored("web-default".to_owned()),
         released: true,
         limits: RouterLimits::default(),
+        http2: false,
         hold: None,
         service,
     }

@@ -38,6 +38,7 @@ fn published(released: bool) -> PublishedApp {
         released,
         maintenance: false,
         limits: RouterLimits::default(),
+        http2: false,
         hold: None,
         upstreams: vec![upstream],
     }

@@ -86,6 +86,7 @@ pub(crate) fn serve_edge(folder: &Path, backend: SocketAddr) -> Result<()> {
             key,
             released: true,
             limits: RouterLimits::default(),
+            http2: false,
             hold: None,
             service: Service::Upstreams(upstreams),
         },
