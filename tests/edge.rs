@@ -9,6 +9,7 @@ mod harness;
 mod hold;
 mod http2_end_to_end;
 mod limits;
+mod protocol;
 mod resilience;
 mod sites;
 mod smuggling;
