@@ -31,6 +31,17 @@ pub(super) struct RequestBody {
     /// None for a request that is sent once more, which has no body.
     incoming: Option<Incoming>,
     progress: Option<Progress>,
+    /// Bytes that may still come.
+    left: u64,
+}
+
+/// Why the body of a request was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestBodyError {
+    #[error("the client broke off its request, or its body is not well formed")]
+    Client(#[source] hyper::Error),
+    #[error("the body is larger than the app takes")]
+    TooLarge,
 }
 
 /// Why the body of an answer was broken off.
@@ -152,32 +163,40 @@ impl BodyError {
 
 impl RequestBody {
     /// The body, and its progress when there is something to send.
-    pub(super) fn new(incoming: Incoming) -> (Self, Option<Progress>) {
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>) -> (Self, Option<Progress>) {
+        let left = limit.unwrap_or(u64::MAX);
         let progress = (!incoming.is_end_stream()).then(Progress::new);
-        (Self { incoming: Some(incoming), progress: progress.clone() }, progress)
+        (Self { incoming: Some(incoming), progress: progress.clone(), left }, progress)
     }
 
     /// No body.
     pub(super) fn empty() -> Self {
-        Self { incoming: None, progress: None }
+        Self { incoming: None, progress: None, left: 0 }
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         let frame = Pin::new(incoming).poll_frame(cx);
         if let Some(progress) = &this.progress {
             progress.note(frame.is_pending());
         }
-        frame
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            let Some(left) = this.left.checked_sub(length) else {
+                return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
+            };
+            this.left = left;
+        }
+        frame.map_err(RequestBodyError::Client)
     }
 
     fn is_end_stream(&self) -> bool {

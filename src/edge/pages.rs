@@ -35,6 +35,8 @@ pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
 pub(super) static BAD_BODY: Page =
     page!("bad_body", "The body of the request is not well formed, or was broken off.");
+pub(super) static BODY_TOO_LARGE: Page =
+    page!("body_too_large", "The body of the request is larger than this app takes.");
 pub(super) static CLIENT_IDLE: Page = page!("client_idle", "The rest of the request did not come in time.");
 pub(super) static UNKNOWN_HOST: Page = page!("unknown_host", "There is no app at this address.");
 pub(super) static MISDIRECTED: Page =
@@ -110,6 +112,7 @@ mod tests {
         let all = [
             &BAD_REQUEST,
             &BAD_BODY,
+            &BODY_TOO_LARGE,
             &CLIENT_IDLE,
             &UNKNOWN_HOST,
             &MISDIRECTED,

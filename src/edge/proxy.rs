@@ -125,9 +125,13 @@ fn admit(
             by.rewrite(request.uri_mut())?;
         }
     }
+    let limit = destination.body_limit();
+    if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
+        return Err(ProxyError::BodyTooLarge);
+    }
     let mut progress = None;
     let request = request.map(|incoming| {
-        let (body, moved) = RequestBody::new(incoming);
+        let (body, moved) = RequestBody::new(incoming, limit);
         progress = moved;
         body
     });

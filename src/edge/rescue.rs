@@ -5,7 +5,7 @@
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::body::EdgeBody;
+use super::body::{EdgeBody, RequestBodyError};
 use super::code::RouterCode;
 use super::pages::{self, Form, Page};
 
@@ -23,6 +23,8 @@ pub(super) enum ProxyError {
     AmbiguousPath,
     #[error("no route of the site covers the path")]
     NoRoute,
+    #[error("the body is larger than the app takes")]
+    BodyTooLarge,
     #[error("the request says in several ways where its body ends")]
     BadFraming,
     #[error("the path and the query are too long")]
@@ -56,7 +58,10 @@ pub(super) enum ProxyError {
 impl ProxyError {
     /// Why an exchange failed of which something had been sent.
     pub(super) fn of_upstream(error: hyper::Error) -> Self {
-        if error.is_user() {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+        if matches!(cause, Some(RequestBodyError::TooLarge)) {
+            Self::BodyTooLarge
+        } else if error.is_user() {
             Self::ClientBody(error)
         } else if error.is_parse() {
             Self::BadResponse(error)
@@ -86,6 +91,7 @@ impl ProxyError {
             | Self::NoRoute
             | Self::UriTooLong
             | Self::BadFraming
+            | Self::BodyTooLarge
             | Self::MethodNotSupported
             | Self::UnknownHost => return None,
         })
@@ -103,7 +109,9 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
     match error {
         ProxyError::Maintenance => drop(headers.insert(RETRY_AFTER, MAINTENANCE_RETRY)),
         // Where the next request would begin is not known.
-        ProxyError::BadFraming => drop(headers.insert(CONNECTION, HeaderValue::from_static("close"))),
+        ProxyError::BadFraming | ProxyError::BodyTooLarge => {
+            drop(headers.insert(CONNECTION, HeaderValue::from_static("close")));
+        }
         ProxyError::MethodNotSupported => {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
@@ -142,6 +150,7 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         | ProxyError::Upstream(_)
         | ProxyError::BadResponse(_)
         | ProxyError::UnaskedUpgrade => (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY),
+        ProxyError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, &pages::BODY_TOO_LARGE),
         ProxyError::BadFraming | ProxyError::ClientBody(_) => (StatusCode::BAD_REQUEST, &pages::BAD_BODY),
         ProxyError::ClientIdle => (StatusCode::REQUEST_TIMEOUT, &pages::CLIENT_IDLE),
         ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),

@@ -1,7 +1,8 @@
 //! How long the router waits for one app, where its owner has said so by config vars.
 //!
 //! `ROUTER_FIRST_BYTE_TIMEOUT`, `ROUTER_IDLE_TIMEOUT` and `ROUTER_DRAIN_TIMEOUT` hold a number of seconds, or one with a
-//! unit as in `500ms`, `90s`, `5m` or `1h`. As any config var, a changed one restarts the dynos.
+//! unit as in `500ms`, `90s`, `5m` or `1h`; `ROUTER_BODY_LIMIT` a number of bytes, or one as in `10MiB`. As any config
+//! var, a changed one restarts the dynos.
 //!
 //! Invariant: a limit is at least a tenth of a second and at most an hour; a drain may also be cut to zero.
 
@@ -14,6 +15,7 @@ use super::rule::{RuleError, shown};
 const FIRST_BYTE: &str = "ROUTER_FIRST_BYTE_TIMEOUT";
 const IDLE: &str = "ROUTER_IDLE_TIMEOUT";
 const DRAIN: &str = "ROUTER_DRAIN_TIMEOUT";
+const BODY: &str = "ROUTER_BODY_LIMIT";
 
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_hours(1);
@@ -27,6 +29,8 @@ pub struct RouterLimits {
     pub idle: Option<Duration>,
     /// How long a dyno that was taken out keeps its open requests.
     pub drain: Option<Duration>,
+    /// Bytes of a request's body; without it there is no limit.
+    pub body: Option<u64>,
 }
 
 impl RouterLimits {
@@ -34,12 +38,19 @@ impl RouterLimits {
     pub fn of(vars: &ConfigVars) -> Self {
         let find = |name: &str| vars.iter().find(|(var, _)| var.as_str() == name);
         let limit = |name| find(name).and_then(|(_, value)| limit(name, value.reveal()));
-        Self { first_byte: limit(FIRST_BYTE), idle: limit(IDLE), drain: limit(DRAIN) }
+        let body = find(BODY).and_then(|(_, value)| bytes(value.reveal()));
+        Self { first_byte: limit(FIRST_BYTE), idle: limit(IDLE), drain: limit(DRAIN), body }
     }
 
     /// Refuses a value that is no limit, for the config vars that are one.
     pub fn check(name: &ConfigVarName, value: &str) -> Result<(), RuleError> {
         let name = name.as_str();
+        if name == BODY && bytes(value).is_none() {
+            return Err(RuleError::new(format!(
+                "The value of {name} is {}; it must be a number of bytes, like 5000000 or 10MiB.",
+                shown(value)
+            )));
+        }
         if ![FIRST_BYTE, IDLE, DRAIN].contains(&name) || limit(name, value).is_some() {
             return Ok(());
         }
@@ -49,6 +60,19 @@ impl RouterLimits {
             shown(value)
         )))
     }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn limit(name: &str, text: &str) -> Option<Duration> {
@@ -99,6 +123,9 @@ mod tests {
         }
         assert!(check(DRAIN, "0").is_ok());
         assert!(check("TIMEOUT", "soon").is_ok());
+        assert!(check(BODY, "10MiB").is_ok() && check(BODY, "0").is_ok());
+        assert!(check(BODY, "10MB").is_err() && check(BODY, "").is_err());
+        assert_eq!(bytes("10MiB"), Some(10 << 20));
     }
 
     proptest! {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::edge::table::{AppRoute, Service};
 use akkerisd::model::network::Network;
+use akkerisd::model::router_limits::RouterLimits;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::backend::Backend;
-use super::harness::{HOST, TestEdge};
+use super::harness::{APP, HOST, TestEdge, app};
 use super::{LIMIT, app_request};
 use crate::support::wait::wait_until;
 
@@ -97,5 +99,30 @@ async fn slow_headers_hold_up_nobody_else_and_are_closed() {
     for mut stream in slow {
         let read = tokio::time::timeout(LIMIT, stream.read(&mut [0; 64])).await.unwrap();
         assert!(matches!(read, Ok(0) | Err(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_limit_of_its_app_is_413_with_and_without_a_length() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    let service = Service::Upstreams(vec![Arc::clone(&backend.upstream)]);
+    let limits = RouterLimits { body: Some(10), ..RouterLimits::default() };
+    edge.change(|table| table.insert_app(HOST, AppRoute { limits, ..app(APP, service) }));
+    for (rest, status) in [
+        ("content-length: 10\r\n\r\n0123456789", "200"),
+        ("content-length: 11\r\n\r\n01234567890", "413"),
+        ("transfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n", "200"),
+        ("transfer-encoding: chunked\r\n\r\n8\r\n01234567\r\n3\r\n890\r\n0\r\n\r\n", "413"),
+    ] {
+        let mut stream = TcpStream::connect(edge.http).await.unwrap();
+        let request = format!("POST /wait HTTP/1.1\r\nhost: {HOST}\r\n{rest}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if status == "200" {
+            backend.gate.send(true).unwrap();
+        }
+        let mut answer = [0; 12];
+        tokio::time::timeout(LIMIT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"), "{rest}");
+        backend.gate.send(false).unwrap();
     }
 }
