@@ -2,11 +2,20 @@
 
 mod access;
 mod backend;
+mod corpus;
 mod filters;
+mod floods;
+mod forwarding;
 mod harness;
+mod hold;
+mod http2_end_to_end;
 mod issuer;
 mod issuer_keys;
+mod limits;
+mod protocol;
+mod resilience;
 mod sites;
+mod smuggling;
 mod trace;
 
 use std::sync::Arc;

@@ -36,6 +36,26 @@ need_promtool() {
   rm -rf "$folder"
 }
 
+# As promtool: the package would start a server. The libraries that it links are those of curl and the like.
+need_nginx() {
+  local tools=$PWD/target/tools folder package
+  export AKKERISD_REQUIRE_NGINX=1
+  if PATH=$PATH:/usr/sbin:$tools command -v nginx >/dev/null; then return 0; fi
+  say "fetching nginx"
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  apt-get update -q >/dev/null || true
+  # The program is in different packages in different releases.
+  for package in nginx nginx-light nginx-core; do
+    (cd "$folder" && rm -rf ./*.deb && apt-get download -q "$package" >/dev/null 2>&1 && dpkg-deb -x "$package"_*.deb .) || true
+    if [ -x "$folder/usr/sbin/nginx" ]; then break; fi
+  done
+  [ -x "$folder/usr/sbin/nginx" ] || fail "the program nginx cannot be fetched from the packages of the distribution"
+  as_builder mkdir -p "$tools"
+  install -m 755 "$folder/usr/sbin/nginx" "$tools/nginx"
+  rm -rf "$folder"
+}
+
 install_everything() {
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv rsyslog rsyslog-gnutls pebble
   need_rust
@@ -44,6 +64,7 @@ install_everything() {
   fi
   need_docker
   need_promtool
+  need_nginx
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
 }
 

@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{Form, Setting};
 use super::units;
+use crate::model::network::Network;
 
 /// Settings of the edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +24,18 @@ pub struct EdgeConfig {
     pub workers: Option<usize>,
     /// Open connections of clients over all threads; more wait to be accepted. Default 10,000.
     pub max_connections: usize,
-    /// How long an app may take to the first byte of its answer. Default 60 s.
+    /// Open connections of one client address; more are closed. 0 sets no limit. Default 0.
+    pub max_connections_per_address: usize,
+    /// Proxies that are believed when they say for whom they speak. Default: none.
+    pub trusted_proxies: Vec<Network>,
+    /// Connections from trusted proxies begin with a header of the PROXY protocol, 1 or 2. Default `false`.
+    pub proxy_protocol: bool,
+    /// How long an app may take to the first byte of its answer, where it has no limit of its own. Default 30 s.
     pub first_byte_timeout: Duration,
     /// How long open requests, downloads and tunnels may go on after an upgrade of the daemon. Default 1 h.
     pub linger: Duration,
+    /// How long a request, an answer or a tunnel may stand still, where the app has no limit of its own. Default 55 s.
+    pub idle_timeout: Duration,
 }
 
 pub(super) const HTTP_ADDR: Setting = Setting {
@@ -77,12 +86,36 @@ const MAX_CONNECTIONS: Setting = Setting {
     default: "10000",
     expected: "a number from 1 to 1000000",
 };
+const MAX_CONNECTIONS_PER_ADDRESS: Setting = Setting {
+    key: "edge.max_connections_per_address",
+    variable: "AKKERISD_EDGE_MAX_CONNECTIONS_PER_ADDRESS",
+    flag: None,
+    form: Form::Number,
+    default: "0",
+    expected: "a number from 1 to 1000000, or 0 for no limit",
+};
+const TRUSTED_PROXIES: Setting = Setting {
+    key: "edge.trusted_proxies",
+    variable: "AKKERISD_EDGE_TRUSTED_PROXIES",
+    flag: None,
+    form: Form::Text,
+    default: "",
+    expected: "addresses and networks with commas between them, like 10.0.0.0/8, 192.0.2.1",
+};
+const PROXY_PROTOCOL: Setting = Setting {
+    key: "edge.proxy_protocol",
+    variable: "AKKERISD_EDGE_PROXY_PROTOCOL",
+    flag: None,
+    form: Form::Switch,
+    default: "false",
+    expected: "true or false; true only with edge.trusted_proxies",
+};
 const FIRST_BYTE_TIMEOUT: Setting = Setting {
     key: "edge.first_byte_timeout",
     variable: "AKKERISD_EDGE_FIRST_BYTE_TIMEOUT",
     flag: None,
     form: Form::Text,
-    default: "60s",
+    default: "30s",
     expected: "a duration above zero, like 60s or 2m",
 };
 const LINGER: Setting = Setting {
@@ -93,8 +126,28 @@ const LINGER: Setting = Setting {
     default: "1h",
     expected: "a duration, like 1h or 10m",
 };
-pub(super) const SETTINGS: &[Setting] =
-    &[HTTP_ADDR, HTTPS_ADDR, APPS_DOMAIN, NO_REDIRECT, WORKERS, MAX_CONNECTIONS, FIRST_BYTE_TIMEOUT, LINGER];
+const IDLE_TIMEOUT: Setting = Setting {
+    key: "edge.idle_timeout",
+    variable: "AKKERISD_EDGE_IDLE_TIMEOUT",
+    flag: None,
+    form: Form::Text,
+    default: "55s",
+    expected: "a duration above zero, like 55s or 5m",
+};
+pub(super) const SETTINGS: &[Setting] = &[
+    HTTP_ADDR,
+    HTTPS_ADDR,
+    APPS_DOMAIN,
+    NO_REDIRECT,
+    WORKERS,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    TRUSTED_PROXIES,
+    PROXY_PROTOCOL,
+    FIRST_BYTE_TIMEOUT,
+    IDLE_TIMEOUT,
+    LINGER,
+];
 
 const MOST_WORKERS: usize = 256;
 const MOST_CONNECTIONS: usize = 1_000_000;
@@ -110,11 +163,19 @@ impl EdgeConfig {
                 .filter(|workers| *workers > 0),
             max_connections: layers
                 .parse(&MAX_CONNECTIONS, |text| units::positive_count(text, MOST_CONNECTIONS))?,
+            max_connections_per_address: layers
+                .parse(&MAX_CONNECTIONS_PER_ADDRESS, |text| units::count(text, MOST_CONNECTIONS))?,
+            trusted_proxies: layers.parse_optional(&TRUSTED_PROXIES, networks)?.unwrap_or_default(),
+            proxy_protocol: layers.parse(&PROXY_PROTOCOL, units::switch)?,
             first_byte_timeout: layers.parse(&FIRST_BYTE_TIMEOUT, units::positive_duration)?,
             linger: layers.parse(&LINGER, units::duration)?,
+            idle_timeout: layers.parse(&IDLE_TIMEOUT, units::positive_duration)?,
         };
         if config.no_redirect && !config.http_addr.ip().is_loopback() {
             return Err(layers.wrong(&NO_REDIRECT, NO_REDIRECT.expected.to_owned()));
+        }
+        if config.proxy_protocol && config.trusted_proxies.is_empty() {
+            return Err(layers.wrong(&PROXY_PROTOCOL, PROXY_PROTOCOL.expected.to_owned()));
         }
         Ok(config)
     }
@@ -124,6 +185,10 @@ impl EdgeConfig {
     pub fn public_https_port(&self) -> u16 {
         self.https_addr.port()
     }
+}
+
+fn networks(text: &str) -> Option<Vec<Network>> {
+    text.split(',').map(|network| Network::parse(network).ok()).collect()
 }
 
 /// Lower-cased; labels of letters, digits and inner dashes. Room is left for the app's own label.

@@ -64,6 +64,10 @@ pub(super) fn edge_settings(config: &Config, listeners: &Listeners, clock: Clock
     settings.public_https_port = https_port(config, &listeners.edge);
     settings.no_redirect = config.edge.no_redirect;
     settings.max_connections = config.edge.max_connections;
+    settings.max_connections_per_address = config.edge.max_connections_per_address;
+    settings.trusted_proxies = config.edge.trusted_proxies.clone().into();
+    settings.proxy_protocol = config.edge.proxy_protocol;
     settings.limits.first_byte = config.edge.first_byte_timeout;
+    settings.limits.rolling = config.edge.idle_timeout;
     settings
 }

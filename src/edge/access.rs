@@ -17,7 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{Notify, mpsc};
 
-use super::body::EdgeBody;
+use super::body::{BodyError, EdgeBody};
+use super::code::RouterCode;
 use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
@@ -50,6 +51,8 @@ pub struct AccessRecord {
     pub request: String,
     /// 499 when the client went away first.
     pub status: u16,
+    /// What went wrong, if something did.
+    pub code: Option<RouterCode>,
     /// The dyno that it was sent to last.
     pub dyno: Option<Arc<Upstream>>,
     /// Spent on a new connection; zero where one was there.
@@ -101,6 +104,7 @@ struct Details {
     connect: Duration,
     service: Duration,
     status: u16,
+    code: Option<RouterCode>,
     bytes: u64,
     trace: Option<Box<TracedRequest>>,
 }
@@ -177,6 +181,7 @@ impl Access {
             connect: Duration::ZERO,
             service: Duration::ZERO,
             status: CLIENT_CLOSED,
+            code: Some(RouterCode::ClientInterrupted),
             bytes: 0,
             trace: trace(client, request),
         })))
@@ -221,10 +226,15 @@ impl Access {
         }
     }
 
-    /// Goes on with the body of the answer.
-    pub(super) fn told_with(mut self, status: StatusCode, body: EdgeBody) -> ToldBody {
+    /// Goes on with the body of the answer, or of what tells the client what went wrong.
+    pub(super) fn told_with(
+        mut self,
+        status: StatusCode,
+        code: Option<RouterCode>,
+        body: EdgeBody,
+    ) -> ToldBody {
         if let Some(details) = &mut self.0 {
-            details.status = status.as_u16();
+            (details.status, details.code) = (status.as_u16(), code);
         }
         ToldBody { body, access: self }
     }
@@ -239,6 +249,7 @@ impl Drop for Details {
             at: self.worker.settings.clock.now(),
             request: std::mem::take(&mut self.request),
             status: self.status,
+            code: self.code,
             dyno: self.dyno.take(),
             connect: self.connect,
             service: self.service,
@@ -251,16 +262,19 @@ impl Drop for Details {
 
 impl Body for ToldBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
-        if let (Some(details), Poll::Ready(Some(Ok(frame)))) = (&mut this.access.0, &frame) {
-            details.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let (Some(details), Poll::Ready(Some(frame))) = (&mut this.access.0, &frame) {
+            match frame {
+                Ok(frame) => details.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Err(error) => details.code = Some(error.code()),
+            }
         }
         frame
     }

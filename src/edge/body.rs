@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::code::RouterCode;
 use super::connection::OpenRequest;
 use super::upstream::Lease;
 
@@ -27,13 +28,41 @@ pub(super) enum EdgeBody {
 /// What a client sends to an upstream.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    incoming: Incoming,
+    /// None for a request that is sent once more, which has no body.
+    incoming: Option<Incoming>,
     progress: Option<Progress>,
+    /// Bytes that may still come.
+    left: u64,
+}
+
+/// Why the body of a request was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestBodyError {
+    #[error("the client broke off its request, or its body is not well formed")]
+    Client(#[source] hyper::Error),
+    #[error("the body is larger than the app takes")]
+    TooLarge,
+}
+
+/// Why the body of an answer was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("the dyno broke off its answer")]
+    Upstream(#[source] hyper::Error),
+    #[error("neither the dyno nor the client sent anything for too long")]
+    Idle,
 }
 
 /// When a request body last moved: an upload is not a slow answer.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Rc<Cell<Instant>>);
+pub(super) struct Progress(Rc<Moves>);
+
+#[derive(Debug)]
+struct Moves {
+    last: Cell<Instant>,
+    /// The client has to send more before anything can go on.
+    awaited: Cell<bool>,
+}
 
 impl EdgeBody {
     pub(super) fn empty() -> Self {
@@ -44,30 +73,38 @@ impl EdgeBody {
         Self::Full(Some(content))
     }
 
-    pub(super) fn proxied(incoming: Incoming, lease: Lease, open: OpenRequest) -> Self {
+    pub(super) fn proxied(incoming: Incoming, lease: Lease, mut open: OpenRequest) -> Self {
         if incoming.is_end_stream() {
             lease.end();
             return Self::Proxied { incoming, holds: None };
         }
+        open.give();
         Self::Proxied { incoming, holds: Some((lease, open)) }
     }
 }
 
 impl Body for EdgeBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Full(content) => Poll::Ready(content.take().map(|content| Ok(Frame::data(content)))),
             Self::Proxied { incoming, holds } => {
+                if let Some((_, open)) = holds {
+                    open.take();
+                }
                 let frame = ready!(poll_driven(incoming, holds, cx));
                 let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && incoming.is_end_stream());
-                if ended && let Some((lease, _open)) = holds.take() {
-                    lease.end();
+                if ended {
+                    if let Some((lease, _open)) = holds.take() {
+                        lease.end();
+                    }
+                } else if let Some((_, open)) = holds {
+                    open.give();
                 }
                 Poll::Ready(frame)
             }
@@ -96,52 +133,100 @@ fn poll_driven(
     incoming: &mut Incoming,
     holds: &mut Option<(Lease, OpenRequest)>,
     cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
     let nobody = &mut Context::from_waker(Waker::noop());
-    if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(nobody) {
-        return Poll::Ready(frame);
-    }
-    if let Some((lease, _)) = holds {
+    let mut frame = Pin::new(&mut *incoming).poll_frame(nobody);
+    let Some((lease, _)) = holds else { return frame.map_err(BodyError::Upstream) };
+    if frame.is_pending() {
         lease.connection.drive(cx);
+        let wakes = lease.connection.is_http2();
+        frame = Pin::new(incoming).poll_frame(if wakes { &mut *cx } else { nobody });
     }
-    Pin::new(incoming).poll_frame(nobody)
+    if frame.is_ready() {
+        lease.connection.pace.note_move();
+    } else if lease.connection.pace.poll_body(cx) {
+        // What is left of the answer is not waited for: the connection goes with it.
+        drop(holds.take());
+        return Poll::Ready(Some(Err(BodyError::Idle)));
+    }
+    frame.map_err(BodyError::Upstream)
+}
+
+impl BodyError {
+    pub(super) fn code(&self) -> RouterCode {
+        match self {
+            Self::Upstream(_) => RouterCode::ServerInterrupted,
+            Self::Idle => RouterCode::Idle,
+        }
+    }
 }
 
 impl RequestBody {
     /// The body, and its progress when there is something to send.
-    pub(super) fn new(incoming: Incoming) -> (Self, Option<Progress>) {
-        let progress = (!incoming.is_end_stream()).then(|| Progress(Rc::new(Cell::new(Instant::now()))));
-        (Self { incoming, progress: progress.clone() }, progress)
+    pub(super) fn new(incoming: Incoming, limit: Option<u64>) -> (Self, Option<Progress>) {
+        let left = limit.unwrap_or(u64::MAX);
+        let progress = (!incoming.is_end_stream()).then(Progress::new);
+        (Self { incoming: Some(incoming), progress: progress.clone(), left }, progress)
+    }
+
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Self { incoming: None, progress: None, left: 0 }
     }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let frame = Pin::new(incoming).poll_frame(cx);
         if let Some(progress) = &this.progress {
-            progress.0.set(Instant::now());
+            progress.note(frame.is_pending());
         }
-        Poll::Ready(frame)
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            let Some(left) = this.left.checked_sub(length) else {
+                return Poll::Ready(Some(Err(RequestBodyError::TooLarge)));
+            };
+            this.left = left;
+        }
+        frame.map_err(RequestBodyError::Client)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
 impl Progress {
+    fn new() -> Self {
+        Self(Rc::new(Moves { last: Cell::new(Instant::now()), awaited: Cell::new(false) }))
+    }
+
+    fn note(&self, awaited: bool) {
+        self.0.awaited.set(awaited);
+        if !awaited {
+            self.0.last.set(Instant::now());
+        }
+    }
+
+    /// When the last piece came.
     pub(super) fn last(&self) -> Instant {
-        self.0.get()
+        self.0.last.get()
+    }
+
+    /// Whether the client has to send the next piece.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.0.awaited.get()
     }
 }

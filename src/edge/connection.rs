@@ -1,6 +1,7 @@
 //! One client connection: served until it closes, is quiet for too long, or the edge drains.
 //!
-//! Invariant: a connection with an open request is never closed for being quiet.
+//! Invariant: a connection with an open request is never closed for being quiet, but when its client takes nothing of an
+//! answer that is there, or breaks off far more requests than it lets end.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -24,6 +25,9 @@ use super::worker::Worker;
 /// How long a drain lets a connection without a request stay: a request may be under way to it.
 const DRAIN_QUIET: Duration = Duration::from_secs(1);
 
+/// Requests that a client may break off beyond those that it lets end (rapid reset).
+const MOST_BROKEN_OFF: u32 = 200;
+
 /// What a client connection is doing. Atomic only because hyper wants a connection that can be upgraded to
 /// be `Send`; it stays on its worker.
 #[derive(Debug)]
@@ -32,12 +36,30 @@ pub(super) struct Activity {
     reading_head: AtomicBool,
     /// Milliseconds after `start` at which the present quiet began.
     since: AtomicU64,
+    /// Answers of which the client has to take something before the rest is asked for.
+    unread: AtomicU32,
+    /// Raised whenever the client took something.
+    taken: AtomicU32,
+    /// Requests that the client broke off, less those that ended.
+    broken_off: AtomicU32,
     start: Instant,
 }
 
 /// A request that is being served, from its head to the end of its answer.
 #[derive(Debug)]
-pub(super) struct OpenRequest(Arc<Activity>);
+pub(super) struct OpenRequest {
+    activity: Arc<Activity>,
+    /// The client has to take what it was given.
+    unread: bool,
+    /// It has been sent on, and has no answer yet.
+    waiting: bool,
+}
+
+/// How much of the answers a client had taken, and when that was seen.
+struct Taken {
+    count: u32,
+    at: Instant,
+}
 
 /// A hyper connection whose client can be told that it ends.
 pub(super) trait ClientConnection {
@@ -76,9 +98,14 @@ pub(super) async fn drive(
     let mut quiet = pin!(sleep(limits.header));
     let mut listening = false;
     let mut ending = false;
+    let mut taken = Taken { count: 0, at: Instant::now() };
     poll_fn(|cx| {
         if let Poll::Ready(end) = connection.as_mut().poll(cx) {
             return Poll::Ready(end);
+        }
+        if activity.broken_off.load(Ordering::Relaxed) > MOST_BROKEN_OFF {
+            tracing::debug!("a client breaks off one request after the other");
+            return Poll::Ready(Ok(()));
         }
         // The first poll leaves the waker there; until the worker stops another one would tell nothing new.
         if !ending && (!listening || worker.is_stopping()) {
@@ -96,7 +123,9 @@ pub(super) async fn drive(
             let left = if ending {
                 activity.quiet_left(DRAIN_QUIET, DRAIN_QUIET)
             } else {
-                activity.quiet_left(limits.header, limits.idle)
+                activity
+                    .quiet_left(limits.header, limits.idle)
+                    .min(activity.unread_left(&mut taken, limits.rolling))
             };
             if left.is_zero() {
                 return Poll::Ready(Ok(()));
@@ -115,6 +144,9 @@ impl Activity {
             open: AtomicU32::new(0),
             reading_head: AtomicBool::new(true),
             since: AtomicU64::new(0),
+            unread: AtomicU32::new(0),
+            taken: AtomicU32::new(0),
+            broken_off: AtomicU32::new(0),
             start: Instant::now(),
         })
     }
@@ -123,7 +155,16 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.reading_head.store(false, Ordering::Relaxed);
-        OpenRequest(Arc::clone(self))
+        OpenRequest { activity: Arc::clone(self), unread: false, waiting: false }
+    }
+
+    /// How much longer the client may leave answers where they are.
+    fn unread_left(&self, taken: &mut Taken, limit: Duration) -> Duration {
+        let count = self.taken.load(Ordering::Relaxed);
+        if self.unread.load(Ordering::Relaxed) == 0 || count != taken.count {
+            *taken = Taken { count, at: Instant::now() };
+        }
+        limit.saturating_sub(taken.at.elapsed())
     }
 
     /// How much longer the connection may be quiet; all of a limit while a request is open.
@@ -176,12 +217,48 @@ fn come_back(cx: &mut Context<'_>) {
     }
 }
 
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.note_time();
+impl OpenRequest {
+    /// The client has been given a head or a piece of a body.
+    pub(super) fn give(&mut self) {
+        if !self.unread {
+            self.unread = true;
+            add(&self.activity.unread, 1);
         }
     }
+
+    /// The client has taken what it was given.
+    pub(super) fn take(&mut self) {
+        if self.unread {
+            self.unread = false;
+            add(&self.activity.unread, u32::MAX);
+            add(&self.activity.taken, 1);
+        }
+    }
+
+    /// Whether an answer is waited for; a client that goes meanwhile breaks the request off.
+    pub(super) fn set_waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.take();
+        let activity = &self.activity;
+        let broken_off = activity.broken_off.load(Ordering::Relaxed);
+        let now = if self.waiting { broken_off.saturating_add(1) } else { broken_off.saturating_sub(1) };
+        if now != broken_off {
+            activity.broken_off.store(now, Ordering::Relaxed);
+        }
+        if activity.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            activity.note_time();
+        }
+    }
+}
+
+/// Adds to a number that only this thread writes; `u32::MAX` takes one away.
+fn add(number: &AtomicU32, difference: u32) {
+    number.store(number.load(Ordering::Relaxed).wrapping_add(difference), Ordering::Relaxed);
 }
 
 impl<T> Watched<T> {

@@ -55,6 +55,14 @@ impl Destination {
         matches!(self, Self::App { by: Some(_), .. })
     }
 
+    /// Bytes that the app takes of a request's body; `None` for any number.
+    pub(super) fn body_limit(&self) -> Option<u64> {
+        match self {
+            Self::App { app, .. } => app.limits.body,
+            Self::Api(_) => None,
+        }
+    }
+
     /// Takes the app's present state, whose dynos may be others by now.
     pub(super) fn refresh(&mut self, table: &RoutingTable) -> Result<(), ProxyError> {
         if let Self::App { app, .. } = self {

@@ -56,6 +56,8 @@ pub(super) struct CameBy {
     address: HeaderValue,
     proto: HeaderValue,
     port: HeaderValue,
+    /// The peer is a proxy that is believed.
+    trusted: bool,
 }
 
 /// What is particular to one request.
@@ -77,12 +79,23 @@ impl CameBy {
             address: address.unwrap_or(HeaderValue::from_static("unknown")),
             proto: HeaderValue::from_static(proto),
             port: HeaderValue::from(port),
+            trusted: false,
         }
     }
 
     /// The client's address.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
+    }
+
+    /// Whether what the peer says about its own client is believed.
+    pub(super) fn trusted(self, trusted: bool) -> Self {
+        Self { trusted, ..self }
+    }
+
+    /// Whether a trusted proxy says that its client speaks TLS.
+    pub(super) fn is_said_secure(&self, headers: &HeaderMap) -> bool {
+        self.trusted && headers.get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https")
     }
 
     /// The client's address as text.
@@ -111,11 +124,15 @@ impl CameBy {
         strip_site_claims(headers);
         // The edge has answered 100 to its client already by the time it reads a body.
         headers.remove(EXPECT);
-        headers.remove(FORWARDED);
-        headers.insert(X_FORWARDED_FOR, self.address.clone());
-        headers.insert(X_FORWARDED_PROTO, self.proto.clone());
-        headers.insert(X_FORWARDED_PORT, self.port.clone());
-        headers.insert(X_FORWARDED_HOST, particulars.host);
+        if self.trusted {
+            self.append(headers, particulars.host);
+        } else {
+            headers.remove(FORWARDED);
+            headers.insert(X_FORWARDED_FOR, self.address.clone());
+            headers.insert(X_FORWARDED_PROTO, self.proto.clone());
+            headers.insert(X_FORWARDED_PORT, self.port.clone());
+            headers.insert(X_FORWARDED_HOST, particulars.host);
+        }
         headers.insert(X_REQUEST_ID, particulars.id.clone());
         headers.insert(X_REQUEST_START, particulars.start);
         if trailers {
@@ -127,9 +144,40 @@ impl CameBy {
     }
 }
 
+impl CameBy {
+    /// Leaves what a trusted proxy says, and adds the proxy itself to the chain.
+    fn append(&self, headers: &mut HeaderMap, host: HeaderValue) {
+        let mut chain: Vec<u8> = Vec::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            chain.extend_from_slice(value.as_bytes());
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(self.address.as_bytes());
+        let chain = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain));
+        headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|_| self.address.clone()));
+        headers.entry(X_FORWARDED_PROTO).or_insert_with(|| self.proto.clone());
+        headers.entry(X_FORWARDED_PORT).or_insert_with(|| self.port.clone());
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+        if headers.contains_key(FORWARDED) {
+            let address = self.address();
+            let node =
+                if address.contains(':') { format!("for=\"[{address}]\"") } else { format!("for={address}") };
+            headers.extend(HeaderValue::try_from(node).ok().map(|node| (FORWARDED, node)));
+        }
+    }
+}
+
 /// Tells the browsers of a site to use HTTPS only; an app that says so itself is left its own words.
 pub(super) fn require_https(headers: &mut HeaderMap) {
     headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(SITE_HSTS);
+}
+
+/// Whether a request is encoded as chunked and nothing else (RFC 9112 §6.1). What hyper takes for chunked others may not;
+/// a length beside it hyper has taken out, and closes the connection afterwards.
+pub(super) fn is_clearly_framed(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = encodings.next().is_none_or(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    chunked && encodings.next().is_none()
 }
 
 /// The protocol that a message upgrades its connection to.

@@ -7,22 +7,31 @@
 //! control plane delays it.
 
 mod access;
+mod balance;
 mod body;
 mod buckets;
+mod census;
 mod challenges;
 mod coalesce;
+mod code;
 mod connection;
 mod counters;
 mod destination;
 mod drain;
+mod exchange;
 pub mod filters;
 mod headers;
+mod health;
 mod host;
 mod listener;
+mod pace;
 mod pages;
+mod pause;
 mod pool;
 mod proxy;
+mod proxy_protocol;
 mod redirect;
+mod replay;
 mod rescue;
 mod site;
 mod socket;
@@ -44,12 +53,16 @@ use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
+pub use code::RouterCode;
 pub use counters::EdgeCounters;
 pub use listener::EdgeListeners;
+pub use pause::Hold;
 pub use tls::ALPN_ACME;
 
 use crate::clock::Clock;
+use crate::model::network::Network;
 use crate::model::trace::Sampler;
+use census::Census;
 use counters::WorkerCounters;
 use drain::Stop;
 use table::RoutingTable;
@@ -66,6 +79,12 @@ pub struct EdgeSettings {
     pub no_redirect: bool,
     /// Client connections that may be open at once; more wait to be accepted.
     pub max_connections: usize,
+    /// Client connections of one address that may be open at once; more are closed. Zero sets no limit.
+    pub max_connections_per_address: usize,
+    /// What is believed when it says for whom it speaks, by headers or by the PROXY protocol.
+    pub trusted_proxies: Arc<[Network]>,
+    /// Connections from trusted addresses begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     pub limits: TimeLimits,
     pub clock: Clock,
     /// Takes a record of each request of an app; `None` tells nobody.
@@ -83,8 +102,10 @@ pub struct TimeLimits {
     pub header: Duration,
     /// Between two requests on a connection.
     pub idle: Duration,
-    /// From the last byte of a request to the first of its answer.
+    /// From the last byte of a request to the first of its answer, where the app has no limit of its own.
     pub first_byte: Duration,
+    /// Between two bytes of a body or a tunnel, whoever sends them, where the app has no limit of its own.
+    pub rolling: Duration,
 }
 
 /// The running edge. Dropping the handle stops the edge without waiting for open requests.
@@ -116,17 +137,21 @@ pub enum EdgeError {
 
 impl EdgeSettings {
     /// The settings of production: a worker for each core, 30 s for headers, 75 s between requests, 30 s to the
-    /// first byte of an answer, 65,536 connections.
+    /// first byte of an answer and 55 s between two bytes from then on, 65,536 connections.
     pub fn new(clock: Clock) -> Self {
         Self {
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             public_https_port: 443,
             no_redirect: false,
             max_connections: 65_536,
+            max_connections_per_address: 0,
+            trusted_proxies: Arc::default(),
+            proxy_protocol: false,
             limits: TimeLimits {
                 header: Duration::from_secs(30),
                 idle: Duration::from_secs(75),
                 first_byte: Duration::from_secs(30),
+                rolling: Duration::from_secs(55),
             },
             clock,
             access: None,
@@ -146,6 +171,7 @@ impl Edge {
     ) -> Result<EdgeHandle, EdgeError> {
         settings.workers = settings.workers.max(1);
         let tls = TlsAcceptor::from(tls::server_config(certificates)?);
+        let census = Census::new(settings.max_connections_per_address);
         let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
         for number in 0..settings.workers {
             let counters = Arc::new(WorkerCounters::default());
@@ -155,6 +181,7 @@ impl Edge {
                 listeners: listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?,
                 table: Arc::clone(table),
                 tls: tls.clone(),
+                census: census.clone(),
                 counters,
                 stop: Arc::clone(&handle.stop),
             };

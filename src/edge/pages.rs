@@ -33,6 +33,11 @@ macro_rules! page {
 
 pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
+pub(super) static BAD_BODY: Page =
+    page!("bad_body", "The body of the request is not well formed, or was broken off.");
+pub(super) static BODY_TOO_LARGE: Page =
+    page!("body_too_large", "The body of the request is larger than this app takes.");
+pub(super) static CLIENT_IDLE: Page = page!("client_idle", "The rest of the request did not come in time.");
 pub(super) static UNKNOWN_HOST: Page = page!("unknown_host", "There is no app at this address.");
 pub(super) static MISDIRECTED: Page =
     page!("misdirected", "The request is for another host than the connection it came on.");
@@ -40,8 +45,11 @@ pub(super) static AMBIGUOUS_PATH: Page = page!(
     "ambiguous_path",
     "The path can be read in several ways; send it without dot segments and encodings."
 );
+pub(super) static URI_TOO_LONG: Page = page!("uri_too_long", "The address is longer than 8 KiB.");
 pub(super) static NO_ROUTE: Page = page!("no_route", "No app of this site answers at this path.");
 pub(super) static NO_UPSTREAM: Page = page!("no_upstream", "No dyno of this app is ready to answer.");
+pub(super) static BACKLOG: Page =
+    page!("backlog", "Too many requests wait for this app; try again in a moment.");
 pub(super) static MAINTENANCE: Page = page!("maintenance", "This app is in maintenance.");
 pub(super) static BAD_GATEWAY: Page = page!("bad_gateway", "The app did not answer properly.");
 pub(super) static TIMEOUT: Page = page!("timeout", "The app took too long to answer.");
@@ -110,11 +118,16 @@ mod tests {
     fn every_json_page_is_an_object_with_id_and_message() {
         let all = [
             &BAD_REQUEST,
+            &BAD_BODY,
+            &BODY_TOO_LARGE,
+            &CLIENT_IDLE,
             &UNKNOWN_HOST,
             &MISDIRECTED,
             &AMBIGUOUS_PATH,
             &NO_ROUTE,
+            &URI_TOO_LONG,
             &NO_UPSTREAM,
+            &BACKLOG,
             &MAINTENANCE,
             &BAD_GATEWAY,
             &TIMEOUT,

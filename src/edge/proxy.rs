@@ -1,18 +1,15 @@
 //! One request: from its host to an upstream and back.
 //!
-//! Invariant: a request is sent to an upstream once; only one that was not sent at all is tried again.
+//! Invariant: whatever happens, a request is answered once: by an upstream, or with what went wrong.
 
-use std::cell::Cell;
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -20,17 +17,17 @@ use super::access::{Access, ToldBody};
 use super::body::{EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::destination::Destination;
+use super::exchange::exchange;
 use super::filters::{Asked, Dressing, Passage};
 use super::headers::{self, CameBy, Particulars};
 use super::pages::Form;
 use super::rescue::{self, ProxyError};
-use super::table::{Claim, Service, Upstream};
-use super::upstream::{Connection, Lease, Patience, SendError};
+use super::upstream::Lease;
 use super::worker::Worker;
 use super::{challenges, host, redirect, tunnel};
 
-/// How often another upstream, or a newer table, is tried for one request.
-const ATTEMPTS: usize = 8;
+/// Bytes of a path with its query, as many as Heroku's router takes.
+const MAX_URI: usize = 8 * 1_024;
 
 /// The client of one connection.
 #[derive(Debug)]
@@ -62,12 +59,6 @@ enum Admission {
     Challenge(Bytes),
 }
 
-/// Where a request goes.
-struct Target {
-    address: SocketAddr,
-    claim: Option<Claim>,
-}
-
 /// Answers one request; a failure becomes an answer too.
 pub(super) fn answer(
     client: Rc<Client>,
@@ -92,7 +83,9 @@ pub(super) fn answer(
             Ok(Admission::Challenge(answer)) => Ok(challenges::respond(answer)),
             Err(error) => Err(error),
         };
+        let mut code = None;
         let mut response = served.unwrap_or_else(|error| {
+            code = error.code();
             client.worker.counters.rescued.increment();
             tracing::debug!(%error, cause = ?std::error::Error::source(&error), "a request was not served");
             rescue::rescue(&error, form)
@@ -111,7 +104,7 @@ pub(super) fn answer(
         if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
             headers::set_close(response.headers_mut());
         }
-        Ok(response.map(|body| access.told_with(status, body)))
+        Ok(response.map(|body| access.told_with(status, code, body)))
     }
 }
 
@@ -129,10 +122,16 @@ fn admit(
     if let Some(answer) = worker.settings.challenges.at(request.uri().path()) {
         return Ok(Admission::Challenge(answer));
     }
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+        return Err(ProxyError::UriTooLong);
+    }
     let host = host::settle(&mut request)?;
-    if client.redirected {
+    if client.redirected && !client.came_by.is_said_secure(request.headers()) {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));
+    }
+    if !request.body().is_end_stream() && !headers::is_clearly_framed(request.headers()) {
+        return Err(ProxyError::BadFraming);
     }
     let destination = find(client, &host, request.uri().path())?;
     if let Destination::App { app, by } = &destination {
@@ -155,9 +154,13 @@ fn admit(
         client.came_by.tell_site(request.headers_mut(), by.site.domain(), by.route.told());
         by.rewrite(request.uri_mut())?;
     }
+    let limit = destination.body_limit();
+    if limit.is_some_and(|limit| request.body().size_hint().lower() > limit) {
+        return Err(ProxyError::BodyTooLarge);
+    }
     let mut progress = None;
     let request = request.map(|incoming| {
-        let (body, moved) = RequestBody::new(incoming);
+        let (body, moved) = RequestBody::new(incoming, limit);
         progress = moved;
         body
     });
@@ -186,125 +189,17 @@ fn find(client: &Client, host: &HeaderValue, path: &str) -> Result<Destination, 
 }
 
 async fn serve(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     forward: Forward,
-    open: OpenRequest,
+    mut open: OpenRequest,
     access: &mut Access,
 ) -> Result<Response<EdgeBody>, ProxyError> {
     let Forward { destination, request, progress, client_side } = forward;
-    let (response, lease) = exchange(worker, destination, (request, progress), access).await?;
+    open.set_waiting(true);
+    let exchanged = exchange(worker, destination, (request, progress), access).await;
+    open.set_waiting(false);
+    let (response, lease) = exchanged?;
     finish(worker, response, lease, (open, client_side))
-}
-
-/// Sends a request to an upstream and waits for the head of its answer.
-async fn exchange(
-    worker: &Worker,
-    mut destination: Destination,
-    (mut request, progress): (Box<Request<RequestBody>>, Option<Progress>),
-    access: &mut Access,
-) -> Result<(Response<Incoming>, Lease), ProxyError> {
-    let patience = Patience { limit: worker.settings.limits.first_byte, progress };
-    let mut failed: Vec<SocketAddr> = Vec::new();
-    let mut failure = None;
-    for _ in 0..ATTEMPTS {
-        let Some(Target { address, claim }) = choose(worker, &mut destination, &failed, access)? else {
-            break;
-        };
-        let mut pooled = worker.pool.take(address);
-        loop {
-            let was_pooled = pooled.is_some();
-            let opened = match pooled.take() {
-                Some(connection) => Ok(connection),
-                None => Box::pin(open(worker, address, access)).await,
-            };
-            let mut connection = match opened {
-                Ok(connection) => connection,
-                Err(error) => {
-                    failure = Some(ProxyError::Connect(error));
-                    break;
-                }
-            };
-            let sent = Instant::now();
-            match connection.send(request, &patience).await {
-                Ok(response) => {
-                    access.answered(sent);
-                    let pool = Rc::clone(&worker.pool);
-                    return Ok((response, Lease { pool, address, connection, claim }));
-                }
-                Err(SendError::Failed(error)) => return Err(error),
-                Err(SendError::Unsent(unsent, error)) => {
-                    request = unsent;
-                    failure = Some(ProxyError::Upstream(error));
-                }
-            }
-            if !was_pooled {
-                break;
-            }
-            worker.counters.stale_connections.increment();
-        }
-        failed.push(address);
-        destination.refresh(&worker.table.load())?;
-    }
-    Err(failure.unwrap_or(ProxyError::NoUpstream))
-}
-
-async fn open(worker: &Worker, address: SocketAddr, access: &mut Access) -> io::Result<Connection> {
-    let began = Instant::now();
-    let connection = Connection::open(address).await?;
-    access.connected(began);
-    worker.counters.upstream_connections.increment();
-    Ok(connection)
-}
-
-/// The upstream with the fewest requests open, claimed. None when all have failed already.
-fn choose(
-    worker: &Worker,
-    destination: &mut Destination,
-    failed: &[SocketAddr],
-    access: &mut Access,
-) -> Result<Option<Target>, ProxyError> {
-    for _ in 0..ATTEMPTS {
-        let app = match destination {
-            Destination::Api(address) => {
-                let target = Target { address: **address, claim: None };
-                return Ok((!failed.contains(address)).then_some(target));
-            }
-            Destination::App { app, .. } => app,
-        };
-        let upstreams = match &app.service {
-            Service::Maintenance => return Err(ProxyError::Maintenance),
-            Service::Upstreams(upstreams) => upstreams,
-        };
-        let Some(upstream) = least_busy(upstreams, failed, &worker.turn) else {
-            // What was retired since the table was read has its successors in a newer one.
-            if upstreams.iter().any(|upstream| upstream.is_retired()) {
-                destination.refresh(&worker.table.load())?;
-                continue;
-            }
-            return Ok(None);
-        };
-        if let Some(claim) = upstream.claim() {
-            access.goes_to(upstream);
-            return Ok(Some(Target { address: upstream.address, claim: Some(claim) }));
-        }
-        destination.refresh(&worker.table.load())?;
-    }
-    Ok(None)
-}
-
-/// The search starts one further each time, so that equals take turns.
-fn least_busy<'a>(
-    upstreams: &'a [Arc<Upstream>],
-    failed: &[SocketAddr],
-    turn: &Cell<usize>,
-) -> Option<&'a Arc<Upstream>> {
-    let start = turn.get().checked_rem(upstreams.len())?;
-    turn.set(turn.get().wrapping_add(1));
-    let (before, from) = upstreams.split_at(start);
-    from.iter()
-        .chain(before)
-        .filter(|upstream| !upstream.is_retired() && !failed.contains(&upstream.address))
-        .min_by_key(|upstream| upstream.in_flight())
 }
 
 /// Makes an upstream's answer the client's, or its connection a tunnel.

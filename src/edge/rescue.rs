@@ -2,10 +2,11 @@
 //!
 //! Invariant: this is the only place that does, so every failure looks the same to clients.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::body::EdgeBody;
+use super::body::{EdgeBody, RequestBodyError};
+use super::code::RouterCode;
 use super::filters::Refusal;
 use super::pages::{self, Form, Page};
 
@@ -25,6 +26,12 @@ pub(super) enum ProxyError {
     AmbiguousPath,
     #[error("no route of the site covers the path")]
     NoRoute,
+    #[error("the body is larger than the app takes")]
+    BodyTooLarge,
+    #[error("the request says in several ways where its body ends")]
+    BadFraming,
+    #[error("the path and the query are too long")]
+    UriTooLong,
     #[error("a proxy of apps makes no tunnels")]
     MethodNotSupported,
     #[error("no app answers to this host")]
@@ -33,16 +40,68 @@ pub(super) enum ProxyError {
     Maintenance,
     #[error("no dyno of the app takes requests")]
     NoUpstream,
+    #[error("too many requests wait for a dyno of the app")]
+    Backlog,
     #[error("no dyno of the app could be connected to")]
     Connect(#[source] std::io::Error),
-    #[error("the dyno did not answer properly")]
+    #[error("the dyno closed the connection instead of answering")]
     Upstream(#[source] hyper::Error),
+    #[error("the dyno's answer is no HTTP")]
+    BadResponse(#[source] hyper::Error),
+    #[error("the client broke off its request, or its body is not well formed")]
+    ClientBody(#[source] hyper::Error),
+    #[error("the client stopped sending its request")]
+    ClientIdle,
     #[error("the dyno switched to a protocol that the client did not ask for")]
     UnaskedUpgrade,
     #[error("the dyno sent no answer in time")]
     FirstByteTimeout,
     #[error("a filter of the app did not let the request pass")]
     Filtered(#[source] Box<Refusal>),
+}
+
+impl ProxyError {
+    /// Why an exchange failed of which something had been sent.
+    pub(super) fn of_upstream(error: hyper::Error) -> Self {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+        if matches!(cause, Some(RequestBodyError::TooLarge)) {
+            Self::BodyTooLarge
+        } else if error.is_user() {
+            Self::ClientBody(error)
+        } else if error.is_parse() {
+            Self::BadResponse(error)
+        } else {
+            Self::Upstream(error)
+        }
+    }
+
+    /// What the router line says, for what is between the client and a dyno.
+    pub(super) fn code(&self) -> Option<RouterCode> {
+        Some(match self {
+            Self::Maintenance => RouterCode::Maintenance,
+            Self::NoUpstream => RouterCode::NoDynos,
+            Self::Backlog => RouterCode::Backlog,
+            Self::Connect(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                RouterCode::ConnectTimeout
+            }
+            Self::Connect(_) => RouterCode::ConnectRefused,
+            Self::Upstream(_) => RouterCode::NoResponse,
+            Self::BadResponse(_) | Self::UnaskedUpgrade => RouterCode::BadResponse,
+            Self::ClientBody(_) => RouterCode::ClientInterrupted,
+            Self::ClientIdle => RouterCode::ClientIdle,
+            Self::FirstByteTimeout => RouterCode::FirstByteTimeout,
+            Self::InvalidHost
+            | Self::Misdirected
+            | Self::AmbiguousPath
+            | Self::NoRoute
+            | Self::UriTooLong
+            | Self::BadFraming
+            | Self::BodyTooLarge
+            | Self::MethodNotSupported
+            | Self::Filtered(_)
+            | Self::UnknownHost => return None,
+        })
+    }
 }
 
 /// The answer for a failed request, in the form that its client accepts.
@@ -55,6 +114,10 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match error {
         ProxyError::Maintenance => drop(headers.insert(RETRY_AFTER, MAINTENANCE_RETRY)),
+        // Where the next request would begin is not known.
+        ProxyError::BadFraming | ProxyError::BodyTooLarge => {
+            drop(headers.insert(CONNECTION, HeaderValue::from_static("close")));
+        }
         ProxyError::MethodNotSupported => {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
@@ -63,10 +126,15 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         | ProxyError::Misdirected
         | ProxyError::AmbiguousPath
         | ProxyError::NoRoute
+        | ProxyError::UriTooLong
         | ProxyError::UnknownHost
         | ProxyError::NoUpstream
+        | ProxyError::Backlog
         | ProxyError::Connect(_)
         | ProxyError::Upstream(_)
+        | ProxyError::BadResponse(_)
+        | ProxyError::ClientBody(_)
+        | ProxyError::ClientIdle
         | ProxyError::UnaskedUpgrade
         | ProxyError::FirstByteTimeout => {}
     }
@@ -90,14 +158,20 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
         ProxyError::InvalidHost => (StatusCode::BAD_REQUEST, &pages::BAD_REQUEST),
         ProxyError::Misdirected => (StatusCode::MISDIRECTED_REQUEST, &pages::MISDIRECTED),
         ProxyError::AmbiguousPath => (StatusCode::BAD_REQUEST, &pages::AMBIGUOUS_PATH),
+        ProxyError::UriTooLong => (StatusCode::URI_TOO_LONG, &pages::URI_TOO_LONG),
         ProxyError::NoRoute => (StatusCode::NOT_FOUND, &pages::NO_ROUTE),
         ProxyError::MethodNotSupported => (StatusCode::METHOD_NOT_ALLOWED, &pages::BAD_REQUEST),
         ProxyError::UnknownHost => (StatusCode::NOT_FOUND, &pages::UNKNOWN_HOST),
         ProxyError::Maintenance => (StatusCode::SERVICE_UNAVAILABLE, &pages::MAINTENANCE),
+        ProxyError::Backlog => (StatusCode::SERVICE_UNAVAILABLE, &pages::BACKLOG),
         ProxyError::NoUpstream => (StatusCode::SERVICE_UNAVAILABLE, &pages::NO_UPSTREAM),
-        ProxyError::Connect(_) | ProxyError::Upstream(_) | ProxyError::UnaskedUpgrade => {
-            (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY)
-        }
+        ProxyError::Connect(_)
+        | ProxyError::Upstream(_)
+        | ProxyError::BadResponse(_)
+        | ProxyError::UnaskedUpgrade => (StatusCode::BAD_GATEWAY, &pages::BAD_GATEWAY),
+        ProxyError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, &pages::BODY_TOO_LARGE),
+        ProxyError::BadFraming | ProxyError::ClientBody(_) => (StatusCode::BAD_REQUEST, &pages::BAD_BODY),
+        ProxyError::ClientIdle => (StatusCode::REQUEST_TIMEOUT, &pages::CLIENT_IDLE),
         ProxyError::FirstByteTimeout => (StatusCode::GATEWAY_TIMEOUT, &pages::TIMEOUT),
         ProxyError::Filtered(refusal) => match **refusal {
             Refusal::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, &pages::UNAUTHORIZED),

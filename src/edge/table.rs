@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::buckets::Buckets;
 use super::filters::Filters;
+use super::health::Health;
+use super::pause::Hold;
 pub use super::site::{PathRoute, SiteRoutes};
 use crate::model::ids::AppId;
 use crate::model::names::{AppKey, DynoName};
+use crate::model::router_limits::RouterLimits;
 
 /// Who answers for which host. Built by the control plane, never changed after it is published; a copy of it is, and
 /// takes its place.
@@ -42,6 +45,12 @@ pub struct AppRoute {
     /// Whether a release of it has ever been up. Routes of sites to an app without one are pending: they are passed
     /// over.
     pub released: bool,
+    /// What its owner has set in place of the edge's own limits.
+    pub limits: RouterLimits,
+    /// Its dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
+    /// Where its requests wait while it has no dyno; `None` refuses them.
+    pub hold: Option<Arc<Hold>>,
     pub service: Service,
     /// What requests must pass; `None` when nothing is in force.
     pub filters: Option<Arc<Filters>>,
@@ -66,6 +75,7 @@ pub struct Upstream {
     pub address: SocketAddr,
     in_flight: AtomicUsize,
     retired: AtomicBool,
+    health: Health,
 }
 
 /// A request's hold on an upstream; dropping it ends the hold.
@@ -134,7 +144,8 @@ impl RoutingTable {
 impl Upstream {
     /// A dyno at an address, with no request open.
     pub fn new(dyno: DynoName, address: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { dyno, address, in_flight: AtomicUsize::new(0), retired: AtomicBool::new(false) })
+        let (in_flight, retired) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Self { dyno, address, in_flight, retired, health: Health::default() })
     }
 
     /// Counts a request in, or refuses because the dyno is being taken out.
@@ -155,6 +166,11 @@ impl Upstream {
     /// Whether [`Upstream::retire`] was called.
     pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Whether it takes connections.
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Requests and upgraded connections that are open.

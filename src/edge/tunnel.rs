@@ -1,25 +1,88 @@
-//! Upgraded connections (WebSocket and the like): bytes both ways until either side ends.
+//! Upgraded connections (WebSocket and the like): bytes both ways until either side ends, or both are silent for too
+//! long.
 //!
 //! Invariant: a tunnel counts as in flight at its upstream until it is over.
 
-use hyper::upgrade::OnUpgrade;
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
 use super::connection::OpenRequest;
 use super::upstream::Lease;
 
+/// One end of a tunnel, which notes when something came.
+struct End {
+    stream: TokioIo<Upgraded>,
+    last: Rc<Cell<Instant>>,
+}
+
 /// Relays between a client and an upstream that both agreed to an upgrade.
 pub(super) async fn relay((client, upstream): (OnUpgrade, OnUpgrade), lease: Lease, open: OpenRequest) {
     let Lease { connection, claim, .. } = lease;
+    let limit = connection.pace.rolling();
     connection.finish().await;
     match tokio::try_join!(client, upstream) {
         Ok((client, upstream)) => {
-            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut upstream).await {
-                tracing::debug!(%error, "a tunnel broke off");
+            let last = Rc::new(Cell::new(Instant::now()));
+            let end = |stream| End { stream: TokioIo::new(stream), last: Rc::clone(&last) };
+            let (mut client, mut upstream) = (end(client), end(upstream));
+            tokio::select! {
+                copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {
+                    if let Err(error) = copied {
+                        tracing::debug!(%error, "a tunnel broke off");
+                    }
+                }
+                () = silence(&last, limit) => tracing::debug!("a tunnel was silent for too long"),
             }
         }
         Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
     }
     drop((claim, open));
+}
+
+/// Ends when nothing came from either side for `limit`.
+async fn silence(last: &Cell<Instant>, limit: Duration) {
+    loop {
+        let left = limit.saturating_sub(last.get().elapsed());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
+impl AsyncRead for End {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.last.set(Instant::now());
+        }
+        read
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

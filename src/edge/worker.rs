@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
 use super::access::AccessBatch;
+use super::census::Census;
 use super::coalesce::coalesce;
 use super::connection::{Activity, Coalesced, Watched, drive};
 use super::counters::WorkerCounters;
@@ -35,6 +36,7 @@ use super::headers::CameBy;
 use super::listener::EdgeListeners;
 use super::pool::Pool;
 use super::proxy::{self, Client};
+use super::proxy_protocol::{self, Origin};
 use super::socket::Socket;
 use super::table::RoutingTable;
 use super::tls::{ALPN_ACME, ALPN_H2};
@@ -52,10 +54,13 @@ pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
+    census: Census,
     pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
     pub(super) clients: TaskTracker,
+    /// HTTP/2 connections to upstreams, which end with the pool.
+    pub(super) upstreams: TaskTracker,
     pub(super) stop: CancellationToken,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
@@ -69,6 +74,7 @@ pub(super) struct WorkerParts {
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) tls: TlsAcceptor,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) census: Census,
     pub(super) stop: Arc<Stop>,
 }
 
@@ -84,9 +90,9 @@ enum Entrance {
     Tls(TlsAcceptor),
 }
 
-/// Runs the streams of HTTP/2 connections on their worker.
+/// Runs the streams of HTTP/2 connections, and connections to upstreams, on their worker.
 #[derive(Debug, Clone)]
-struct LocalExecutor(TaskTracker);
+pub(super) struct LocalExecutor(TaskTracker);
 
 /// Serves until the stop's token is cancelled and the open requests have ended, or its limit has passed.
 pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
@@ -98,7 +104,9 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         settings: parts.settings,
         table: parts.table,
         counters: parts.counters,
+        census: parts.census,
         clients: TaskTracker::new(),
+        upstreams: TaskTracker::new(),
         stop: parts.stop.token.clone(),
         turn: Cell::new(0),
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
@@ -196,30 +204,40 @@ async fn enter(
     peer: SocketAddr,
     (entrance, permit): (Entrance, OwnedSemaphorePermit),
 ) {
-    let served = match Socket::new(stream) {
-        Ok(socket) => serve(&worker, socket, peer, entrance).await.map_err(io::Error::other),
-        Err(error) => Err(error),
-    };
-    if let Err(error) = served {
+    if let Err(error) = admit(&worker, stream, peer.ip(), entrance).await {
         tracing::debug!(%error, %peer, "a client's connection ended");
     }
     worker.counters.closed_connections.increment();
     drop(permit);
 }
 
-async fn serve(
+/// Serves a client, unless its address has too many connections already.
+async fn admit(
     worker: &Rc<Worker>,
-    stream: Socket,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: IpAddr,
     entrance: Entrance,
-) -> hyper::Result<()> {
+) -> io::Result<()> {
+    if worker.settings.proxy_protocol && worker.trusts(peer) {
+        let header = timeout(worker.settings.limits.header, proxy_protocol::read(&mut stream)).await;
+        if let Origin::Client(client) = header.map_err(|_| io::ErrorKind::TimedOut)?? {
+            peer = client;
+        }
+    }
+    // A trusted proxy speaks for any number of clients.
+    let counted = if worker.trusts(peer) { Ok(None) } else { worker.census.admit(peer) };
+    let Ok(_counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
+    serve(worker, Socket::new(stream)?, peer, entrance).await.map_err(io::Error::other)
+}
+
+async fn serve(worker: &Rc<Worker>, stream: Socket, peer: IpAddr, entrance: Entrance) -> hyper::Result<()> {
     match entrance {
         Entrance::Redirect => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", 80), true, None);
+            let client = worker.client(worker.came_by(peer, "http", 80), true, None);
             serve_http1(client, stream).await
         }
         Entrance::Plain { port } => {
-            let client = worker.client(CameBy::new(peer.ip(), "http", port), false, None);
+            let client = worker.client(worker.came_by(peer, "http", port), false, None);
             serve_http1(client, stream).await
         }
         Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
@@ -230,7 +248,7 @@ async fn serve_tls(
     worker: &Rc<Worker>,
     acceptor: TlsAcceptor,
     stream: Socket,
-    peer: SocketAddr,
+    peer: IpAddr,
 ) -> hyper::Result<()> {
     let limit = worker.settings.limits.header;
     let stopped = async {
@@ -245,7 +263,7 @@ async fn serve_tls(
         worker.counters.failed_handshakes.increment();
         return Ok(());
     };
-    let came_by = CameBy::new(peer.ip(), "https", worker.settings.public_https_port);
+    let came_by = worker.came_by(peer, "https", worker.settings.public_https_port);
     let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
     match stream.get_ref().1.alpn_protocol() {
         Some(ALPN_H2) => serve_http2(client, stream).await,
@@ -298,6 +316,15 @@ impl Worker {
         made.1.clone()
     }
 
+    /// Whether an address is believed when it says for whom it speaks.
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
+        CameBy::new(peer, proto, port).trusted(self.trusts(peer))
+    }
+
     fn client(
         self: &Rc<Self>,
         came_by: CameBy,
@@ -306,6 +333,12 @@ impl Worker {
     ) -> Rc<Client> {
         let (worker, activity) = (Rc::clone(self), Activity::new());
         Rc::new(Client { worker, activity, came_by, redirected, server_name })
+    }
+}
+
+impl LocalExecutor {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self(tasks)
     }
 }
 

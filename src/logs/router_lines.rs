@@ -36,11 +36,15 @@ impl RouterLines {
 
 fn text(record: &AccessRecord) -> String {
     let AccessRecord { request, status, bytes, .. } = record;
+    let failure = record
+        .code
+        .map(|code| format!(" at=error code={} desc=\"{}\"", code.code(), code.description()))
+        .unwrap_or_default();
     let (service, connect, total) = (millis(record.service), millis(record.connect), millis(record.total));
     let dyno =
         record.dyno.as_ref().map(|upstream| format!(" dyno=web.{}", upstream.dyno)).unwrap_or_default();
     format!(
-        "{request} status={status} service={service}ms connect={connect}ms total={total}ms bytes={bytes}{dyno}"
+        "{request} status={status} service={service}ms connect={connect}ms total={total}ms bytes={bytes}{dyno}{failure}"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::names::ConfigVarName;
+use super::router_limits::RouterLimits;
 use super::rule::RuleError;
 
 /// The text that stands for a secret in an answer, and means "unchanged" in a request (reading 12).
@@ -29,7 +30,7 @@ const RESERVED: &[&str] = &[
 pub struct ConfigValue(String);
 
 impl ConfigValue {
-    /// Takes any text without NUL, up to [`VALUE_LIMIT`].
+    /// Takes any text without NUL, up to [`VALUE_LIMIT`]; for the limits of the router only times.
     pub fn parse(name: &ConfigVarName, text: &str) -> Result<Self, RuleError> {
         if text.len() > VALUE_LIMIT {
             return Err(RuleError::new(format!(
@@ -42,6 +43,7 @@ impl ConfigValue {
                 "The value of {name} contains a NUL character, which no environment variable can hold."
             )));
         }
+        RouterLimits::check(name, text)?;
         Ok(Self(text.to_owned()))
     }
 

@@ -23,6 +23,8 @@ crate::text_enum! {
         CspUnsafe => "csp-unsafe",
         CspEmbedded => "csp-embedded",
         ContainerPorts => "container-ports",
+        /// At most one dyno of each type, and never two together: the old one has stopped before a new one starts.
+        SingleDyno => "single-dyno",
     }
 }
 

@@ -150,8 +150,9 @@ impl Worker {
             Run::Up(up) => up.upstream.take(),
             Run::None | Run::Ended(_) | Run::Dead => None,
         };
+        let drained = upstream.map(|upstream| (upstream, self.drain_limit));
         self.operations
-            .push(operations::retire(Arc::clone(&self.context), name.clone(), id, upstream).boxed());
+            .push(operations::retire(Arc::clone(&self.context), name.clone(), id, drained).boxed());
     }
 
     pub(super) fn remove(&mut self, name: &DynoName) {

@@ -9,11 +9,13 @@ use crate::model::build::{BuildState, ImageId};
 use crate::model::catalogue::Catalogue;
 use crate::model::config_var::ConfigVars;
 use crate::model::dyno::Dyno;
+use crate::model::feature::Feature;
 use crate::model::formation::{Formation, Port};
 use crate::model::ids::{AppId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType, SizeName};
 use crate::model::oneoff::OneOff;
 use crate::model::release::{Release, ReleaseState};
+use crate::model::router_limits::RouterLimits;
 use crate::model::signal::Signal;
 use crate::model::time::Timestamp;
 use crate::seal::Sealer;
@@ -56,6 +58,12 @@ pub struct Target {
     pub rollout: Rollout,
     pub image: ImageId,
     pub types: Vec<DesiredType>,
+    /// How long its requests may take.
+    pub limits: RouterLimits,
+    /// Two dynos of a type must never run together.
+    pub alone: bool,
+    /// Its web dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
 }
 
 /// How the dynos of one type are made.
@@ -185,7 +193,10 @@ fn load_target(
         ReleaseState::Succeeded { .. } => Rollout::Settled,
         ReleaseState::Failed { .. } => Rollout::Failed,
     };
-    Ok(Some(Target { release: release.clone(), rollout, image, types }))
+    let limits = RouterLimits::of(&vars);
+    let on = store::features::list_enabled(connection, app.id)?;
+    let (alone, http2) = (on.contains(&Feature::SingleDyno), on.contains(&Feature::Http2EndToEnd));
+    Ok(Some(Target { release: release.clone(), rollout, image, types, limits, alone, http2 }))
 }
 
 /// What every dyno of the app sees (`behaviour.md` §6): the platform's variables, then the user's, then `PORT`.

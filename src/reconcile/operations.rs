@@ -125,15 +125,15 @@ pub(super) async fn start(context: Arc<Context>, dyno: DynoName, id: ContainerId
     Done::Started { dyno, result }
 }
 
-/// Drains, stops and removes a container. The caller has published a table without it.
+/// Drains (within a limit), stops and removes a container. The caller has published a table without it.
 pub(super) async fn retire(
     context: Arc<Context>,
     dyno: DynoName,
     id: ContainerId,
-    upstream: Option<Arc<Upstream>>,
+    drained: Option<(Arc<Upstream>, Duration)>,
 ) -> Done {
     failpoint::reached(JournalStep::DynoDraining);
-    drain(&context, &dyno, upstream).await;
+    drain(&context, &dyno, drained).await;
     let result = stop_and_remove(&context, &id).await;
     Done::Left { dyno, result }
 }
@@ -156,11 +156,12 @@ pub(super) async fn probe(dyno: DynoName, run: Timestamp, pause: Duration, probe
     Done::Probed { dyno, run, answer }
 }
 
-/// Waits until no request is open, at most the drain limit.
-async fn drain(context: &Context, dyno: &DynoName, upstream: Option<Arc<Upstream>>) {
+/// Waits until no request is open, at most the app's drain limit.
+async fn drain(context: &Context, dyno: &DynoName, drained: Option<(Arc<Upstream>, Duration)>) {
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
-    let in_flight = || upstream.as_ref().map_or(0, |upstream| upstream.in_flight());
-    if let Some(upstream) = &upstream {
+    let limit = drained.as_ref().map_or(context.timing.drain_limit, |(_, limit)| *limit);
+    let in_flight = || drained.as_ref().map_or(0, |(upstream, _)| upstream.in_flight());
+    if let Some((upstream, _)) = &drained {
         upstream.retire();
     }
     let quiet = async {
@@ -169,7 +170,7 @@ async fn drain(context: &Context, dyno: &DynoName, upstream: Option<Arc<Upstream
         }
         context.all_counted.cancelled().await;
     };
-    if tokio::time::timeout(context.timing.drain_limit, quiet).await.is_err() {
+    if tokio::time::timeout(limit, quiet).await.is_err() {
         tracing::info!(%dyno, open = in_flight(), "requests may have been open when the drain limit passed");
     }
 }

@@ -1,8 +1,8 @@
 //! Decides, from what shall run and what runs, what to do next. Pure and total: no I/O, no clock.
 //!
 //! Invariants: applying the plan until nothing is left converges; while a rollout is under way no ready dyno
-//! of the old deployment is taken out before the new deployment is complete; a plan names only dynos it was
-//! given.
+//! of the old deployment is taken out before the new deployment is complete, but where dynos run alone: there no dyno
+//! is launched or started while another of its type may run; a plan names only dynos it was given.
 
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Goal {
     pub types: Vec<TypeGoal>,
     /// The release under way, if the target is not settled yet.
     pub rollout: Rollout,
+    /// Two dynos of a type must never run together, so an old one goes before a new one comes.
+    pub alone: bool,
 }
 
 /// What shall run of one type.
@@ -155,6 +157,13 @@ const LAUNCHES_THAT_FAIL: u32 = 3;
 /// Dynos of one app that are launched at the same time.
 const LAUNCHES_AT_ONCE: usize = 8;
 
+impl Goal {
+    /// Nothing shall run.
+    pub fn nothing() -> Self {
+        Self { types: Vec::new(), rollout: Rollout::Settled, alone: false }
+    }
+}
+
 /// Decides what to do. `views` are all dynos of the app; `now` is the instant of the observation.
 pub fn plan(goal: &Goal, views: &[DynoView], now: Timestamp, limits: Limits) -> Plan {
     let mut planner = Planner { goal, views, now, limits, plan: Plan::default() };
@@ -240,10 +249,11 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether the old dynos of a type may go: a release replaces all types together, any other change
-    /// each type by itself.
+    /// each type by itself. Where dynos run alone they go first.
     fn may_replace(&self, process_type: &ProcessType) -> bool {
         match self.goal.rollout {
             Rollout::Queued | Rollout::Preparing | Rollout::Refused { .. } => false,
+            Rollout::Pending { .. } | Rollout::Settled | Rollout::Failed if self.goal.alone => true,
             Rollout::Pending { .. } => self.is_complete(),
             Rollout::Settled | Rollout::Failed => {
                 self.wanted(process_type).is_none_or(|wanted| self.is_type_complete(wanted))
@@ -259,12 +269,29 @@ impl<'a> Planner<'a> {
         let missing = wanted.quantity.saturating_sub(present);
         match &wanted.hold {
             Some(hold) if missing > 0 && hold.until > self.now => self.wake(hold.until),
+            _ if missing > 0 && self.is_blocked(wanted) => {}
             _ => {
                 let launching = self.views.iter().filter(|view| view.phase == Phase::Launching).count();
                 let launches = missing.min(LAUNCHES_AT_ONCE.saturating_sub(launching));
                 let launch = Action::Launch(wanted.process_type.clone());
                 self.plan.actions.extend(std::iter::repeat_n(launch, launches));
             }
+        }
+    }
+
+    /// Whether another dyno of the type may still run, where dynos run alone.
+    fn is_blocked(&self, wanted: &TypeGoal) -> bool {
+        let is_other = |view: &&DynoView| {
+            matches!(view.phase, Phase::Retiring | Phase::Dead) || self.standing(view) == Standing::Old
+        };
+        let mut same_type = self.views.iter().filter(|view| view.process_type == wanted.process_type);
+        self.goal.alone && same_type.any(|view| is_other(&view))
+    }
+
+    /// Starts a dyno that was made already, unless it has to wait for another one's end.
+    fn start(&mut self, view: &DynoView) {
+        if !self.wanted(&view.process_type).is_some_and(|wanted| self.is_blocked(wanted)) {
+            self.plan.actions.push(Action::Start(view.name.clone()));
         }
     }
 
@@ -304,10 +331,10 @@ impl<'a> Planner<'a> {
         match (self.standing(view), &view.phase) {
             (_, Phase::Launching | Phase::Retiring) | (Standing::Current, Phase::Ready | Phase::Failing) => {}
             (_, Phase::Dead) => self.plan.actions.push(Action::Remove(view.name.clone())),
-            (Standing::Current, Phase::Created) => self.plan.actions.push(Action::Start(view.name.clone())),
+            (Standing::Current, Phase::Created) => self.start(view),
             (Standing::Current, Phase::Ended { retry_at, .. }) => {
                 if *retry_at <= self.now {
-                    self.plan.actions.push(Action::Start(view.name.clone()));
+                    self.start(view);
                 } else {
                     self.wake(*retry_at);
                 }
@@ -446,7 +473,7 @@ mod tests {
                 hold: None,
             })
             .collect();
-        Goal { types, rollout }
+        Goal { types, rollout, alone: false }
     }
 
     fn at(millis: i64) -> Timestamp {
@@ -557,6 +584,26 @@ mod tests {
         assert_eq!(plan(&goal(&[], pending()), &[], at(1), LIMITS).actions, [Action::SucceedRelease]);
     }
 
+    #[test]
+    fn a_dyno_that_runs_alone_goes_before_the_next_comes() {
+        let goal = Goal { alone: true, ..goal(&[("web", 1, "b")], pending()) };
+        let old = dyno(1, "web", "a", Phase::Ready);
+        let first = plan(&goal, std::slice::from_ref(&old), at(1), LIMITS);
+        assert_eq!((first.rotation, first.actions), (vec![], vec![Action::Retire(old.name.clone())]));
+        let leaving = DynoView { phase: Phase::Retiring, ..old };
+        assert_eq!(plan(&goal, &[leaving], at(1), LIMITS).actions, []);
+        let web = ProcessType::web();
+        assert_eq!(plan(&goal, &[], at(1), LIMITS).actions, [Action::Launch(web)]);
+    }
+
+    #[test]
+    fn a_dyno_of_a_failed_release_stops_before_the_old_release_comes_back() {
+        let goal = Goal { alone: true, ..goal(&[("web", 1, "a")], Rollout::Settled) };
+        let rejected = DynoView { rejected: true, ..dyno(2, "web", "b", Phase::Booting { since: at(0) }) };
+        let plan = plan(&goal, std::slice::from_ref(&rejected), at(1), LIMITS);
+        assert_eq!(plan.actions, [Action::Retire(rejected.name)]);
+    }
+
     fn any_phase() -> impl Strategy<Value = Phase> {
         prop_oneof![
             4 => Just(Phase::Ready),
@@ -623,6 +670,35 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn dynos_that_run_alone_converge_and_nothing_is_begun_while_another_may_run(
+            mut views in any_dynos(),
+            queued in any::<bool>(),
+        ) {
+            let rollout = if queued { Rollout::Queued } else { Rollout::Settled };
+            let mut goal = Goal { alone: true, ..goal(&[("web", 1, "b"), ("worker", 1, "b")], rollout) };
+            let (mut next, mut settled) = (100, false);
+            for _ in 0..30 {
+                let plan = plan(&goal, &views, at(1), LIMITS);
+                let others = |process_type: &ProcessType| {
+                    views.iter().filter(|view| view.process_type == *process_type).count()
+                };
+                for action in &plan.actions {
+                    // What was there before the feature may be more than one of the same deployment.
+                    if let Action::Launch(process_type) = action {
+                        prop_assert_eq!(others(process_type), 0, "{:?}", &views);
+                    }
+                }
+                settled = plan.actions.is_empty() && views.iter().all(|view| view.phase == Phase::Ready);
+                if settled {
+                    break;
+                }
+                carry_out(&mut goal, &mut views, &plan, &mut next);
+            }
+            prop_assert!(settled, "no end in sight: {:?} {:?}", goal, views);
+            prop_assert_eq!(views.len(), 2);
+        }
+
         #[test]
         fn plans_converge_without_ever_serving_with_less_than_before(
             mut views in any_dynos(),

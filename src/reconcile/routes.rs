@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::edge::Hold;
 use crate::edge::filters::Filters;
 use crate::edge::table::{AppRoute, HostRoute, PathRoute, RoutingTable, Service, SiteRoutes, Upstream};
 use crate::model::ids::{AppId, RouteId, SiteId};
 use crate::model::names::{API_HOST_LABEL, AppKey, DynoName};
 use crate::model::route::Route;
+use crate::model::router_limits::RouterLimits;
 use crate::model::site::{Site, SiteDomain};
 
 /// Gathers the routes of apps and sites, and publishes the table after each change.
@@ -31,6 +33,11 @@ pub struct PublishedApp {
     /// A release of it has been up; routes of sites lead to it.
     pub released: bool,
     pub maintenance: bool,
+    pub limits: RouterLimits,
+    /// Its dynos speak HTTP/2 with prior knowledge.
+    pub http2: bool,
+    /// Where its requests wait while no dyno runs.
+    pub hold: Option<Arc<Hold>>,
     pub upstreams: Vec<Arc<Upstream>>,
 }
 
@@ -64,11 +71,13 @@ impl RouteBook {
     /// Puts an app's route into the table with the filters that are in force for it, or takes both out. Nothing is
     /// published when nothing changed.
     pub fn publish(&self, app: AppId, route: Option<PublishedApp>) {
+        let mut holds = [route.as_ref().and_then(|route| route.hold.clone()), None];
         self.change(|published, table| {
             if route.is_none() {
                 published.filters.remove(&app);
             }
             let old = published.apps.get(&app);
+            holds[1] = old.and_then(|old| old.hold.clone());
             let changed = match (&route, old) {
                 (Some(new), Some(old)) => !new.is_same(old),
                 (None, None) => false,
@@ -91,6 +100,8 @@ impl RouteBook {
             }
             true
         });
+        // What waits since before the change looks again after it.
+        holds.iter().flatten().for_each(|hold| hold.look_again());
     }
 
     /// The handle of a dyno at an address: the one that is published already, with its count of open requests, or a
@@ -212,6 +223,9 @@ impl PublishedApp {
         self.key == other.key
             && self.released == other.released
             && self.maintenance == other.maintenance
+            && self.limits == other.limits
+            && self.http2 == other.http2
+            && self.hold.as_ref().map(Arc::as_ptr) == other.hold.as_ref().map(Arc::as_ptr)
             && self.upstreams.len() == other.upstreams.len()
             && self.upstreams.iter().zip(&other.upstreams).all(|(a, b)| Arc::ptr_eq(a, b))
     }
@@ -219,7 +233,8 @@ impl PublishedApp {
     fn in_table(&self, id: AppId, filters: Option<Arc<Filters>>) -> AppRoute {
         let service =
             if self.maintenance { Service::Maintenance } else { Service::Upstreams(self.upstreams.clone()) };
-        AppRoute { id, key: self.key.clone(), released: self.released, service, filters }
+        let (key, hold, limits) = (self.key.clone(), self.hold.clone(), self.limits);
+        AppRoute { id, key, released: self.released, limits, http2: self.http2, hold, service, filters }
     }
 }
 

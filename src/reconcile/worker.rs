@@ -14,12 +14,13 @@ use super::Context;
 use super::desired::{self, Desired, DesiredType, LiveApp};
 use super::journal;
 use super::operations::{self, Done, LaunchError};
-use super::plan::{Action, Goal, Plan, Rollout, TypeGoal, plan};
+use super::plan::{Action, Goal, Plan, TypeGoal, plan};
 use super::probe::Probe;
 use super::progress::{Activity, Progress, Run, SETTLE};
 use super::routes::PublishedApp;
 use super::runs;
 use super::status;
+use crate::edge::Hold;
 use crate::engine::EngineError;
 use crate::failpoint;
 use crate::model::dyno::{CrashCode, Dyno};
@@ -48,6 +49,10 @@ pub(super) struct Worker {
     activator: Activator,
     pub(super) progress: Progress,
     pub(super) operations: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// How long a dyno that is taken out keeps its open requests.
+    pub(super) drain_limit: Duration,
+    /// Where requests wait while no dyno runs; `None` where dynos replace each other.
+    hold: Option<Arc<Hold>>,
     /// Told after the first look.
     looked: Option<oneshot::Sender<()>>,
     /// When the looks so far are paid for, at one each [`SPACING`].
@@ -84,6 +89,8 @@ impl Worker {
         looked: Option<oneshot::Sender<()>>,
     ) -> Self {
         Self {
+            drain_limit: context.timing.drain_limit,
+            hold: None,
             id,
             context,
             activator,
@@ -212,18 +219,21 @@ impl Worker {
     }
 
     fn goal(&self, live: &LiveApp) -> Goal {
-        let Some(target) = &live.target else { return Goal { types: Vec::new(), rollout: Rollout::Settled } };
+        let Some(target) = &live.target else { return Goal::nothing() };
         let types = target
             .types
             .iter()
             .map(|wanted| TypeGoal {
                 process_type: wanted.formation.process_type.clone(),
-                quantity: usize::from(wanted.formation.quantity.get()),
+                quantity: match usize::from(wanted.formation.quantity.get()) {
+                    quantity if target.alone => quantity.min(1),
+                    quantity => quantity,
+                },
                 fingerprint: wanted.fingerprint.clone(),
                 hold: self.progress.holds.get(&wanted.formation.process_type).cloned(),
             })
             .collect();
-        Goal { types, rollout: target.rollout.clone() }
+        Goal { types, rollout: target.rollout.clone(), alone: target.alone }
     }
 
     fn publish(&mut self, live: &LiveApp, plan: &Plan) {
@@ -241,8 +251,25 @@ impl Worker {
             })
             .collect();
         let (key, released) = (live.app.key(), live.app.released_at.is_some());
-        let route = PublishedApp { key, released, maintenance: live.app.maintenance, upstreams };
+        let limits = live.target.as_ref().map(|target| target.limits).unwrap_or_default();
+        self.drain_limit = limits.drain.unwrap_or(self.context.timing.drain_limit);
+        self.hold_requests(live);
+        let (maintenance, hold) = (live.app.maintenance, self.hold.clone());
+        let http2 = live.target.as_ref().is_some_and(|target| target.http2);
+        let route = PublishedApp { key, released, maintenance, limits, http2, hold, upstreams };
         self.context.routes.publish(self.id, Some(route));
+    }
+
+    /// Lets requests wait while no dyno runs, for as long as it may take one to stop and the next to start.
+    fn hold_requests(&mut self, live: &LiveApp) {
+        let alone = live.target.as_ref().is_some_and(|target| target.alone);
+        let timing = self.context.timing;
+        let limit = self.drain_limit + timing.stop_grace + timing.limits.boot;
+        if !alone || live.type_of(&ProcessType::web()).is_none() {
+            self.hold = None;
+        } else if self.hold.as_ref().is_none_or(|hold| hold.limit() != limit) {
+            self.hold = Some(Hold::new(limit));
+        }
     }
 
     /// Tells each web dyno's probe what to ask, and begins the first one of a run.
@@ -371,7 +398,7 @@ impl Worker {
     /// Takes away everything of a deleted app.
     async fn leave_all(&mut self, now: Timestamp) -> Result<Next, LookError> {
         failpoint::reached(JournalStep::AppDeleted);
-        let goal = Goal { types: Vec::new(), rollout: Rollout::Settled };
+        let goal = Goal::nothing();
         let views = self.progress.views(None, now);
         for action in plan(&goal, &views, now, self.context.timing.limits).actions {
             match action {

@@ -30,6 +30,7 @@ mod release_project;
 mod restart_of_the_daemon;
 mod restart_of_the_engine;
 mod signal;
+mod single_dyno;
 mod sites;
 mod socket_activation;
 mod support;

@@ -10,6 +10,7 @@ use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream
 use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::AppKey;
+use akkerisd::model::router_limits::RouterLimits;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -144,8 +145,16 @@ impl TestEdge {
 
 /// An app that has a release.
 pub(super) fn app(id: AppId, service: Service) -> AppRoute {
-    let key = AppKey::from_stored("web-default".to_owned());
-    AppRoute { id, key, released: true, service, filters: None }
+    AppRoute {
+        id,
+        key: AppKey::from_stored("web-default".to_owned()),
+        released: true,
+        limits: RouterLimits::default(),
+        http2: false,
+        hold: None,
+        service,
+        filters: None,
+    }
 }
 
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {

@@ -7,6 +7,7 @@ use akkerisd::edge::filters::Filters;
 use akkerisd::edge::table::{RoutingTable, Upstream};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::{AppKey, DynoName};
+use akkerisd::model::router_limits::RouterLimits;
 use akkerisd::outbound::Outbound;
 use akkerisd::reconcile::filters::FilterPublisher;
 use akkerisd::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
@@ -41,7 +42,15 @@ impl Followed {
     fn publish(&self) {
         let upstream = Upstream::new(DynoName::new("1", "a"), "127.0.0.1:9000".parse().unwrap());
         let key = AppKey::from_stored("app-default".to_owned());
-        let route = PublishedApp { key, released: true, maintenance: false, upstreams: vec![upstream] };
+        let route = PublishedApp {
+            key,
+            released: true,
+            maintenance: false,
+            limits: RouterLimits::default(),
+            http2: false,
+            hold: None,
+            upstreams: vec![upstream],
+        };
         self.book.publish(self.app, Some(route));
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use akkerisd::edge::table::{HostRoute, RoutingTable, Upstream};
 use akkerisd::model::names::{AppKey, DynoName};
+use akkerisd::model::router_limits::RouterLimits;
 use akkerisd::reconcile::routes::{PublishedApp, RouteBook};
 use akkerisd::reconcile::sites::SitePublisher;
 use akkerisd::tasks::Tasks;
@@ -32,7 +33,15 @@ async fn until(book: &RouteBook, what: &str, holds: impl Fn(&RoutingTable) -> bo
 fn published(released: bool) -> PublishedApp {
     let upstream = Upstream::new(DynoName::new("1", "a"), "127.0.0.1:9000".parse().unwrap());
     let key = AppKey::from_stored("app-default".to_owned());
-    PublishedApp { key, released, maintenance: false, upstreams: vec![upstream] }
+    PublishedApp {
+        key,
+        released,
+        maintenance: false,
+        limits: RouterLimits::default(),
+        http2: false,
+        hold: None,
+        upstreams: vec![upstream],
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ mod scope;
 pub use basic_auth::{BasicAuthOptions, Credential, PasswordDigest};
 pub use cors::{CorsOptions, NewCors, OriginPattern};
 pub use csp::{CspOptions, feature_policy};
-pub use ip::{IpOptions, Network};
+pub use ip::IpOptions;
 pub use jwt::{JwksUri, JwtOptions};
 pub use rate_limit::RateLimitOptions;
 pub use scope::PathScope;

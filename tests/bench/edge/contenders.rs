@@ -17,6 +17,7 @@ use akkerisd::edge::{AccessSink, Edge, EdgeListeners, EdgeSettings};
 use akkerisd::logs::{Rings, RouterLines};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::{AppKey, DynoName};
+use akkerisd::model::router_limits::RouterLimits;
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -80,7 +81,16 @@ pub(crate) fn serve_edge(folder: &Path, backend: SocketAddr) -> Result<()> {
     let mut table = RoutingTable::default();
     table.insert_app(
         HOST,
-        AppRoute { id, key, released: true, service: Service::Upstreams(upstreams), filters: None },
+        AppRoute {
+            id,
+            key,
+            released: true,
+            limits: RouterLimits::default(),
+            http2: false,
+            hold: None,
+            service: Service::Upstreams(upstreams),
+            filters: None,
+        },
     );
     let mut settings = EdgeSettings::new(Clock::system());
     (settings.workers, settings.no_redirect) = (2, true);

@@ -288,7 +288,8 @@ impl Daemon {
         listing.lines().map(str::to_owned).filter(|line| !line.is_empty()).collect()
     }
 
-    fn label(&self) -> String {
+    /// The filter for what this installation made in the engine.
+    pub fn label(&self) -> String {
         format!("label=akkeris.installation={}", self.installation())
     }
 }
