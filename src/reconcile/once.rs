@@ -69,9 +69,10 @@ pub enum OncePhase {
 /// One thing to do. Each is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnceAction {
+    /// Make its container.
     Launch(DynoName),
     Start(DynoName),
-    /// Write down that its process runs since then.
+    /// Write down that its process begins or runs since then.
     NoteStart(DynoName, Timestamp),
     /// SIGTERM, then SIGKILL.
     Stop(DynoName),
@@ -156,7 +157,13 @@ impl Planner {
     fn begin(&mut self, view: &OnceView) {
         match (&view.stop, view.gate) {
             (Some(reason), _) => self.end(view, None, reason),
-            (None, Gate::Open) => self.act(OnceAction::Start(view.name.clone())),
+            (None, Gate::Open) => {
+                // On disk before it begins: one whose container is lost right after is not begun again.
+                if view.noted == Noted::Nothing {
+                    self.act(OnceAction::NoteStart(view.name.clone(), self.now));
+                }
+                self.act(OnceAction::Start(view.name.clone()));
+            }
             (None, Gate::Terminal) => {
                 if self.is_due(view.created_at.plus(ATTACH_WITHIN)) {
                     let reason = format!("nobody attached within {} s", ATTACH_WITHIN.as_secs());
@@ -241,7 +248,10 @@ mod tests {
     fn one_that_was_asked_for_is_made_started_and_its_end_written_down() {
         let name = view(1, absent()).name;
         assert_eq!(one(view(1, absent()), 0).0, [OnceAction::Launch(name.clone())]);
-        assert_eq!(one(view(1, OncePhase::Made), 0).0, [OnceAction::Start(name.clone())]);
+        let begin = [OnceAction::NoteStart(name.clone(), at(0)), OnceAction::Start(name.clone())];
+        assert_eq!(one(view(1, OncePhase::Made), 0).0, begin);
+        let again = OnceView { noted: Noted::Started, ..view(1, OncePhase::Made) };
+        assert_eq!(one(again, 1).0, [OnceAction::Start(name.clone())]);
         let running = view(1, OncePhase::Running { since: at(1) });
         assert_eq!(one(running, 2), (vec![OnceAction::NoteStart(name, at(1))], Some(at(101))));
         assert_eq!(ended(&one(view(1, over(3, 1, 2)), 2).0), (Some(3), String::new()));
@@ -313,7 +323,7 @@ mod tests {
         /// Whatever happens to its container, each process begins at most once, and each one-off dyno ends.
         #[test]
         fn everything_that_was_asked_for_ends_and_begins_at_most_once(
-            fates in prop::collection::vec((0_u8..5, any::<bool>(), any::<bool>()), 1..6),
+            fates in prop::collection::vec((1_u8..5, any::<bool>(), any::<bool>()), 1..6),
         ) {
             let mut views: Vec<OnceView> = fates
                 .iter()
@@ -331,11 +341,10 @@ mod tests {
                     let (OnceAction::Launch(name) | OnceAction::Start(name) | OnceAction::NoteStart(name, _)
                         | OnceAction::Stop(name) | OnceAction::NoteEnd(name, _) | OnceAction::Remove(name)) = &action;
                     let index = views.iter().position(|view| view.name == *name).unwrap();
-                    let fate = fates[index].0;
                     let view = &mut views[index];
                     match action {
-                        OnceAction::Launch(_) if fate == 0 => view.phase = OncePhase::Made,
-                        OnceAction::Launch(_) | OnceAction::Start(_) => {
+                        OnceAction::Launch(_) => view.phase = OncePhase::Made,
+                        OnceAction::Start(_) => {
                             begun[index] += 1;
                             view.phase = OncePhase::Running { since: now };
                         }

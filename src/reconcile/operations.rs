@@ -29,8 +29,8 @@ pub(super) enum Done {
         process_type: ProcessType,
         result: Result<(), LaunchError>,
     },
-    /// A one-off dyno was made, and started unless it waits for somebody to attach.
-    RunLaunched {
+    /// The container of a one-off dyno was made.
+    RunMade {
         dyno: DynoName,
         result: Result<(), LaunchError>,
     },
@@ -75,14 +75,21 @@ pub(super) async fn launch(context: Arc<Context>, launch: Launch) -> Done {
     Done::Launched { dyno, process_type, result }
 }
 
-/// Makes a container for a one-off dyno, and starts it unless somebody has to attach first.
-pub(super) async fn launch_run(context: Arc<Context>, launch: Launch) -> Done {
+/// Makes the container of a one-off dyno. It is started once that is on disk, or by who attaches.
+pub(super) async fn make_run(context: Arc<Context>, launch: Launch) -> Done {
     let dyno = launch.spec.dyno.clone();
-    let result = try_launch(&context, launch).await;
-    Done::RunLaunched { dyno, result }
+    let result = make(&context, launch).await.map(drop);
+    Done::RunMade { dyno, result }
 }
 
-async fn try_launch(context: &Context, mut launch: Launch) -> Result<(), LaunchError> {
+async fn try_launch(context: &Context, launch: Launch) -> Result<(), LaunchError> {
+    let id = make(context, launch).await?;
+    context.engine.start(&id).await.map_err(LaunchError::Start)?;
+    failpoint::reached(JournalStep::DynoStarted);
+    Ok(())
+}
+
+async fn make(context: &Context, mut launch: Launch) -> Result<ContainerId, LaunchError> {
     let _permit =
         context.launches.acquire().await.map_err(|_| {
             LaunchError::Create(EngineError::Unavailable("the daemon is stopping".to_owned()))
@@ -95,12 +102,7 @@ async fn try_launch(context: &Context, mut launch: Launch) -> Result<(), LaunchE
         engine.ensure_network(launch.space, &launch.space_name).await.map_err(LaunchError::Create)?;
     let id = engine.create(&launch.spec).await.map_err(LaunchError::Create)?;
     failpoint::reached(JournalStep::DynoCreated);
-    if launch.spec.terminal.is_attached() {
-        return Ok(());
-    }
-    engine.start(&id).await.map_err(LaunchError::Start)?;
-    failpoint::reached(JournalStep::DynoStarted);
-    Ok(())
+    Ok(id)
 }
 
 /// Pulls an image anew. What it says of its progress is nobody's to read.

@@ -67,7 +67,7 @@ impl Worker {
         }
     }
 
-    /// Begins to make and start one. One whose image is no more ends at once, which is what it returns.
+    /// Begins to make one. One whose image is no more ends at once, which is what it returns.
     async fn launch_run(
         &mut self,
         live: &LiveApp,
@@ -106,7 +106,7 @@ impl Worker {
             space_name: live.app.space.name.clone(),
             pull: oneoff.image.clone(),
         };
-        self.operations.push(operations::launch_run(Arc::clone(&self.context), launch).boxed());
+        self.operations.push(operations::make_run(Arc::clone(&self.context), launch).boxed());
         Ok(false)
     }
 

@@ -312,7 +312,7 @@ impl Worker {
                 }
                 true
             }
-            Done::RunLaunched { dyno, result } => {
+            Done::RunMade { dyno, result } => {
                 match result {
                     Ok(()) => self.set_idle(&dyno),
                     Err(LaunchError::Create(error)) => {

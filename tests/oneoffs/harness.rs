@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
-use akkerisd::engine::{ContainerEngine, ContainerId, ContainerSpec};
+use akkerisd::engine::{ContainerEngine, ContainerId, ContainerSpec, ContainerState};
 use akkerisd::ids::Ids;
 use akkerisd::model::build::{Build, BuildSource, BuildState, Checksum, Commit, ImageId};
 use akkerisd::model::command::Command;
@@ -137,15 +137,19 @@ impl House {
         answer.status.is_success() && answer.json(200).get(field) == Some(&value)
     }
 
-    /// The container of a type, once it is there.
+    /// The newest container of a type, once its process began, or somebody can attach to it.
     pub(super) async fn container(&self, process_type: &str) -> (ContainerId, ContainerSpec) {
+        let newest = || {
+            let mut all = self.engine().containers().into_iter().rev();
+            all.find(|(_, spec, _)| spec.process_type.as_str() == process_type)
+        };
         self.wait(&format!("there is a container of {process_type}"), || async {
-            self.has_container(process_type)
+            newest().is_some_and(|(_, spec, state)| {
+                !matches!(state, ContainerState::Created) || spec.terminal.is_attached()
+            })
         })
         .await;
-        let all = self.engine().containers().into_iter().rev();
-        let mut found = all.filter(|(_, spec, _)| spec.process_type.as_str() == process_type);
-        let (id, spec, _) = found.next().unwrap();
+        let (id, spec, _) = newest().unwrap();
         (id, spec)
     }
 
