@@ -12,6 +12,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use crate::model::network::Network;
+
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -83,9 +85,23 @@ impl CameBy {
         }
     }
 
-    /// The client's address.
-    pub(super) fn peer(&self) -> IpAddr {
-        self.peer
+    /// The client's address: the peer's, or of those that trusted proxies tell of the last that is none of theirs.
+    pub(super) fn client(&self, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
+        if !self.trusted {
+            return self.peer;
+        }
+        let mut client = self.peer;
+        let told = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        for address in told.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
+            let text = std::str::from_utf8(address).unwrap_or_default();
+            // What follows an address that nobody can read is not known to be of a proxy.
+            let Ok(address) = text.trim().parse::<IpAddr>() else { break };
+            client = address.to_canonical();
+            if !proxies.iter().any(|network| network.contains(client)) {
+                break;
+            }
+        }
+        client
     }
 
     /// Whether what the peer says about its own client is believed.
@@ -284,6 +300,22 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("host", "a"), ("x-kept", "3")]));
+    }
+
+    #[test]
+    fn the_client_behind_trusted_proxies_is_the_last_that_is_none_of_them() {
+        let proxies = [Network::parse("10.0.0.0/8").unwrap()];
+        let direct = CameBy::new("192.0.2.1".parse().unwrap(), "https", 443);
+        let proxied = CameBy::new("10.0.0.1".parse().unwrap(), "https", 443).trusted(true);
+        let client = |came_by: &CameBy, chain| {
+            came_by.client(&map(&[("x-forwarded-for", chain)]), &proxies).to_string()
+        };
+        assert_eq!(client(&direct, "198.51.100.7"), "192.0.2.1", "nobody else is believed");
+        assert_eq!(client(&proxied, "203.0.113.9, 198.51.100.7, 10.0.0.2"), "198.51.100.7");
+        assert_eq!(client(&proxied, "198.51.100.7, nonsense"), "10.0.0.1");
+        assert_eq!(client(&proxied, "10.0.0.3"), "10.0.0.3", "a request of a proxy itself");
+        let two = map(&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "2001:db8::1")]);
+        assert_eq!(proxied.client(&two, &proxies).to_string(), "2001:db8::1");
     }
 
     #[test]

@@ -173,7 +173,7 @@ fn asked<'a>(client: &Client, request: &'a Request<Incoming>) -> Asked<'a> {
         method: request.method(),
         path: request.uri().path(),
         headers: request.headers(),
-        client: client.came_by.peer(),
+        client: client.came_by.client(request.headers(), &client.worker.settings.trusted_proxies),
         now: client.worker.settings.clock.now(),
     }
 }
