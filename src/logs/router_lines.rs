@@ -1,6 +1,7 @@
 //! The line of the edge for each request in the log of its app (`behaviour.md` §10).
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::rings::Rings;
@@ -20,11 +21,11 @@ impl RouterLines {
     }
 
     /// Adds a line for each record to the log of its app.
-    pub async fn write(&self, records: &[AccessRecord]) {
+    pub async fn write(&self, records: Vec<AccessRecord>) {
         let mut lines: HashMap<AppId, Vec<LogLine>> = HashMap::new();
         for record in records {
-            let line = LogLine::new(record.at, LogSource::Router, text(record));
-            lines.entry(record.app).or_default().push(line);
+            let (app, at) = (record.app, record.at);
+            lines.entry(app).or_default().push(LogLine::new(at, LogSource::Router, text(record)));
         }
         for (app, lines) in lines {
             if let Err(error) = self.0.append(app, lines, None).await {
@@ -34,18 +35,23 @@ impl RouterLines {
     }
 }
 
-fn text(record: &AccessRecord) -> String {
-    let AccessRecord { request, status, bytes, .. } = record;
-    let failure = record
-        .code
-        .map(|code| format!(" at=error code={} desc=\"{}\"", code.code(), code.description()))
-        .unwrap_or_default();
+/// The record's text goes on in place, since this happens for each request.
+fn text(record: AccessRecord) -> String {
     let (service, connect, total) = (millis(record.service), millis(record.connect), millis(record.total));
-    let dyno =
-        record.dyno.as_ref().map(|upstream| format!(" dyno=web.{}", upstream.dyno)).unwrap_or_default();
-    format!(
-        "{request} status={status} service={service}ms connect={connect}ms total={total}ms bytes={bytes}{dyno}{failure}"
-    )
+    let mut text = record.request;
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        " status={} service={service}ms connect={connect}ms total={total}ms bytes={}",
+        record.status, record.bytes
+    );
+    if let Some(upstream) = &record.dyno {
+        text.extend([" dyno=web.", upstream.dyno.as_str()]);
+    }
+    if let Some(code) = record.code {
+        let _ = write!(text, " at=error code={} desc=\"{}\"", code.code(), code.description());
+    }
+    text
 }
 
 fn millis(time: Duration) -> u128 {
