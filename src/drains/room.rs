@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::DrainFigures;
@@ -62,14 +61,7 @@ impl DrainsParts {
                 tokio::time::sleep(FAULT_PAUSE).await;
                 continue;
             }
-            loop {
-                match events.recv().await {
-                    Ok(event) if concerns_drains(&event) => break,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return,
-                }
-            }
+            store::events::wait_for(&mut events, concerns_drains).await;
         }
     }
 
