@@ -1,4 +1,5 @@
-//! The line of the edge for each request in the log of its app (`behaviour.md` §10).
+//! The line of the edge for each request, in the log of its app (`behaviour.md` §10), and in that of the site by whose
+//! route it came where a drain reads that one (§20).
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,8 +7,7 @@ use std::time::Duration;
 
 use super::rings::Rings;
 use crate::edge::AccessRecord;
-use crate::model::ids::AppId;
-use crate::model::log::{LogLine, LogSource};
+use crate::model::log::{LogLine, LogOwner, LogSource};
 
 /// Writes router lines. The one task that takes the edge's records calls it with each batch, beside whoever else
 /// wants them.
@@ -20,16 +20,25 @@ impl RouterLines {
         Self(rings)
     }
 
-    /// Adds a line for each record to the log of its app.
+    /// Adds a line for each record to the log of its app, and to that of its site if there is one.
     pub async fn write(&self, records: Vec<AccessRecord>) {
-        let mut lines: HashMap<AppId, Vec<LogLine>> = HashMap::new();
+        let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
         for record in records {
             let (app, at) = (record.app, record.at);
-            lines.entry(app).or_default().push(LogLine::new(at, LogSource::Router, text(record)));
+            let site = record.site.filter(|site| self.0.opened(*site).is_some());
+            let line = LogLine::new(at, LogSource::Router, text(record));
+            if let Some(site) = site {
+                lines.entry(site.into()).or_default().push(line.clone());
+            }
+            lines.entry(app.into()).or_default().push(line);
         }
-        for (app, lines) in lines {
-            if let Err(error) = self.0.append(app, lines, None).await {
-                tracing::warn!(%app, %error, "router lines are missing in the app's log");
+        for (owner, lines) in lines {
+            let written = match owner {
+                LogOwner::App(app) => self.0.append(app, lines, None).await,
+                LogOwner::Site(site) => self.0.append_opened(site, lines).await,
+            };
+            if let Err(error) = written {
+                tracing::warn!(?owner, %error, "router lines are missing in a log");
             }
         }
     }
