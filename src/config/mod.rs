@@ -20,6 +20,7 @@ mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
+mod sources;
 mod telemetry;
 mod units;
 
@@ -43,6 +44,7 @@ pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use sources::{SourceAccount, SourcesConfig};
 pub use telemetry::TelemetryConfig;
 pub use units::duration;
 
@@ -74,6 +76,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
     pub telemetry: TelemetryConfig,
+    pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -94,6 +97,7 @@ impl Config {
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
+            sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

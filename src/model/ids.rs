@@ -36,6 +36,9 @@ macro_rules! typed_id {
 typed_id!(
     AccountId,
     AppId,
+    AutoBuildId,
+    /// One commit on its way to a build.
+    AutoBuildRunId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.

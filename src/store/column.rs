@@ -5,6 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
+use crate::model::auto_build::{CommitState, RunTrigger, SourceProvider};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -15,10 +16,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
+    DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
+    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -105,6 +107,8 @@ json_columns!(Details, PathScope);
 id_columns!(
     AccountId,
     AppId,
+    AutoBuildId,
+    AutoBuildRunId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -157,6 +161,7 @@ enum_columns!(
     CertificateStatus,
     CheckState,
     ClientKind,
+    CommitState,
     DeliveryState,
     DeploymentStatus,
     DrainState,
@@ -170,7 +175,9 @@ enum_columns!(
     Overlap,
     ResourceType,
     Role,
+    RunTrigger,
     Scope,
+    SourceProvider,
     Stage,
     StackState,
     Terminal,
