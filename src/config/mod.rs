@@ -18,6 +18,7 @@ mod log;
 mod logs;
 mod metrics;
 mod outbound;
+mod previews;
 mod setting;
 mod sockets;
 mod telemetry;
@@ -41,6 +42,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use logs::LogsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
+pub use previews::PreviewsConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
 pub use telemetry::TelemetryConfig;
@@ -71,6 +73,7 @@ pub struct Config {
     pub builds: BuildsConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
+    pub previews: PreviewsConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
     pub telemetry: TelemetryConfig,
@@ -91,6 +94,7 @@ impl Config {
             builds: BuildsConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
+            previews: PreviewsConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,

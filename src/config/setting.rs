@@ -1,6 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
+use super::{
+    DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, previews, telemetry,
+};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     builds::SETTINGS,
     dynos::SETTINGS,
     outbound::SETTINGS,
+    previews::SETTINGS,
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,

@@ -36,6 +36,8 @@ macro_rules! typed_id {
 typed_id!(
     AccountId,
     AppId,
+    /// An app being made of a blueprint.
+    AppSetupId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.
@@ -61,6 +63,8 @@ typed_id!(
     PromotionId,
     PromotionTargetId,
     PluginId,
+    /// An app made for a pull request of another.
+    PreviewId,
     RecommendationId,
     RegionId,
     ReleaseId,

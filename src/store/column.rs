@@ -15,10 +15,10 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, AppSetupId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId,
+    FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId,
+    OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, PromotionTargetId,
+    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -28,6 +28,7 @@ use crate::model::names::{
 use crate::model::oauth::ClientKind;
 use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
+use crate::model::preview::PreviewTrigger;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
@@ -86,6 +87,7 @@ macro_rules! enum_columns {
 id_columns!(
     AccountId,
     AppId,
+    AppSetupId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -104,6 +106,7 @@ id_columns!(
     OrganizationId,
     PipelineId,
     PluginId,
+    PreviewId,
     PromotionId,
     PromotionTargetId,
     RecommendationId,
@@ -149,6 +152,7 @@ enum_columns!(
     MemberRole,
     Origin,
     Overlap,
+    PreviewTrigger,
     ResourceType,
     Role,
     Scope,

@@ -57,7 +57,7 @@ pub(super) struct AppView<'a> {
     buildpack_provided_description: &'static str,
     git_url: &'static str,
     git_branch: &'static str,
-    preview: Option<PreviewView>,
+    preview: Option<AppPreviewView>,
     repo_size: u64,
     slug_size: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -127,7 +127,7 @@ struct AppSpaceView<'a> {
 
 /// What an app is a preview of.
 #[derive(Serialize, ToSchema)]
-struct PreviewView {
+struct AppPreviewView {
     id: Uuid,
 }
 
@@ -164,7 +164,7 @@ impl AppViewer {
             buildpack_provided_description: "default",
             git_url: "",
             git_branch: "",
-            preview: None,
+            preview: app.preview.map(|preview| AppPreviewView { id: preview.uuid() }),
             repo_size: 0,
             slug_size: 0,
             archived_at: app.created_at,
