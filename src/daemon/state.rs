@@ -145,7 +145,7 @@ impl State {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
-                lines.write(&batch).await;
+                lines.write(batch).await;
             }
         });
     }

@@ -114,13 +114,14 @@ impl Follower {
     /// The log from the position on, and a connection. A new drain begins at the end of the log.
     async fn open(&mut self) -> Result<(Reader, Link), DrainError> {
         let owner = self.drain.owner;
-        let position = self.progress.position().unwrap_or(u64::MAX);
-        let reader = self.rings.reader(owner, position).await.map_err(DrainError::Log)?;
-        if self.progress.position().is_none() {
-            self.progress.set_position(reader.end());
+        let position = if let Some(position) = self.progress.position() {
+            position
+        } else {
+            let end = self.rings.reader(owner, u64::MAX).await.map_err(DrainError::Log)?.end();
+            self.progress.set_position(end);
             self.progress.save().await;
-        }
-        let position = self.progress.position().unwrap_or(reader.end());
+            end
+        };
         let reader = self.rings.reader(owner, position).await.map_err(DrainError::Log)?;
         Ok((reader, self.links.open(&self.drain).await?))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::DrainFigures;
@@ -66,14 +65,7 @@ impl DrainsParts {
 
     async fn keep(&self, mut kept: Kept, mut events: Receiver<Arc<Event>>, tasks: &Tasks) {
         loop {
-            loop {
-                match events.recv().await {
-                    Ok(event) if concerns_drains(&event) => break,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return,
-                }
-            }
+            store::events::wait_for(&mut events, concerns_drains).await;
             while let Err(error) = self.bring_up_to_date(&mut kept, tasks).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the log drains cannot be read");
                 tokio::time::sleep(FAULT_PAUSE).await;

@@ -55,7 +55,7 @@ impl SiteDraining {
             bytes: 7,
             trace: None,
         };
-        RouterLines::new(self.draining.rings.clone()).write(&[record]).await;
+        RouterLines::new(self.draining.rings.clone()).write(vec![record]).await;
     }
 
     fn folder(&self, site: SiteId) -> PathBuf {
