@@ -31,6 +31,7 @@ use crate::ids::Ids;
 use crate::model::ids::InstallationId;
 use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
+use crate::previews::PreviewSweep;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
@@ -217,6 +218,9 @@ async fn start_rooms(
     let source_control = state.source_control(&outbound, config, tasks)?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
+    if let Some(max_age) = config.previews.max_age {
+        PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
+    }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
     Ok(Rooms { state, engine, looks, certificates, source_control })
 }

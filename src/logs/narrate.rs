@@ -82,8 +82,7 @@ impl Narrator {
     async fn text(&self, app: AppId, event: &Event) -> Option<String> {
         match event {
             Event::AutoBuildFailed { sha, reason, .. } => {
-                let short: String = sha.chars().take(7).collect();
-                Some(format!("Auto build of {short} failed: {reason}"))
+                Some(format!("Auto build of {sha:.7} failed: {reason}"))
             }
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
             Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
@@ -130,6 +129,9 @@ impl Narrator {
             Event::FormationDeleted { process_type, .. } => Some(format!("Removed {process_type}")),
             Event::LogDrainCreated { .. } => Some("Log drain added".to_owned()),
             Event::LogDrainDeleted { .. } => Some("Log drain removed".to_owned()),
+            Event::PreviewCreated { .. } | Event::PreviewDeleted { .. } | Event::PreviewRefused { .. } => {
+                self.preview(event).await
+            }
             Event::ReleaseCreated { version, .. } => Some(format!("Release v{version} created")),
             Event::ReleaseSucceeded { version, .. } => Some(format!("Release v{version} succeeded")),
             Event::ReleaseFailed { version, reason, .. } => {
@@ -137,6 +139,30 @@ impl Narrator {
                 Some(format!("Release v{version} failed: {reason}"))
             }
             _ => None,
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "it is asked for these alone")]
+    async fn preview(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::PreviewCreated { preview_app, .. } => {
+                Some(format!("Preview app {} created", self.key(*preview_app).await))
+            }
+            Event::PreviewDeleted { preview_app, .. } => {
+                Some(format!("Preview app {} removed", self.key(*preview_app).await))
+            }
+            Event::PreviewRefused { branch, reason, .. } => {
+                Some(format!("No preview app of the branch {branch} was made: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The key of an app, also of a deleted one.
+    async fn key(&self, app: AppId) -> String {
+        match self.store.read(move |c| store::apps::find_any(c, app)).await {
+            Ok(Some(app)) => app.key().to_string(),
+            Ok(None) | Err(_) => app.to_string(),
         }
     }
 

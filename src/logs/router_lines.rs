@@ -24,10 +24,9 @@ impl RouterLines {
     pub async fn write(&self, records: Vec<AccessRecord>) {
         let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
         for record in records {
-            let (app, at) = (record.app, record.at);
-            let site = record.site.filter(|site| self.0.opened(*site).is_some());
+            let (app, site, at) = (record.app, record.site, record.at);
             let line = LogLine::new(at, LogSource::Router, text(record));
-            if let Some(site) = site {
+            if let Some(site) = site.filter(|site| self.0.opened(*site).is_some()) {
                 lines.entry(site.into()).or_default().push(line.clone());
             }
             lines.entry(app.into()).or_default().push(line);

@@ -9,12 +9,13 @@ use super::feature::Feature;
 use super::ids::{
     AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
     DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
-    SiteId, SpaceId, StackId, TokenId,
+    OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
 use super::release_status::CheckState;
+use super::repository_url::BranchName;
 use super::schedule::SkipReason;
 use super::signal::Signal;
 use super::time::Timestamp;
@@ -90,6 +91,10 @@ pub enum Event {
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
+    PreviewCreated { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewReleased { app: AppId, preview: PreviewId, release: ReleaseId },
+    PreviewDeleted { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewRefused { app: AppId, branch: BranchName, reason: String },
     RecommendationCreated { app: AppId, recommendation: RecommendationId },
     RecommendationUpdated { app: AppId, recommendation: RecommendationId },
     RecommendationDeleted { app: AppId, recommendation: RecommendationId },
@@ -175,6 +180,10 @@ impl Event {
             | Self::HookDeleted { app, .. }
             | Self::LogDrainCreated { app, .. }
             | Self::LogDrainDeleted { app, .. }
+            | Self::PreviewCreated { app, .. }
+            | Self::PreviewReleased { app, .. }
+            | Self::PreviewDeleted { app, .. }
+            | Self::PreviewRefused { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -304,6 +313,10 @@ impl Event {
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
+            Self::PreviewCreated { .. } => "preview_created",
+            Self::PreviewReleased { .. } => "preview_released",
+            Self::PreviewDeleted { .. } => "preview_deleted",
+            Self::PreviewRefused { .. } => "preview_refused",
             Self::RecommendationCreated { .. } => "recommendation_created",
             Self::RecommendationUpdated { .. } => "recommendation_updated",
             Self::RecommendationDeleted { .. } => "recommendation_deleted",

@@ -39,6 +39,8 @@ typed_id!(
     AutoBuildId,
     /// One commit on its way to a build.
     AutoBuildRunId,
+    /// An app being made of a blueprint.
+    AppSetupId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.
@@ -64,6 +66,8 @@ typed_id!(
     PromotionId,
     PromotionTargetId,
     PluginId,
+    /// An app made for a pull request of another.
+    PreviewId,
     RecommendationId,
     RegionId,
     ReleaseId,

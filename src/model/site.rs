@@ -3,7 +3,7 @@
 //! Invariant: a site's domain is a host name that no app of the platform and not its API can have.
 
 use super::domain::is_label;
-use super::ids::{OrganizationId, SiteId};
+use super::ids::{OrganizationId, PreviewId, SiteId};
 use super::names::OrganizationName;
 use super::rule::{RuleError, shown};
 use super::time::Timestamp;
@@ -14,6 +14,8 @@ pub struct Site {
     pub id: SiteId,
     pub domain: SiteDomain,
     pub organization: SiteOrganization,
+    /// Set when the site was made with a preview.
+    pub preview: Option<PreviewId>,
     pub description: String,
     pub labels: String,
     pub created_at: Timestamp,

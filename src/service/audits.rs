@@ -90,6 +90,8 @@ fn action(kind: &str) -> &str {
         "log_drain_created" | "log_drain_deleted" | "site_log_drain_created" | "site_log_drain_deleted" => {
             "logdrain_change"
         }
+        "preview_created" => "preview",
+        "preview_released" => "preview-released",
         "release_created" => "release",
         "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",

@@ -16,11 +16,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
-    DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
-    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
-    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId,
+    CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId,
+    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
+    StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -30,6 +30,7 @@ use crate::model::names::{
 use crate::model::oauth::ClientKind;
 use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
+use crate::model::preview::PreviewTrigger;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
@@ -109,6 +110,7 @@ id_columns!(
     AppId,
     AutoBuildId,
     AutoBuildRunId,
+    AppSetupId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -127,6 +129,7 @@ id_columns!(
     OrganizationId,
     PipelineId,
     PluginId,
+    PreviewId,
     PromotionId,
     PromotionTargetId,
     RecommendationId,
@@ -173,6 +176,7 @@ enum_columns!(
     MemberRole,
     Origin,
     Overlap,
+    PreviewTrigger,
     ResourceType,
     Role,
     RunTrigger,

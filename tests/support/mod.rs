@@ -141,11 +141,7 @@ impl TestDaemon {
             dialect: Dialect::Document,
             public_metrics: false,
             max_upload: 256 * 1024 * 1024,
-            orders: service::certificates::OrderRules {
-                issuer: akkerisd::model::certificate::IssuerKind::Local,
-                acme: false,
-                apps_domain: "localhost".to_owned(),
-            },
+            orders: local_orders(),
         };
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
@@ -298,6 +294,11 @@ fn source_control(
 }
 
 /// No server is known.
+fn local_orders() -> service::certificates::OrderRules {
+    let issuer = akkerisd::model::certificate::IssuerKind::Local;
+    service::certificates::OrderRules { issuer, acme: false, apps_domain: "localhost".to_owned() }
+}
+
 fn no_sources() -> (SourceServers, ChecksLimits) {
     let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
     (SourceServers::default(), limits)
