@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod model;
 pub mod outbound;
 pub mod password;
+pub mod previews;
 pub mod reconcile;
 pub mod seal;
 pub mod service;

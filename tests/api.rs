@@ -45,6 +45,7 @@ mod organizations;
 mod pipeline_promotions;
 mod pipelines;
 mod plugins;
+mod previews;
 mod ranges;
 mod recommendations;
 mod regions;

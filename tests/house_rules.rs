@@ -44,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("edge", &[]),
     ("certs", &["edge", "store", "service", "config"]),
     ("service", &["store"]),
+    ("previews", &["store", "service"]),
     ("reconcile", &["store", "service", "engine", "edge", "config", "outbound"]),
     ("metrics", &["store", "engine", "edge", "reconcile", "certs", "logs", "telemetry", "drains"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),

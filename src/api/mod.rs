@@ -45,6 +45,7 @@ mod pipeline_promotions;
 mod pipelines;
 mod place;
 mod plugins;
+mod previews;
 mod range;
 mod recommendations;
 mod regions;

@@ -15,8 +15,8 @@ use super::{
     config_vars, deployments, dynos, envelope, environments, favorites, features, filter_attachments,
     filters, formations, health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_candidates, release_projects, release_statuses, releases,
-    routes, sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
+    plugins, previews, recommendations, regions, release_candidates, release_projects, release_statuses,
+    releases, routes, sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
@@ -79,6 +79,7 @@ pub(super) fn nouns() -> Routes {
         .merge(release_projects::router())
         .merge(release_statuses::router())
         .merge(plugins::router())
+        .merge(previews::router())
         .merge(recommendations::router())
         .merge(releases::router())
         .merge(routes::router())

@@ -18,6 +18,7 @@ mod log;
 mod logs;
 mod metrics;
 mod outbound;
+mod previews;
 mod setting;
 mod sockets;
 mod sources;
@@ -42,6 +43,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use logs::LogsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
+pub use previews::PreviewsConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
 pub use sources::{SourceAccount, SourcesConfig};
@@ -73,6 +75,7 @@ pub struct Config {
     pub builds: BuildsConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
+    pub previews: PreviewsConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
     pub telemetry: TelemetryConfig,
@@ -94,6 +97,7 @@ impl Config {
             builds: BuildsConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
+            previews: PreviewsConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,

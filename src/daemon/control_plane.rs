@@ -31,6 +31,7 @@ use crate::ids::Ids;
 use crate::model::ids::InstallationId;
 use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
+use crate::previews::PreviewSweep;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
@@ -209,7 +210,7 @@ async fn start_rooms(
     SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
     // Before any app is in the table: none is served without what is in force for it.
     state.publish_filters(&surroundings.routes, &outbound, tasks).await?;
-    state.start_drains(&outbound, config, tasks);
+    state.start_drains(&outbound, config, tasks).await?;
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
@@ -217,6 +218,9 @@ async fn start_rooms(
     let source_control = state.source_control(&outbound, config, tasks)?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
+    if let Some(max_age) = config.previews.max_age {
+        PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
+    }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
     Ok(Rooms { state, engine, looks, certificates, source_control })
 }

@@ -9,12 +9,13 @@ use super::feature::Feature;
 use super::ids::{
     AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
     DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
-    SiteId, SpaceId, StackId, TokenId,
+    OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
 use super::release_status::CheckState;
+use super::repository_url::BranchName;
 use super::schedule::SkipReason;
 use super::signal::Signal;
 use super::time::Timestamp;
@@ -72,6 +73,8 @@ pub enum Event {
     HookDeleted { app: AppId, hook: HookId },
     LogDrainCreated { app: AppId, drain: LogDrainId },
     LogDrainDeleted { app: AppId, drain: LogDrainId },
+    SiteLogDrainCreated { site: SiteId, drain: LogDrainId },
+    SiteLogDrainDeleted { site: SiteId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
@@ -88,6 +91,10 @@ pub enum Event {
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
+    PreviewCreated { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewReleased { app: AppId, preview: PreviewId, release: ReleaseId },
+    PreviewDeleted { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewRefused { app: AppId, branch: BranchName, reason: String },
     RecommendationCreated { app: AppId, recommendation: RecommendationId },
     RecommendationUpdated { app: AppId, recommendation: RecommendationId },
     RecommendationDeleted { app: AppId, recommendation: RecommendationId },
@@ -173,6 +180,10 @@ impl Event {
             | Self::HookDeleted { app, .. }
             | Self::LogDrainCreated { app, .. }
             | Self::LogDrainDeleted { app, .. }
+            | Self::PreviewCreated { app, .. }
+            | Self::PreviewReleased { app, .. }
+            | Self::PreviewDeleted { app, .. }
+            | Self::PreviewRefused { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -220,6 +231,8 @@ impl Event {
             | Self::SiteCreated { .. }
             | Self::SiteUpdated { .. }
             | Self::SiteDeleted { .. }
+            | Self::SiteLogDrainCreated { .. }
+            | Self::SiteLogDrainDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -300,6 +313,10 @@ impl Event {
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
+            Self::PreviewCreated { .. } => "preview_created",
+            Self::PreviewReleased { .. } => "preview_released",
+            Self::PreviewDeleted { .. } => "preview_deleted",
+            Self::PreviewRefused { .. } => "preview_refused",
             Self::RecommendationCreated { .. } => "recommendation_created",
             Self::RecommendationUpdated { .. } => "recommendation_updated",
             Self::RecommendationDeleted { .. } => "recommendation_deleted",
@@ -317,6 +334,8 @@ impl Event {
             Self::SiteCreated { .. } => "site_created",
             Self::SiteUpdated { .. } => "site_updated",
             Self::SiteDeleted { .. } => "site_deleted",
+            Self::SiteLogDrainCreated { .. } => "site_log_drain_created",
+            Self::SiteLogDrainDeleted { .. } => "site_log_drain_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

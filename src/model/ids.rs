@@ -36,6 +36,8 @@ macro_rules! typed_id {
 typed_id!(
     AccountId,
     AppId,
+    /// An app being made of a blueprint.
+    AppSetupId,
     AutoBuildId,
     /// One commit on its way to a build.
     AutoBuildRunId,
@@ -64,6 +66,8 @@ typed_id!(
     PromotionId,
     PromotionTargetId,
     PluginId,
+    /// An app made for a pull request of another.
+    PreviewId,
     RecommendationId,
     RegionId,
     ReleaseId,

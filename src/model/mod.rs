@@ -40,6 +40,7 @@ pub mod oneoff;
 pub mod organization;
 pub mod pipeline;
 pub mod plugin;
+pub mod preview;
 pub mod principal;
 pub mod pull_request;
 pub mod recommendation;

@@ -133,7 +133,8 @@ fn write(
     Ok(())
 }
 
-fn check_total(vars: &ConfigVars) -> Result<(), RuleError> {
+/// Whether a dyno can be started with these.
+pub(super) fn check_total(vars: &ConfigVars) -> Result<(), RuleError> {
     let total: usize = vars.iter().map(|(name, value)| name.as_str().len() + value.reveal().len()).sum();
     if total > TOTAL_LIMIT {
         return Err(RuleError::new(format!(

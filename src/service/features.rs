@@ -1,9 +1,9 @@
 //! Features of an app: what is offered, what is on, and switching one.
 
-use super::{Error, apps};
+use super::{Error, apps, previews};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::Event;
-use crate::model::feature::{FeatureState, OfferedFeature};
+use crate::model::feature::{Feature, FeatureState, OfferedFeature};
 use crate::model::ids::AppId;
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
@@ -39,7 +39,7 @@ pub fn find(
 }
 
 /// Switches a feature (`behaviour.md` §14): unknown ones are not found, deprecated ones stay as they are.
-/// Only a real change is written and told of.
+/// Only a real change is written and told of. Without the feature `preview` the previews go.
 pub async fn set(
     store: &Store,
     catalogue: &Catalogue,
@@ -61,6 +61,9 @@ pub async fn set(
             if store::features::is_enabled(tx, app, feature)? != enabled {
                 store::features::set(tx, app, feature, enabled)?;
                 tx.record(Event::FeatureChanged { app, feature, enabled })?;
+                if feature == Feature::Preview && !enabled {
+                    previews::remove_of_source(tx, app)?;
+                }
             }
             Ok(Setting { offered, enabled })
         })

@@ -36,6 +36,7 @@ pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipelines;
 pub mod plugins;
+pub mod previews;
 pub mod principals;
 pub mod recommendations;
 pub mod release_candidates;

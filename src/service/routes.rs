@@ -90,7 +90,7 @@ pub async fn create(store: &Store, ids: &Ids, author: &Principal, new: NewRoute)
             let (site, app) = (new.site(tx, &reach)?, new.app(tx, &reach)?);
             let route = Route {
                 id,
-                site: RouteSite { id: site.id, domain: site.domain },
+                site: RouteSite { id: site.id, domain: site.domain, preview: site.preview },
                 app: AppReference::of(&app),
                 source,
                 target,

@@ -16,11 +16,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
-    DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
-    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId,
-    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId,
+    CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId,
+    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
+    StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -30,6 +30,7 @@ use crate::model::names::{
 use crate::model::oauth::ClientKind;
 use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
+use crate::model::preview::PreviewTrigger;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
@@ -70,6 +71,23 @@ macro_rules! name_columns {
     )+};
 }
 
+macro_rules! json_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                let json = serde_json::to_string(self);
+                json.map(ToSqlOutput::from)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    )+};
+}
+
 macro_rules! enum_columns {
     ($($name:ident),+ $(,)?) => {$(
         impl ToSql for $name {
@@ -85,9 +103,12 @@ macro_rules! enum_columns {
     )+};
 }
 
+json_columns!(Details, PathScope);
+
 id_columns!(
     AccountId,
     AppId,
+    AppSetupId,
     AutoBuildId,
     AutoBuildRunId,
     BuildId,
@@ -108,6 +129,7 @@ id_columns!(
     OrganizationId,
     PipelineId,
     PluginId,
+    PreviewId,
     PromotionId,
     PromotionTargetId,
     RecommendationId,
@@ -154,6 +176,7 @@ enum_columns!(
     MemberRole,
     Origin,
     Overlap,
+    PreviewTrigger,
     ResourceType,
     Role,
     RunTrigger,
@@ -222,32 +245,6 @@ impl ToSql for ImageId {
 impl FromSql for ImageId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::new)
-    }
-}
-
-impl ToSql for Details {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for Details {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
-    }
-}
-
-impl ToSql for PathScope {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for PathScope {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 

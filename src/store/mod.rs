@@ -41,6 +41,7 @@ pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipelines;
 pub mod plugins;
+pub mod previews;
 mod readers;
 pub mod recommendations;
 pub mod release_candidates;

@@ -61,7 +61,7 @@ pub(super) struct AppView<'a> {
     /// Of the auto build, `""` without one.
     git_url: &'a str,
     git_branch: &'a str,
-    preview: Option<PreviewView>,
+    preview: Option<AppPreviewView>,
     repo_size: u64,
     slug_size: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -131,7 +131,7 @@ struct AppSpaceView<'a> {
 
 /// What an app is a preview of.
 #[derive(Serialize, ToSchema)]
-struct PreviewView {
+struct AppPreviewView {
     id: Uuid,
 }
 
@@ -168,7 +168,7 @@ impl AppViewer {
             buildpack_provided_description: "default",
             git_url: running.followed.as_ref().map_or("", |(repo, _)| repo.as_str()),
             git_branch: running.followed.as_ref().map_or("", |(_, branch)| branch.as_str()),
-            preview: None,
+            preview: app.preview.map(|preview| AppPreviewView { id: preview.uuid() }),
             repo_size: 0,
             slug_size: 0,
             archived_at: app.created_at,
