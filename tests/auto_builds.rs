@@ -3,6 +3,7 @@
 mod checks;
 mod events;
 pub(crate) mod harness;
+mod pull_requests;
 mod reports;
 
 use akkerisd::model::auto_build::SourceProvider;

@@ -36,11 +36,11 @@ macro_rules! typed_id {
 typed_id!(
     AccountId,
     AppId,
+    /// An app being made of a blueprint.
+    AppSetupId,
     AutoBuildId,
     /// One commit on its way to a build.
     AutoBuildRunId,
-    /// An app being made of a blueprint.
-    AppSetupId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.

@@ -6,10 +6,13 @@ use serde_json::Value;
 use super::SourceControl;
 use super::forge;
 use super::signature::is_genuine;
-use crate::model::auto_build::{AutoBuild, SourceDelivery};
+use crate::model::auto_build::{AutoBuild, SourceDelivery, SourceProvider};
 use crate::model::ids::AutoBuildId;
+use crate::model::preview::PreviewTrigger;
 use crate::model::principal::{Principal, Reach};
+use crate::model::pull_request::PullRequest;
 use crate::model::source_event::SourceEvent;
+use crate::service::previews::{self, Followed, Outcome};
 use crate::service::{Error, apps, auto_builds};
 use crate::store;
 
@@ -50,7 +53,7 @@ impl SourceControl {
             .map_err(|error| Error::BadRequest(error.to_string()))?
         {
             SourceEvent::Ping => Ok(Received::Pong),
-            SourceEvent::Other | SourceEvent::PullRequest(_) => Ok(Received::Nothing),
+            SourceEvent::Other => Ok(Received::Nothing),
             SourceEvent::Push { branch, commit } => {
                 let short: String = commit.sha.chars().take(7).collect();
                 let place = (&self.parts.sealer, &self.parts.ids);
@@ -60,6 +63,7 @@ impl SourceControl {
                     _ => Received::Accepted(format!("The commit {short} is going to be built.")),
                 })
             }
+            SourceEvent::PullRequest(request) => self.preview(&auto_build, &request).await,
             SourceEvent::ChecksChanged { sha } => {
                 self.look_again(auto_build.id, sha).await?;
                 Ok(Received::Nothing)
@@ -78,6 +82,32 @@ impl SourceControl {
             Ok(_) | Err(Error::NotFound(_) | Error::Invalid(_)) => Err(forbidden()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes or removes the preview of a pull request, before the answer.
+    async fn preview(&self, auto_build: &AutoBuild, request: &PullRequest) -> Result<Received, Error> {
+        let followed = Followed {
+            app: auto_build.app_id,
+            trigger: match auto_build.provider {
+                SourceProvider::GitHub => PreviewTrigger::GitHub,
+                SourceProvider::GitLab => PreviewTrigger::GitLab,
+                SourceProvider::Gitea => PreviewTrigger::Gitea,
+            },
+            repository: auto_build.repo.clone(),
+            branch: auto_build.branch.clone(),
+        };
+        let place = (&self.parts.sealer, &self.parts.ids);
+        Ok(match previews::follow(&self.parts.store, place, &followed, request).await? {
+            Outcome::Made(preview) => Received::Accepted(format!(
+                "The preview {}-{} is going to be built.",
+                preview.app.name, preview.app.space
+            )),
+            Outcome::Removed(removed) => {
+                Received::Accepted(format!("Previews that were removed: {}.", removed.len()))
+            }
+            Outcome::Refused(reason) => Received::Accepted(format!("There is no preview. {reason}")),
+            Outcome::Kept(_) | Outcome::Ignored(_) => Received::Nothing,
+        })
     }
 
     async fn look_again(&self, id: AutoBuildId, sha: String) -> Result<(), Error> {

@@ -11,8 +11,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::{SourceControlParts, removals, reports, runs};
@@ -56,7 +54,7 @@ pub(super) async fn run(parts: Arc<SourceControlParts>, wake: Activator, stop: C
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = happened(&mut events) => {}
+            () = store::events::wait_for(&mut events, leads_to_work) => {}
             () = wake.activated() => {}
             Some(work) = at_hand.next() => drop(busy.remove(&work)),
             () = tokio::time::sleep(pause) => {}
@@ -64,27 +62,18 @@ pub(super) async fn run(parts: Arc<SourceControlParts>, wake: Activator, stop: C
     }
 }
 
-/// Waits for what may lead to work.
-async fn happened(events: &mut Receiver<Arc<Event>>) {
-    loop {
-        let matters = match events.recv().await {
-            Ok(event) => matches!(
-                *event,
-                Event::AutoBuildQueued { .. }
-                    | Event::AutoBuildFailed { .. }
-                    | Event::BuildCreated { .. }
-                    | Event::BuildSucceeded { .. }
-                    | Event::BuildFailed { .. }
-                    | Event::BuildStopped { .. }
-                    | Event::AppDeleted { .. }
-            ),
-            Err(RecvError::Lagged(_)) => true,
-            Err(RecvError::Closed) => return std::future::pending().await,
-        };
-        if matters {
-            return;
-        }
-    }
+/// Whether there may be work after it.
+fn leads_to_work(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::AutoBuildQueued { .. }
+            | Event::AutoBuildFailed { .. }
+            | Event::BuildCreated { .. }
+            | Event::BuildSucceeded { .. }
+            | Event::BuildFailed { .. }
+            | Event::BuildStopped { .. }
+            | Event::AppDeleted { .. }
+    )
 }
 
 /// Begins what is due, and tells how long nothing more will be.

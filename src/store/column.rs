@@ -108,9 +108,9 @@ json_columns!(Details, PathScope);
 id_columns!(
     AccountId,
     AppId,
+    AppSetupId,
     AutoBuildId,
     AutoBuildRunId,
-    AppSetupId,
     BuildId,
     CandidateId,
     CertificateId,

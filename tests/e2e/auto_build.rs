@@ -17,9 +17,8 @@ fn sha(number: u32) -> String {
     format!("{number:040x}")
 }
 
-/// The provider tells of a push; the status of the answer.
-async fn push(daemon: &Daemon, provider: &Provider, commit: &str) -> u16 {
-    let (event, payload) = provider.push("main", commit);
+/// The provider tells of an event; the status of the answer.
+async fn tell(daemon: &Daemon, provider: &Provider, (event, payload): (&str, Value)) -> u16 {
     let body = payload.to_string();
     let url = format!("http://{}{AUTO}/{}", daemon.addresses()[0], provider.kind);
     let mut request = reqwest::Client::new().post(url);
@@ -45,7 +44,7 @@ async fn a_push_becomes_the_app_and_a_candidate_gets_its_build() {
     daemon.wait_for_answer(&app, "/", "one").await;
 
     provider.set_archive(Source::version("two").packed());
-    assert_eq!(push(&daemon, &provider, &sha(2)).await, 201);
+    assert_eq!(tell(&daemon, &provider, provider.push("main", &sha(2))).await, 201);
     daemon.kill_9();
     daemon.spawn(&[]);
     daemon.wait_for_api().await;
@@ -56,6 +55,14 @@ async fn a_push_becomes_the_app_and_a_candidate_gets_its_build() {
         if is_last { Ok(()) } else { Err(format!("{told:?}")) }
     })
     .await;
+
+    provider.set_archive(Source::version("fix").packed());
+    let on = json!({ "enabled": true });
+    client.send("PATCH", "/apps/shop-default/features/preview", Some(on), 200).await;
+    let opened = provider.pull_request("opened", ("org/app", "fix/login"), &sha(9));
+    assert_eq!(tell(&daemon, &provider, opened).await, 201);
+    let previews = client.get("/apps/shop-default/previews").await;
+    daemon.wait_for_answer(previews[0]["app"]["name"].as_str().unwrap(), "/", "fix").await;
 
     provider.set_archive(Source::version("three").packed());
     client.send("POST", "/pipelines", Some(json!({ "name": "line" })), 201).await;

@@ -144,7 +144,6 @@ impl TestDaemon {
             orders: local_orders(),
         };
         change(&mut settings);
-        let log_sessions = LogSessions::new(clock.clone());
         let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
@@ -166,13 +165,13 @@ impl TestDaemon {
         let state = ApiState::new(ApiParts {
             store,
             sealer,
+            log_sessions: LogSessions::new(clock.clone()),
             clock,
             ids,
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
             rings,
-            log_sessions,
             metrics,
             terminals,
             telemetry,

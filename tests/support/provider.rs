@@ -187,6 +187,41 @@ impl Provider {
         }
     }
 
+    /// The event of a change of the pull request 12 from a branch of a repository into `main`, in the words of
+    /// GitHub, and its documented payload.
+    pub(crate) fn pull_request(&self, action: &str, from: (&str, &str), sha: &str) -> (&'static str, Value) {
+        let (repository, branch) = from;
+        match self.kind {
+            SourceProvider::GitLab => (
+                "Merge Request Hook",
+                json!({
+                    "object_kind": "merge_request", "event_type": "merge_request", "user": { "username": "alice" },
+                    "project": { "id": 15, "web_url": self.repo(), "path_with_namespace": "org/app" },
+                    "object_attributes": {
+                        "iid": 12, "title": "Fix", "url": format!("{}/-/merge_requests/12", self.repo()),
+                        "action": match action { "opened" => "open", "closed" => "merge", _ => "update" },
+                        "source_branch": branch, "target_branch": "main", "last_commit": { "id": sha },
+                        "source": { "web_url": format!("{}/{repository}", self.url) },
+                        "target": { "web_url": self.repo() },
+                    },
+                }),
+            ),
+            SourceProvider::GitHub | SourceProvider::Gitea => (
+                "pull_request",
+                json!({
+                    "action": action, "number": 12, "repository": self.repository("org/app"),
+                    "pull_request": {
+                        "number": 12, "title": "Fix", "html_url": format!("{}/pull/12", self.repo()),
+                        "user": { "login": "alice" },
+                        "head": { "ref": branch, "sha": sha, "repo": self.repository(repository) },
+                        "base": { "ref": "main", "sha": sha, "repo": self.repository("org/app") },
+                    },
+                    "sender": { "login": "alice" },
+                }),
+            ),
+        }
+    }
+
     /// As GitHub's and Gitea's payloads show a repository.
     pub(crate) fn repository(&self, path: &str) -> Value {
         json!({
