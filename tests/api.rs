@@ -26,6 +26,7 @@ mod favorites;
 mod features;
 mod filters;
 mod formations;
+mod git;
 mod health;
 mod hook_deliveries;
 mod hook_payloads;

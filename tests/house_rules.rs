@@ -50,7 +50,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
     ("terminals", &["store", "service", "engine"]),
-    ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
+    ("git", &["store", "service", "builds", "config", "logs"]),
+    ("api", &["store", "service", "builds", "config", "git", "logs", "metrics", "telemetry", "terminals"]),
     ("drains", &["store", "logs", "outbound"]),
 ];
 

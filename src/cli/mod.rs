@@ -11,6 +11,7 @@ mod failure;
 mod flags;
 mod log_output;
 mod openapi;
+mod pre_receive;
 mod progress;
 mod serve;
 mod token;
@@ -19,6 +20,7 @@ mod user;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +64,10 @@ enum Command {
 
 /// Runs the command that the arguments name; the exit codes are those of the operator's interface.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.peek().is_some_and(|program| pre_receive::is_called(Path::new(program))) {
+        return pre_receive::run();
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return answer_usage(&error),

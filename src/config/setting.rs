@@ -1,6 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
+use super::{
+    DATA_DIR, api, builds, certs, docker, dynos, edge, git, log, logs, metrics, outbound, telemetry,
+};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     log::SETTINGS,
     logs::SETTINGS,
     builds::SETTINGS,
+    git::SETTINGS,
     dynos::SETTINGS,
     outbound::SETTINGS,
     metrics::SETTINGS,

@@ -16,6 +16,7 @@ use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
+use akkerisd::git::{Git, GitParts, GitSettings};
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
@@ -133,7 +134,6 @@ impl TestDaemon {
             },
         };
         change(&mut settings);
-        let log_sessions = LogSessions::new(clock.clone());
         let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
@@ -151,18 +151,20 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
+        let git = git((&store, &sealer), &ids, &rings, &dir);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
-            clock,
+            clock: clock.clone(),
             ids,
             catalogue,
-            sources: SourceFolder::new(dir.path().join("sources")),
-            build_logs: BuildLogs::new(dir.path().join("build-logs")),
+            sources: sources(&dir),
+            build_logs: build_logs(&dir),
             rings,
-            log_sessions,
+            log_sessions: LogSessions::new(clock),
             metrics,
             terminals,
+            git,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
             settings,
@@ -265,6 +267,37 @@ impl TestDaemon {
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
     TemporaryTokens::new(dir.path().join("token.key"), "http://api.test".to_owned())
+}
+
+fn sources(dir: &tempfile::TempDir) -> SourceFolder {
+    SourceFolder::new(dir.path().join("sources"))
+}
+
+fn build_logs(dir: &tempfile::TempDir) -> BuildLogs {
+    BuildLogs::new(dir.path().join("build-logs"))
+}
+
+/// Repositories that hear of pushes once a test starts them.
+fn git((store, sealer): (&Store, &Sealer), ids: &Ids, rings: &Rings, dir: &tempfile::TempDir) -> Git {
+    let settings = GitSettings {
+        folder: dir.path().join("git"),
+        program: "git".into(),
+        hook: env!("CARGO_BIN_EXE_akkerisd").into(),
+        max_push: 1 << 20,
+        max_repository: 4 << 20,
+        max_archive: 1 << 20,
+        limit: std::time::Duration::from_mins(5),
+    };
+    Git::new(GitParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: ids.clone(),
+        sources: sources(dir),
+        build_logs: build_logs(dir),
+        rings: rings.clone(),
+        tasks: Tasks::new(),
+        settings,
+    })
 }
 
 fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {

@@ -251,6 +251,7 @@ mod tests {
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
     use crate::engine::docker::DockerEngine;
+    use crate::git::{Git, GitParts, GitSettings};
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
@@ -305,6 +306,27 @@ mod tests {
         assert!(parse_form(b"{\"other\":[1]}\n", &Method::POST).is_ok());
     }
 
+    fn git(store: &Store, dir: &tempfile::TempDir) -> Git {
+        Git::new(GitParts {
+            store: store.clone(),
+            sealer: Sealer::from_key(&[1; 32]),
+            ids: Ids::counter(),
+            sources: SourceFolder::new(dir.path()),
+            build_logs: BuildLogs::new(dir.path()),
+            rings: Rings::new(dir.path(), 1 << 20),
+            tasks: Tasks::new(),
+            settings: GitSettings {
+                folder: dir.path().join("git"),
+                program: "git".into(),
+                hook: "/nowhere".into(),
+                max_push: 1 << 20,
+                max_repository: 1 << 20,
+                max_archive: 1 << 20,
+                limit: Duration::from_mins(1),
+            },
+        })
+    }
+
     fn state(dir: &tempfile::TempDir) -> ApiState {
         let clock = Clock::system();
         let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
@@ -324,9 +346,11 @@ mod tests {
         });
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
+        let git = git(&store, dir);
         ApiState::new(ApiParts {
             store,
             terminals,
+            git,
             sealer: Sealer::from_key(&[1; 32]),
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),
