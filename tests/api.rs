@@ -64,3 +64,4 @@ mod stacks;
 mod store;
 mod support;
 mod telemetry;
+mod watch;

@@ -17,6 +17,7 @@ mod serve;
 mod token;
 mod upgrade;
 mod user;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -60,6 +61,8 @@ enum Command {
     Upgrade(upgrade::UpgradeCommand),
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Build and release a folder whenever it changes, and show the log of its app
+    Watch(watch::WatchCommand),
 }
 
 /// Runs the command that the arguments name; the exit codes are those of the operator's interface.
@@ -94,6 +97,7 @@ fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
         Command::Doctor => doctor::run(&flags.load()?, output),
         Command::Upgrade(command) => upgrade::run(command, &flags.load()?, output),
         Command::Openapi => openapi::run(output),
+        Command::Watch(command) => watch::run(&command, &flags.load()?, output),
     }
 }
 
