@@ -144,8 +144,13 @@ impl State {
         WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
     }
 
-    /// Sends the logs of apps on to their drains.
-    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+    /// Sends logs on to their drains.
+    pub(super) async fn start_drains(
+        &self,
+        outbound: &Outbound,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<(), StoreError> {
         let parts = DrainsParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -155,7 +160,7 @@ impl State {
             figures: self.drains.clone(),
             cas: config.drain_cas_dir(),
         };
-        parts.start(tasks);
+        parts.start(tasks).await
     }
 
     /// Takes the edge's records of requests to all who want them.
@@ -170,7 +175,7 @@ impl State {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
-                lines.write(&batch).await;
+                lines.write(batch).await;
             }
         });
     }

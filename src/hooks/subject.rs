@@ -146,6 +146,8 @@ impl<'a> Subject<'a> {
             | Event::SiteCreated { .. }
             | Event::SiteUpdated { .. }
             | Event::SiteDeleted { .. }
+            | Event::SiteLogDrainCreated { .. }
+            | Event::SiteLogDrainDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }

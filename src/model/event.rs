@@ -67,6 +67,8 @@ pub enum Event {
     HookDeleted { app: AppId, hook: HookId },
     LogDrainCreated { app: AppId, drain: LogDrainId },
     LogDrainDeleted { app: AppId, drain: LogDrainId },
+    SiteLogDrainCreated { site: SiteId, drain: LogDrainId },
+    SiteLogDrainDeleted { site: SiteId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
@@ -211,6 +213,8 @@ impl Event {
             | Self::SiteCreated { .. }
             | Self::SiteUpdated { .. }
             | Self::SiteDeleted { .. }
+            | Self::SiteLogDrainCreated { .. }
+            | Self::SiteLogDrainDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -304,6 +308,8 @@ impl Event {
             Self::SiteCreated { .. } => "site_created",
             Self::SiteUpdated { .. } => "site_updated",
             Self::SiteDeleted { .. } => "site_deleted",
+            Self::SiteLogDrainCreated { .. } => "site_log_drain_created",
+            Self::SiteLogDrainDeleted { .. } => "site_log_drain_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

@@ -33,3 +33,9 @@ where
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
+
+/// How many releases a story makes under load: 20, or as many as `AKKERISD_E2E_RELEASES` says where somebody measures
+/// (issue 5 asks for 100).
+pub fn releases_to_make() -> usize {
+    std::env::var("AKKERISD_E2E_RELEASES").map_or(20, |text| text.parse().unwrap())
+}
