@@ -3,6 +3,7 @@
 //! Needs the Debian package `git`, which `tests/run.sh` installs.
 #![expect(clippy::disallowed_types, reason = "the client is a program")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use akkerisd::reconcile::{Context, LookCounters, Reconciler, Timing};
 use akkerisd::tasks::Tasks;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
@@ -48,10 +50,21 @@ struct Said {
 impl Forge {
     /// With the app `events` in the space `default`.
     pub(crate) async fn start() -> Self {
+        let forge = Self::start_idle().await;
+        forge.build().await;
+        forge
+    }
+
+    /// Takes its builds, from now on.
+    async fn build(&self) {
+        start_builder(&self.daemon, &self.tasks).await;
+    }
+
+    /// The same, which queues builds and carries none out yet.
+    async fn start_idle() -> Self {
         let (daemon, tasks) = (TestDaemon::start().await, Tasks::new());
         let body = json!({ "name": "events", "space": "default", "org": "akkeris" });
         daemon.admin().post("/apps", body).await.json(201);
-        start_builder(&daemon, &tasks).await;
         start_reconciler(&daemon, &tasks).await;
         daemon.state.git.start().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -102,7 +115,7 @@ impl Forge {
     }
 
     fn begin(&self, path: &Path, arguments: &[&str]) -> Child {
-        self.client(path, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        self.client(path, arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     fn client(&self, path: &Path, arguments: &[&str]) -> Command {
@@ -129,9 +142,9 @@ impl Forge {
         all.as_array().unwrap().clone()
     }
 
-    async fn building(&self) {
-        let building = async || (self.engine().count(Call::Build) > 0).then_some(());
-        wait_until("the engine builds", LIMIT, building).await;
+    async fn queued(&self) {
+        let queued = async || (self.list("builds").await.len() == 1).then_some(());
+        wait_until("a build is queued", LIMIT, queued).await;
     }
 
     pub(crate) async fn stop(self) {
@@ -314,28 +327,40 @@ async fn other_branches_and_tags_are_kept_and_not_built() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_push_is_told_to_wait_for_the_first() {
-    let forge = Forge::start().await;
-    forge.engine().delay(Call::Build, Duration::from_secs(6));
+    let forge = Forge::start_idle().await;
     let (one, other) = (forge.copy("one", "main").await, forge.copy("other", "main").await);
     let first = forge.git(&one, &["push", "akkeris", "main"]);
     let second = async {
-        forge.building().await;
-        forge.git(&other, &["push", "--force", "akkeris", "main"]).await.refused()
+        forge.queued().await;
+        let second = forge.git(&other, &["push", "--force", "akkeris", "main"]).await.refused();
+        forge.build().await;
+        second
     };
     let (first, second) = tokio::join!(first, second);
     assert!(second.contains("Another push to events-default is being deployed"), "{second}");
-    assert!(first.content().contains("Released v1"));
+    let first = first.content();
+    assert!(first.contains("The build waits for its turn") && first.contains("Released v1"), "{first}");
     forge.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_leaves_its_push_to_its_end() {
-    let forge = Forge::start().await;
-    forge.engine().delay(Call::Build, Duration::from_secs(3));
+    let forge = Forge::start_idle().await;
     let copy = forge.copy("copy", "main").await;
     let mut client = forge.begin(&copy, &["push", "akkeris", "main"]);
-    forge.building().await;
+    // The lines come when there is something to tell, not with the end.
+    let mut lines = BufReader::new(client.stderr.take().unwrap()).lines();
+    let told = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("The build waits for its turn") {
+                return;
+            }
+        }
+        panic!("the push ended");
+    };
+    tokio::time::timeout(LIMIT, told).await.unwrap();
     client.kill().await.unwrap();
+    forge.build().await;
     let moved = async || forge.remote().await.contains("refs/heads/main").then_some(());
     wait_until("the branch moves", LIMIT, moved).await;
     assert_eq!(forge.list("releases").await.len(), 1);
@@ -376,11 +401,12 @@ async fn a_repository_goes_with_its_app_and_survives_its_tidying() {
     assert_eq!(forge.remote().await, before);
     let folder = forge.daemon.dir.path().join("git");
     let repositories = || {
-        let entries = std::fs::read_dir(&folder).unwrap();
-        entries.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "git")).count()
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|e| e == "git")).collect::<Vec<_>>()
     };
-    assert_eq!(repositories(), 1);
+    let [repository] = repositories().try_into().unwrap();
+    assert_eq!(std::fs::metadata(repository).unwrap().permissions().mode() & 0o777, 0o700);
     forge.daemon.admin().send(Method::DELETE, "/apps/events").await.json(200);
-    wait_until("the repository is removed", LIMIT, async || (repositories() == 0).then_some(())).await;
+    wait_until("the repository is removed", LIMIT, async || repositories().is_empty().then_some(())).await;
     forge.stop().await;
 }

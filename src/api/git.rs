@@ -165,6 +165,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn without_git_the_package_is_named() {
+        let refused = refusal(GitError::Missing);
+        assert!(matches!(refused, service::Error::Unavailable(text) if text.contains("the package git")));
+    }
+
+    #[test]
     fn a_push_is_told_from_a_fetch_by_its_address() {
         for (address, push) in [
             ("/git/a.git/info/refs?service=git-receive-pack", true),

@@ -1,12 +1,14 @@
 //! The repository of one app on disk, and what git is asked about it.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::GitError;
 use super::change::ObjectId;
 use super::process::{Invocation, Program, Running};
+use super::{GitError, PRIVATE_FOLDER};
 use crate::ids;
 
 /// Is in the name of a repository that is being made.
@@ -70,6 +72,7 @@ impl Repository {
             .args(["symbolic-ref", "HEAD", "refs/heads/main"])
             .ask(QUESTION_LIMIT)
             .await?;
+        tokio::fs::set_permissions(&beside, Permissions::from_mode(PRIVATE_FOLDER)).await?;
         match tokio::fs::rename(&beside, &self.path).await {
             // Another request made it meanwhile.
             Err(_) if tokio::fs::try_exists(&self.path).await? => {

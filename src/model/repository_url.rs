@@ -37,8 +37,8 @@ impl RepositoryUrl {
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
         let path = path.trim_end_matches('/');
         let path = path.strip_suffix(".git").unwrap_or(path).trim_end_matches('/');
-        let is_host = !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
+        let is_host =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b));
         let is_segment = |segment: &str| {
             let charset = |b: u8| b.is_ascii_alphanumeric() || b"._-~+".contains(&b);
             !segment.is_empty() && !matches!(segment, "." | "..") && segment.bytes().all(charset)
@@ -89,7 +89,8 @@ impl BranchName {
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let name = text.trim();
         let name = name.strip_prefix("refs/heads/").unwrap_or(name);
-        let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none();
+        let is_part =
+            |part: &str| !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none();
         let charset = |c: char| !c.is_control() && !" ~^:?*[\\".contains(c);
         let usable = name.len() <= BRANCH_LIMIT
             && name.split('/').all(is_part)
@@ -166,9 +167,16 @@ mod tests {
     #[test]
     fn what_is_no_repository_is_refused() {
         for bad in [
-            "", "github.com", "https://github.com/org", "ftp://github.com/a/b", "https:///a/b",
-            "https://github.com/a/../b", "https://github.com/a/b?c", "https://github.com/a b/c",
-            "https://github.com/a/b#c", "git@github.com:a/b",
+            "",
+            "github.com",
+            "https://github.com/org",
+            "ftp://github.com/a/b",
+            "https:///a/b",
+            "https://github.com/a/../b",
+            "https://github.com/a/b?c",
+            "https://github.com/a b/c",
+            "https://github.com/a/b#c",
+            "git@github.com:a/b",
         ] {
             assert!(RepositoryUrl::parse(bad).is_err(), "{bad}");
         }
@@ -181,7 +189,8 @@ mod tests {
         for good in ["main", "feature/x", "refs/heads/main", "v1.0", "a@b"] {
             assert!(BranchName::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "a b", "-x", "a..b", "a.lock", "/a", "a/", "a//b", "a~1", "a:b", "x@{1}", "x.", ".x"] {
+        for bad in ["", "a b", "-x", "a..b", "a.lock", "/a", "a/", "a//b", "a~1", "a:b", "x@{1}", "x.", ".x"]
+        {
             assert!(BranchName::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(BranchName::parse("refs/heads/Main").unwrap(), BranchName::parse("main").unwrap());
