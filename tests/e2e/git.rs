@@ -10,7 +10,8 @@ use crate::support::daemon::{Daemon, TOKEN};
 async fn git(folder: &Path, daemon: &Daemon, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new("git");
     command.current_dir(folder).args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]);
-    command.arg("-c").arg(format!("http.sslCAInfo={}", daemon.data_dir().join("ca/ca.crt").display()));
+    // Stronger than the setting: the environment of the tests may name another one.
+    command.env("GIT_SSL_CAINFO", daemon.data_dir().join("ca/ca.crt"));
     command.arg("-c").arg(format!("http.curloptResolve=api.localhost:{}:127.0.0.1", daemon.https_port()));
     command.args(arguments).env("HOME", folder).env("GIT_TERMINAL_PROMPT", "0");
     let finished = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
