@@ -14,6 +14,7 @@ pub mod durable_file;
 pub mod edge;
 pub mod engine;
 pub mod failpoint;
+pub mod git;
 pub mod hooks;
 pub mod ids;
 pub mod logs;

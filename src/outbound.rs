@@ -3,6 +3,7 @@
 //! Invariant: no connection is made to an address that the policy refuses, whatever a name resolves to and
 //! wherever a redirect points.
 
+mod api_client;
 mod connect;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use reqwest::{Client, Response, Url};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
+pub use self::api_client::{ApiClient, ApiClientError, Lines};
 use crate::model::address::{AddressKind, embedded};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

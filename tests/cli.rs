@@ -373,6 +373,16 @@ fn doctor_finds_secrets_that_others_may_read() {
 }
 
 #[test]
+fn doctor_names_the_package_without_which_nobody_can_push() {
+    let (dir, _store) = data_dir_of_a_running_daemon();
+    let arguments = ["doctor", "--data-dir", text(dir.path())];
+    let answer = akkerisd(&arguments, &[("AKKERISD_GIT_PROGRAM", "/nowhere/git")]);
+    let line = line_of(&answer, "git ");
+    assert!(line.starts_with("warn") && line.contains("install the package git"), "{line}");
+    assert!(line_of(&akkerisd(&arguments, &[]), "git ").starts_with("ok"));
+}
+
+#[test]
 fn doctor_names_the_docker_engine_that_does_not_answer() {
     let dir = tempfile::tempdir().unwrap();
     let arguments =

@@ -59,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "service",
             "builds",
             "config",
+            "git",
             "logs",
             "metrics",
             "source_control",
@@ -66,6 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "terminals",
         ],
     ),
+    ("git", &["store", "service", "builds", "config", "logs"]),
     ("drains", &["store", "logs", "outbound"]),
 ];
 

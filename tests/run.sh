@@ -58,6 +58,7 @@ need_nginx() {
 
 install_everything() {
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv rsyslog rsyslog-gnutls pebble
+  command -v git >/dev/null || need_packages git
   need_rust
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     as_builder rustup component add rustfmt clippy

@@ -24,6 +24,7 @@ mod features;
 mod filter_attachments;
 mod filters;
 mod formations;
+mod git;
 mod health;
 mod hooks;
 mod invoices;
@@ -78,6 +79,7 @@ use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
+use crate::git::Git;
 use crate::ids::Ids;
 use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
@@ -126,6 +128,8 @@ pub struct ApiParts {
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub terminals: Terminals,
+    /// The repositories of apps.
+    pub git: Git,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,
     pub source_control: SourceControl,

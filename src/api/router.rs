@@ -13,7 +13,7 @@ use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, apps, audits, authorizations, auto_builds, builds, config_var_notes,
     config_vars, deployments, dynos, envelope, environments, favorites, features, filter_attachments,
-    filters, formations, health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients,
+    filters, formations, git, health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients,
     openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
     plugins, previews, recommendations, regions, release_candidates, release_projects, release_statuses,
     releases, routes, sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
@@ -59,6 +59,7 @@ pub(super) fn nouns() -> Routes {
         .merge(filter_attachments::router())
         .merge(filters::router())
         .merge(formations::router())
+        .merge(git::router())
         .merge(health::router())
         .merge(hooks::router())
         .merge(invoices::router())

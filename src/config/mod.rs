@@ -13,6 +13,7 @@ mod dynos;
 mod edge;
 mod environment;
 mod error;
+mod git;
 mod layers;
 mod log;
 mod logs;
@@ -36,8 +37,11 @@ pub use dynos::DynosConfig;
 pub use edge::EdgeConfig;
 #[cfg(feature = "failpoints")]
 pub use environment::abort_at;
-pub use environment::{Environment, SUCCESSOR, Secret, is_successor};
+pub use environment::{
+    Environment, PUSH_VARIABLES, PushVariables, SUCCESSOR, Secret, client_token, is_successor, pushed,
+};
 pub use error::ConfigError;
+pub use git::GitConfig;
 pub use layers::{Layers, Place, Value};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use logs::LogsConfig;
@@ -73,6 +77,7 @@ pub struct Config {
     pub log: LogConfig,
     pub logs: LogsConfig,
     pub builds: BuildsConfig,
+    pub git: GitConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
     pub previews: PreviewsConfig,
@@ -95,6 +100,7 @@ impl Config {
             log: LogConfig::read(layers)?,
             logs: LogsConfig::read(layers)?,
             builds: BuildsConfig::read(layers)?,
+            git: GitConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
             previews: PreviewsConfig::read(layers)?,

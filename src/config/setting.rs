@@ -1,7 +1,7 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, previews, sources,
+    DATA_DIR, api, builds, certs, docker, dynos, edge, git, log, logs, metrics, outbound, previews, sources,
     telemetry,
 };
 
@@ -39,6 +39,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     log::SETTINGS,
     logs::SETTINGS,
     builds::SETTINGS,
+    git::SETTINGS,
     dynos::SETTINGS,
     outbound::SETTINGS,
     previews::SETTINGS,

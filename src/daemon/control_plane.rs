@@ -171,8 +171,9 @@ impl ControlPlane {
     /// Refuses new work: the API's listener is closed, and who follows a log is sent away.
     pub(super) fn refuse_work(&self) {
         self.api_stop.cancel();
-        // Who follows a log would hold the listeners open.
+        // Who follows a log, or waits for the build of a push, would hold the listeners open.
         self.rooms.state.rings.close();
+        self.rooms.state.git.close();
     }
 
     /// Lets what the API has begun come to its end, then the tasks, then the store; each within its limit. What was
@@ -200,7 +201,7 @@ async fn start_rooms(
     let telemetry = telemetry::start(config, tasks)?;
     let at_address = || format!("http://{}", surroundings.api_address);
     let api_url = config.api.public_url.clone().unwrap_or_else(at_address);
-    let state = State::open(config, telemetry, api_url)?;
+    let state = State::open(config, (telemetry, api_url), tasks)?;
     state.catalogue.watch(tasks);
     let outbound = Outbound::new(config.outbound.allow_private)?;
     state.start_hooks(&outbound, tasks).await?;
@@ -217,6 +218,7 @@ async fn start_rooms(
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
     let source_control = state.source_control(&outbound, config, tasks)?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
+    state.start_git();
     state.take_access(&surroundings.records, tasks);
     if let Some(max_age) = config.previews.max_age {
         PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);

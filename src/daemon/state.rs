@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
-use super::settings::build_limits;
+use super::settings::{build_limits, git_settings};
 use super::sources::{checks_limits, servers};
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
+use crate::git::{Git, GitParts};
 use crate::hooks;
 use crate::ids::Ids;
 use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
@@ -58,23 +59,45 @@ pub(super) struct State {
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
     temporary_tokens: TemporaryTokens,
+    /// The repositories of apps.
+    pub(super) git: Git,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
+    pub(super) fn open(
+        config: &Config,
+        (telemetry, api_url): (Telemetry, String),
+        tasks: &Tasks,
+    ) -> Result<Self, DaemonError> {
         let clock = Clock::system();
+        let store = Store::open(&config.database_path(), clock.clone())?;
+        let (sealer, ids) = (Sealer::open(&config.seal_key_path())?, Ids::random());
+        let (sources, build_logs) =
+            (SourceFolder::new(config.sources_dir()), BuildLogs::new(config.build_logs_dir()));
+        let rings = Rings::new(config.logs_dir(), config.logs.ring_bytes);
+        let git = Git::new(GitParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            ids: ids.clone(),
+            sources: sources.clone(),
+            build_logs: build_logs.clone(),
+            rings: rings.clone(),
+            tasks: tasks.clone(),
+            settings: git_settings(config),
+        });
         Ok(Self {
-            store: Store::open(&config.database_path(), clock.clone())?,
-            sealer: Sealer::open(&config.seal_key_path())?,
+            store,
+            sealer,
+            git,
             catalogue: CatalogueHandle::open(&config.data_dir)?,
             samples: SampleStore::open(&config.samples_path())?,
             router: RouterFigures::default(),
             drains: DrainFigures::default(),
-            sources: SourceFolder::new(config.sources_dir()),
-            build_logs: BuildLogs::new(config.build_logs_dir()),
-            rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
-            ids: Ids::random(),
+            sources,
+            build_logs,
+            rings,
+            ids,
             telemetry,
             temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
@@ -128,6 +151,13 @@ impl State {
         });
         source_control.start(tasks);
         Ok(source_control)
+    }
+
+    /// Begins to hear of pushes. Without it everything else works, so the daemon starts all the same.
+    pub(super) fn start_git(&self) {
+        if let Err(error) = self.git.start() {
+            tracing::error!(%error, "git push will not work");
+        }
     }
 
     /// Traces builds and releases.
@@ -256,6 +286,7 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             terminals,
+            git: self.git.clone(),
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),
             source_control,

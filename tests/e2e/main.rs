@@ -19,6 +19,7 @@ mod deploy;
 mod drains;
 mod failing_release;
 mod filters;
+mod git;
 mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;

@@ -18,6 +18,7 @@ use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
+use akkerisd::git::{Git, GitParts, GitSettings};
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
@@ -123,7 +124,7 @@ impl TestDaemon {
     async fn made(
         clock: Clock,
         telemetry: Telemetry,
-        sources: (SourceServers, ChecksLimits),
+        repositories: (SourceServers, ChecksLimits),
         change: impl FnOnce(&mut ApiSettings),
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -161,19 +162,21 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
-        let source_control = source_control(&store, &sealer, &clock, sources);
+        let source_control = source_control(&store, &sealer, &clock, repositories);
+        let git = git((&store, &sealer), &ids, &rings, &dir);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
-            log_sessions: LogSessions::new(clock.clone()),
-            clock,
+            clock: clock.clone(),
             ids,
             catalogue,
-            sources: SourceFolder::new(dir.path().join("sources")),
-            build_logs: BuildLogs::new(dir.path().join("build-logs")),
+            sources: sources(&dir),
+            build_logs: build_logs(&dir),
             rings,
+            log_sessions: LogSessions::new(clock),
             metrics,
             terminals,
+            git,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
             source_control,
@@ -305,6 +308,37 @@ fn no_sources() -> (SourceServers, ChecksLimits) {
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
     TemporaryTokens::new(dir.path().join("token.key"), "http://api.test".to_owned())
+}
+
+fn sources(dir: &tempfile::TempDir) -> SourceFolder {
+    SourceFolder::new(dir.path().join("sources"))
+}
+
+fn build_logs(dir: &tempfile::TempDir) -> BuildLogs {
+    BuildLogs::new(dir.path().join("build-logs"))
+}
+
+/// Repositories that hear of pushes once a test starts them.
+fn git((store, sealer): (&Store, &Sealer), ids: &Ids, rings: &Rings, dir: &tempfile::TempDir) -> Git {
+    let settings = GitSettings {
+        folder: dir.path().join("git"),
+        program: "git".into(),
+        hook: env!("CARGO_BIN_EXE_akkerisd").into(),
+        max_push: 1 << 20,
+        max_repository: 4 << 20,
+        max_archive: 1 << 20,
+        limit: std::time::Duration::from_mins(5),
+    };
+    Git::new(GitParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: ids.clone(),
+        sources: sources(dir),
+        build_logs: build_logs(dir),
+        rings: rings.clone(),
+        tasks: Tasks::new(),
+        settings,
+    })
 }
 
 fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {

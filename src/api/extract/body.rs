@@ -277,6 +277,7 @@ mod tests {
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
     use crate::engine::docker::DockerEngine;
+    use crate::git::{Git, GitParts, GitSettings};
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
@@ -334,6 +335,27 @@ mod tests {
         assert!(parse_form(b"{\"other\":[1]}\n", &Method::POST).is_ok());
     }
 
+    fn git(store: &Store, dir: &tempfile::TempDir) -> Git {
+        Git::new(GitParts {
+            store: store.clone(),
+            sealer: Sealer::from_key(&[1; 32]),
+            ids: Ids::counter(),
+            sources: SourceFolder::new(dir.path()),
+            build_logs: BuildLogs::new(dir.path()),
+            rings: Rings::new(dir.path(), 1 << 20),
+            tasks: Tasks::new(),
+            settings: GitSettings {
+                folder: dir.path().join("git"),
+                program: "git".into(),
+                hook: "/nowhere".into(),
+                max_push: 1 << 20,
+                max_repository: 1 << 20,
+                max_archive: 1 << 20,
+                limit: Duration::from_mins(1),
+            },
+        })
+    }
+
     fn state(dir: &tempfile::TempDir) -> ApiState {
         let clock = Clock::system();
         let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
@@ -362,10 +384,12 @@ mod tests {
             servers: SourceServers::default(),
             limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
         });
+        let git = git(&store, dir);
         ApiState::new(ApiParts {
             source_control,
             store,
             terminals,
+            git,
             sealer: Sealer::from_key(&[1; 32]),
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),

@@ -39,6 +39,13 @@ impl Source {
         self
     }
 
+    /// As files in a folder.
+    pub fn write_to(&self, folder: &std::path::Path) {
+        for (name, content) in &self.files {
+            std::fs::write(folder.join(name), content).unwrap();
+        }
+    }
+
     /// As a gzipped tar.
     pub fn tar_gz(&self) -> String {
         data_uri(&self.packed())
