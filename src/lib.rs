@@ -24,6 +24,7 @@ pub mod password;
 pub mod reconcile;
 pub mod seal;
 pub mod service;
+pub mod setups;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

@@ -52,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("terminals", &["store", "service", "engine"]),
     ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
     ("drains", &["store", "logs", "outbound"]),
+    ("setups", &["store", "service", "builds", "outbound"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

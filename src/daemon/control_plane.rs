@@ -211,7 +211,8 @@ async fn start_rooms(
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-    Builder::start(state.builder(&engine, outbound, config), tasks).await?;
+    Builder::start(state.builder(&engine, outbound.clone(), config), tasks).await?;
+    state.start_setups(outbound, config, tasks);
     state.take_access(&surroundings.records, tasks);
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
     Ok(Rooms { state, engine, looks, certificates })

@@ -89,6 +89,9 @@ impl<'a> Subject<'a> {
             | Event::AccountUpdated { .. }
             | Event::AccountLoggedIn { .. }
             | Event::AppCreated { .. }
+            | Event::AppSetupCreated { .. }
+            | Event::AppSetupSucceeded { .. }
+            | Event::AppSetupFailed { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }
             | Event::CertificateIssued { .. }

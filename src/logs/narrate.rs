@@ -79,6 +79,8 @@ impl Narrator {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of an app's log")]
     async fn text(&self, app: AppId, event: &Event) -> Option<String> {
         match event {
+            Event::AppSetupSucceeded { .. } => Some("App setup succeeded".to_owned()),
+            Event::AppSetupFailed { .. } => Some("App setup failed".to_owned()),
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
             Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
             Event::BuildFailed { .. } => Some("Build failed".to_owned()),

@@ -7,9 +7,10 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId,
-    FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
-    PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, AppSetupId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId,
+    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId,
+    PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
+    SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
@@ -28,6 +29,9 @@ pub enum Event {
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
+    AppSetupCreated { app: AppId, setup: AppSetupId },
+    AppSetupSucceeded { app: AppId, setup: AppSetupId },
+    AppSetupFailed { app: AppId, setup: AppSetupId },
     BuildCreated { app: AppId, build: BuildId },
     BuildStarted { app: AppId, build: BuildId },
     BuildSucceeded { app: AppId, build: BuildId },
@@ -135,6 +139,9 @@ impl Event {
             Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
+            | Self::AppSetupCreated { app, .. }
+            | Self::AppSetupSucceeded { app, .. }
+            | Self::AppSetupFailed { app, .. }
             | Self::BuildCreated { app, .. }
             | Self::BuildStarted { app, .. }
             | Self::BuildSucceeded { app, .. }
@@ -231,6 +238,9 @@ impl Event {
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",
+            Self::AppSetupCreated { .. } => "app_setup_created",
+            Self::AppSetupSucceeded { .. } => "app_setup_succeeded",
+            Self::AppSetupFailed { .. } => "app_setup_failed",
             Self::BuildCreated { .. } => "build_created",
             Self::BuildStarted { .. } => "build_started",
             Self::BuildSucceeded { .. } => "build_succeeded",

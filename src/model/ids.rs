@@ -37,6 +37,8 @@ typed_id!(
     AccountId,
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
+    /// An app being made of a blueprint.
+    AppSetupId,
     BuildId,
     /// A release candidate of a project.
     CandidateId,

@@ -2,6 +2,7 @@
 
 use super::drain_url::DrainUrl;
 use super::ids::{AppId, LogDrainId};
+use super::rule::RuleError;
 use super::time::Timestamp;
 
 /// A place that an app's lines are sent to.
@@ -42,6 +43,7 @@ pub struct Loss {
 #[derive(Clone, PartialEq, Eq)]
 pub struct DrainToken(String);
 
+const TOKEN_LIMIT: usize = 256;
 /// Drains that an app can have.
 pub const LOG_DRAIN_LIMIT: usize = 20;
 
@@ -75,6 +77,16 @@ impl DrainToken {
     /// Of a random UUID.
     pub fn new(random: uuid::Uuid) -> Self {
         Self(format!("d.{random}"))
+    }
+
+    /// Takes up to 256 visible ASCII characters: it travels in a header.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        if text.is_empty() || text.len() > TOKEN_LIMIT || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(RuleError::new(format!(
+                "The token of a log drain is not usable: give up to {TOKEN_LIMIT} visible ASCII characters, or none."
+            )));
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// Takes a token that was stored.

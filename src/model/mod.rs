@@ -7,6 +7,9 @@
 pub mod account;
 pub mod address;
 pub mod app;
+pub mod app_json;
+pub mod app_setup;
+pub mod blueprint;
 pub mod build;
 pub mod catalogue;
 pub mod certificate;

@@ -28,6 +28,15 @@ pub struct NewApp {
     pub labels: String,
 }
 
+/// The same, checked.
+pub(super) struct CheckedApp {
+    name: AppName,
+    space: SpaceReference,
+    organization: OrganizationName,
+    description: String,
+    labels: String,
+}
+
 /// What shall change; `None` leaves it.
 #[derive(Debug, Clone, Default)]
 pub struct AppChange {
@@ -94,41 +103,30 @@ pub fn check_reach(reach: &Reach, app: App) -> Result<App, Error> {
 /// Makes an app. The order of the checks is that of `behaviour.md` §3: the name, the space's, the
 /// organization's, the length of the key, an unknown organization, an unknown space, an existing app.
 pub async fn create(store: &Store, ids: &Ids, author: &Principal, new: NewApp) -> Result<App, Error> {
-    let name = AppName::parse(&new.name)?;
-    let space = SpaceReference::parse(&new.space)?;
-    let organization = OrganizationName::parse(&new.organization)?;
-    if let SpaceReference::Name(space) = &space {
-        AppKey::new(&name, space)?;
-    }
-    check_description(&new.description)?;
-    check_labels(&new.labels)?;
+    let new = CheckedApp::parse(new)?;
     let (id, reach) = (AppId::new(ids.next()), author.reach.clone());
-    store
-        .write(author, move |tx| {
-            let organization = organizations::resolve(tx, &reach, organization.as_str())?;
-            let space = space.find(tx)?;
-            AppKey::new(&name, &space.name)?;
-            let app = App {
-                id,
-                name,
-                space: AppSpace {
-                    id: space.id,
-                    name: space.name,
-                    compliance: space.compliance,
-                    stack: space.stack,
-                },
-                organization: AppOrganization { id: organization.id, name: organization.name },
-                description: new.description,
-                labels: new.labels,
-                maintenance: false,
-                created_at: tx.now(),
-                updated_at: tx.now(),
-                released_at: None,
-            };
-            insert(tx, &app)?;
-            Ok(app)
-        })
-        .await
+    store.write(author, move |tx| add(tx, id, &reach, new)).await
+}
+
+/// Makes an app in the caller's transaction.
+pub(super) fn add(tx: &mut Tx<'_>, id: AppId, reach: &Reach, new: CheckedApp) -> Result<App, Error> {
+    let organization = organizations::resolve(tx, reach, new.organization.as_str())?;
+    let space = new.space.find(tx)?;
+    AppKey::new(&new.name, &space.name)?;
+    let app = App {
+        id,
+        name: new.name,
+        space: AppSpace { id: space.id, name: space.name, compliance: space.compliance, stack: space.stack },
+        organization: AppOrganization { id: organization.id, name: organization.name },
+        description: new.description,
+        labels: new.labels,
+        maintenance: false,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+        released_at: None,
+    };
+    insert(tx, &app)?;
+    Ok(app)
 }
 
 /// Changes description, labels or maintenance; what is already so changes nothing.
@@ -165,6 +163,12 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                     app.space.name
                 )));
             }
+            if store::app_setups::is_pending(tx, id)? {
+                return Err(Error::Conflict(format!(
+                    "The app {} is still being set up; wait for its setup, or stop its build, and delete it then.",
+                    app.key()
+                )));
+            }
             for build in store::builds::list_unfinished_of(tx, id)? {
                 let state = BuildState::Stopped { by: tx.author().clone(), finished_at: tx.now() };
                 store::builds::set_state(tx, build, &state)?;
@@ -195,6 +199,21 @@ fn insert(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
     }
     tx.record(Event::AppCreated { app: app.id })?;
     Ok(())
+}
+
+impl CheckedApp {
+    /// Checks what needs no look at others.
+    pub(super) fn parse(new: NewApp) -> Result<Self, RuleError> {
+        let name = AppName::parse(&new.name)?;
+        let space = SpaceReference::parse(&new.space)?;
+        let organization = OrganizationName::parse(&new.organization)?;
+        if let SpaceReference::Name(space) = &space {
+            AppKey::new(&name, space)?;
+        }
+        check_description(&new.description)?;
+        check_labels(&new.labels)?;
+        Ok(Self { name, space, organization, description: new.description, labels: new.labels })
+    }
 }
 
 impl SpaceReference {

@@ -6,7 +6,7 @@ use crate::model::app::App;
 use crate::model::build::{Build, BuildSource, BuildState, Checksum, Commit};
 use crate::model::event::Event;
 use crate::model::ids::{AppId, BuildId};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
@@ -22,7 +22,8 @@ pub struct NewBuild {
     pub commit: Commit,
 }
 
-struct CheckedBuild {
+/// The same, checked.
+pub(super) struct CheckedBuild {
     id: BuildId,
     source: BuildSource,
     checksum: Checksum,
@@ -49,12 +50,10 @@ pub async fn create(
     mut new: NewBuild,
 ) -> Result<Build, Error> {
     may_build(author, app)?;
-    let checksum = Checksum::parse(&new.checksum)?;
-    check_commit(&new.commit)?;
     if new.commit.author.is_empty() {
         new.commit.author = author.user.to_string();
     }
-    let new = CheckedBuild { id: new.id, source: new.source, checksum, commit: new.commit };
+    let new = CheckedBuild::parse(new)?;
     queue(store, sealer, author, app.id, new).await
 }
 
@@ -77,27 +76,47 @@ async fn queue(
     app: AppId,
     new: CheckedBuild,
 ) -> Result<Build, Error> {
-    let sealer = sealer.clone();
+    let (sealer, reach) = (sealer.clone(), author.reach.clone());
     store
         .write(author, move |tx| {
             apps::still(tx, app)?;
-            let build = Build {
-                id: new.id,
-                app_id: app,
-                number: store::builds::next_number(tx, app)?,
-                state: BuildState::Queued,
-                source: new.source,
-                checksum: new.checksum,
-                commit: new.commit,
-                created_by: tx.author().clone(),
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::builds::insert(tx, &sealer, &build)?;
-            tx.record(Event::BuildCreated { app, build: build.id })?;
-            Ok(build)
+            add(tx, &sealer, (app, &reach), new)
         })
         .await
+}
+
+/// Queues a build in the caller's transaction. An image that another app's build made is taken from apps within reach
+/// only.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    (app, reach): (AppId, &Reach),
+    new: CheckedBuild,
+) -> Result<Build, Error> {
+    if let BuildSource::Image { reference, .. } = &new.source
+        && let Some(installation) = store::installation::find(tx)?
+        && let Some((owner, _)) = reference.built_by(installation)
+    {
+        let owner = store::apps::find_any(tx, owner)?.ok_or_else(|| {
+            RuleError::new(format!("The image {} is of no app of this server.", reference.as_str()))
+        })?;
+        apps::check_reach(reach, owner)?;
+    }
+    let build = Build {
+        id: new.id,
+        app_id: app,
+        number: store::builds::next_number(tx, app)?,
+        state: BuildState::Queued,
+        source: new.source,
+        checksum: new.checksum,
+        commit: new.commit,
+        created_by: tx.author().clone(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::builds::insert(tx, sealer, &build)?;
+    tx.record(Event::BuildCreated { app, build: build.id })?;
+    Ok(build)
 }
 
 /// Stops a running build (reading 10): 409 while it is queued, 422 when it has finished.
@@ -138,6 +157,15 @@ pub fn find(connection: &Connection, sealer: &Sealer, app: AppId, id: BuildId) -
     store::builds::find(connection, sealer, id)?
         .filter(|build| build.app_id == app)
         .ok_or_else(|| Error::NotFound(format!("The build {id} does not exist.")))
+}
+
+impl CheckedBuild {
+    /// Bounds its texts.
+    pub(super) fn parse(new: NewBuild) -> Result<Self, RuleError> {
+        let checksum = Checksum::parse(&new.checksum)?;
+        check_commit(&new.commit)?;
+        Ok(Self { id: new.id, source: new.source, checksum, commit: new.commit })
+    }
 }
 
 fn check_commit(commit: &Commit) -> Result<(), RuleError> {

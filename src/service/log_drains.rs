@@ -9,7 +9,7 @@ use crate::model::ids::{AppId, LogDrainId};
 use crate::model::log_drain::{DrainProgress, DrainToken, LOG_DRAIN_LIMIT, LogDrain};
 use crate::model::principal::Principal;
 use crate::seal::Sealer;
-use crate::store::{self, Connection, Store};
+use crate::store::{self, Connection, Store, Tx};
 
 /// The drain of that id, if it is one of the app.
 pub fn resolve(
@@ -36,30 +36,40 @@ pub async fn create(
     store
         .write(author, move |tx| {
             apps::still(tx, app)?;
-            let others = store::log_drains::list(tx, &sealer, app)?;
-            if others.iter().any(|other| other.url.is_same(&url)) {
-                return Err(Error::Conflict(format!("The app has a log drain to {} already.", url.shown())));
-            }
-            if others.len() >= LOG_DRAIN_LIMIT {
-                return Err(RuleError::new(format!(
-                    "The app has {LOG_DRAIN_LIMIT} log drains, and more are not taken; delete one first."
-                ))
-                .into());
-            }
-            let drain = LogDrain {
-                id,
-                app_id: app,
-                url,
-                token,
-                progress: DrainProgress::default(),
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::log_drains::insert(tx, &sealer, &drain)?;
-            tx.record(Event::LogDrainCreated { app, drain: id })?;
-            Ok(drain)
+            add(tx, &sealer, (app, id), (url, token))
         })
         .await
+}
+
+/// Makes a drain in the caller's transaction.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    (app, id): (AppId, LogDrainId),
+    (url, token): (DrainUrl, DrainToken),
+) -> Result<LogDrain, Error> {
+    let others = store::log_drains::list(tx, sealer, app)?;
+    if others.iter().any(|other| other.url.is_same(&url)) {
+        return Err(Error::Conflict(format!("The app has a log drain to {} already.", url.shown())));
+    }
+    if others.len() >= LOG_DRAIN_LIMIT {
+        return Err(RuleError::new(format!(
+            "The app has {LOG_DRAIN_LIMIT} log drains, and more are not taken; delete one first."
+        ))
+        .into());
+    }
+    let drain = LogDrain {
+        id,
+        app_id: app,
+        url,
+        token,
+        progress: DrainProgress::default(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::log_drains::insert(tx, sealer, &drain)?;
+    tx.record(Event::LogDrainCreated { app, drain: id })?;
+    Ok(drain)
 }
 
 /// Removes a drain; what it has not sent stays in the app's log only.

@@ -3,6 +3,7 @@
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
 pub mod accounts;
+pub mod app_setups;
 pub mod apps;
 pub mod audits;
 pub mod authorizations;

@@ -5,6 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
+use crate::model::app_setup::SetupStatus;
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -15,10 +16,10 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, AppSetupId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId,
+    FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId,
+    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId,
+    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -86,6 +87,7 @@ macro_rules! enum_columns {
 id_columns!(
     AccountId,
     AppId,
+    AppSetupId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -152,6 +154,7 @@ enum_columns!(
     ResourceType,
     Role,
     Scope,
+    SetupStatus,
     Stage,
     StackState,
     Terminal,

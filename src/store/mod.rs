@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod acme;
+pub mod app_setups;
 pub mod apps;
 pub mod builds;
 pub mod certificates;
