@@ -19,6 +19,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+use crate::addons::Offer;
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::manifest;
 use crate::builds::source::SourceFolder;
@@ -27,6 +28,7 @@ use crate::model::event::Event;
 use crate::model::ids::{AppSetupId, BuildId};
 use crate::outbound::{DownloadLimits, Outbound};
 use crate::service;
+use crate::service::addons::Shop;
 use crate::service::app_setups::{self, Advance, ManifestFinding, SetupTools};
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
@@ -45,6 +47,8 @@ const FETCH_LIMIT: Duration = Duration::from_mins(5);
 pub struct SetupsParts {
     pub store: Store,
     pub tools: SetupTools,
+    /// What addons there are to be had.
+    pub offer: Offer,
     pub outbound: Outbound,
     pub sources: SourceFolder,
     /// A folder for what is fetched.
@@ -125,6 +129,10 @@ fn matters(event: &Event) -> bool {
             | Event::ReleaseSucceeded { .. }
             | Event::ReleaseFailed { .. }
             | Event::OneOffEnded { .. }
+            | Event::AddonProvisioned { .. }
+            | Event::AddonFailed { .. }
+            | Event::AddonAttachmentUpdated { .. }
+            | Event::AddonVariablesChanged { .. }
     )
 }
 
@@ -159,7 +167,9 @@ impl Setups {
     /// Whether another step may follow.
     async fn step(&self, id: AppSetupId) -> Result<bool, service::Error> {
         let (store, tools) = (&self.parts.store, &self.parts.tools);
-        match app_setups::advance(store, tools, id).await? {
+        let region = tools.catalogue.load().region.name.clone();
+        let shop = Shop { offer: self.parts.offer.current(), region };
+        match app_setups::advance(store, tools, shop, id).await? {
             Advance::Stepped => Ok(true),
             Advance::Waiting | Advance::Finished => Ok(false),
             Advance::Unread { build, source } => {

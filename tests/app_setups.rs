@@ -242,7 +242,9 @@ async fn create_app_setup_cut_off_after_any_step_goes_on_and_does_none_twice() {
         let made = bench.submit(&full("app")).await;
         let (id, tools) = (text(&made, "/id"), bench.tools());
         for _ in 0..cut {
-            let step = app_setups::advance(&bench.daemon.state.store, &tools, id.parse().unwrap()).await;
+            let step =
+                app_setups::advance(&bench.daemon.state.store, &tools, bench.shop(), id.parse().unwrap())
+                    .await;
             assert_eq!(step.unwrap(), Advance::Stepped, "{cut}");
         }
         bench.work();
@@ -324,4 +326,30 @@ async fn what_a_pending_setup_works_from_is_sealed_on_disk() {
     for secret in ["verysecretvalue", "hiddenword"] {
         assert!(!disk.contains(secret), "{secret} is readable on disk");
     }
+}
+
+#[tokio::test]
+async fn create_app_setup_waits_for_its_addons_before_it_builds_and_tells_of_those_that_fail() {
+    let bench = Bench::start().await;
+    let more = json!({
+        "addons": { "key": { "plan": "securekey:manual" }, "nothing": { "plan": "nothing:small" } },
+        "attachments": [{ "id": "none", "name": "gone" }]
+    });
+    let made = bench.submit(&with(least("app"), more)).await;
+    let id = text(&made, "/id");
+    let waiting = bench.until(id, "it waits", |setup| text(setup, "/status_message") == "addons").await;
+    assert_eq!(at(&waiting, "/build/id"), &Value::Null);
+    bench.provide();
+    let built = bench.until_built(id).await;
+    bench.end_build(&built, None).await;
+    let done = bench.until_done(id).await;
+    let message = text(&done, "/failure_message");
+    assert!(
+        message.contains("addon nothing failed [422 ") && message.contains("attachment gone failed [404 "),
+        "{message}"
+    );
+    let kinds = bench.kinds(text(&made, "/app/id")).await;
+    let position = |kind: &str| kinds.iter().position(|one| one == kind);
+    assert!(position("addon_provisioned") < position("build_created"), "{kinds:?}");
+    assert!(position("addon_provisioned").is_some() && position("addon_failed").is_none(), "{kinds:?}");
 }

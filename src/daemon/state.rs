@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
 use super::settings::build_limits;
+use crate::addons::Offer;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -201,6 +202,7 @@ impl State {
                 ids: self.ids.clone(),
                 catalogue: self.catalogue.shared(),
             },
+            offer: Offer::new(self.catalogue.shared()),
             outbound,
             sources: self.sources.clone(),
             work: config.build_work_dir(),

@@ -163,7 +163,7 @@ fn fill_addon(blueprint: &mut Blueprint, addon: ManifestAddon) {
     if name.is_none() && blueprint.addons.values().any(|other| service(&other.plan) == wanted) {
         return;
     }
-    blueprint.addons.entry(name.unwrap_or(wanted)).or_insert(BlueprintAddon { plan });
+    blueprint.addons.entry(name.unwrap_or(wanted)).or_insert(BlueprintAddon { plan, primary: None });
 }
 
 /// A variable is a value, or an object in which it is required unless it says otherwise.

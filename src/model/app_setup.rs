@@ -106,6 +106,8 @@ pub enum Step<'b> {
     Filter(&'b BlueprintFilter),
     /// Of a site, by its domain.
     Route(&'b str, &'b BlueprintRoute),
+    /// The providers have done their part: the first release finds the variables.
+    AddonsReady,
     Build,
     ConfigVarNotes,
     /// The build has come to its end.
@@ -125,7 +127,7 @@ impl SetupOrder {
         }
         let mut steps = vec![Step::ConfigVars];
         steps.extend(blueprint.formations().map(|(name, formation)| Step::Formation(name, formation)));
-        steps.extend(blueprint.addons.iter().map(|(name, addon)| Step::Addon(name, addon)));
+        steps.extend(blueprint.addons().map(|(name, addon)| Step::Addon(name, addon)));
         steps.extend(blueprint.attachments.iter().map(Step::Attachment));
         steps.extend(blueprint.log_drains.iter().map(Step::LogDrain));
         steps.extend(blueprint.couplings.iter().map(Step::Coupling));
@@ -133,6 +135,9 @@ impl SetupOrder {
         steps.extend(blueprint.filters.iter().map(Step::Filter));
         for (domain, site) in &blueprint.sites {
             steps.extend(site.routes.iter().map(|route| Step::Route(domain, route)));
+        }
+        if !blueprint.addons.is_empty() || !blueprint.attachments.is_empty() {
+            steps.push(Step::AddonsReady);
         }
         steps.extend([Step::Build, Step::ConfigVarNotes, Step::Built]);
         if let Some(command) = &self.postdeploy {
@@ -181,6 +186,7 @@ impl std::fmt::Display for Step<'_> {
             Self::Feature(feature) => write!(f, "feature {}", feature.named()),
             Self::Filter(filter) => write!(f, "filter {}", filter.filter.id),
             Self::Route(domain, route) => write!(f, "route {domain}{}", route.source_path),
+            Self::AddonsReady => f.write_str("addons"),
             Self::Build | Self::Built => f.write_str("build"),
             Self::ConfigVarNotes => f.write_str("config var notes"),
             Self::Postdeploy(_) | Self::PostdeployEnded => f.write_str("postdeploy"),
@@ -233,14 +239,15 @@ mod tests {
                 "feature f",
                 "filter i",
                 "route a.b/x",
+                "addons",
                 "build",
                 "config var notes",
                 "build"
             ]
         );
-        assert_eq!(order.total(), 13);
+        assert_eq!(order.total(), 14);
         let with_script = SetupOrder { postdeploy: Some("./seed".to_owned()), ..order };
-        assert_eq!(with_script.total(), 15);
+        assert_eq!(with_script.total(), 16);
     }
 
     #[test]

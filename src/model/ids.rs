@@ -35,6 +35,11 @@ macro_rules! typed_id {
 
 typed_id!(
     AccountId,
+    /// An app's use of an addon.
+    AddonAttachmentId,
+    AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     /// An app being made of a blueprint.

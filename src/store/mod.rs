@@ -5,8 +5,13 @@
 
 pub mod accounts;
 pub mod acme;
+pub mod addon_attachments;
+pub mod addon_jobs;
+pub mod addon_periods;
+pub mod addons;
 pub mod app_setups;
 pub mod apps;
+pub mod broker_catalogues;
 pub mod builds;
 pub mod certificates;
 mod column;

@@ -14,8 +14,8 @@ fn documented() -> Value {
         },
         "env": { "JAVA_OPTS": { "description": "", "required": false, "value": "-Xmx1024M" } },
         "formation": { "web": { "quantity": 2, "size": "galaxy", "command": null } },
-        "addons": {},
-        "attachments": [],
+        "addons": { "another": { "plan": "lang-db:dev" } },
+        "attachments": [{ "id": "1", "name": "x", "app": "y" }],
         "source_blob": { "checksum": "already-validated-auto-build", "url": "docker://docker.io/x:0.88", "version": "v" },
         "log-drains": [{ "url": "syslog+tls://logs.app.com:40841", "token": "event-perf-dev" }],
         "pipeline-couplings": [],
@@ -26,7 +26,12 @@ fn documented() -> Value {
 /// Everything that an app can have, and what others must have for it.
 async fn with_everything() -> (Bench, Value) {
     let bench = Bench::start().await;
+    bench.offer_keyrings();
+    bench.provide();
     let client = &bench.client;
+    let owner = json!({ "app": { "name": "owner", "space": "perf-dev-us", "organization": "akkeris" },
+        "addons": { "shared": { "plan": "keyring:small" } } });
+    bench.make(&with(least("owner"), owner)).await;
     client.post("/pipelines", json!({ "name": "pipe" })).await.json(201);
     client.post("/sites", json!({ "domain": "perf-dev.example.io", "region": "us-seattle" })).await.json(201);
     let filter = json!({
@@ -51,6 +56,11 @@ async fn with_everything() -> (Bench, Value) {
                 "options": { "image": "busybox:1", "env": { "LEVEL": "9" } }
             }
         },
+        "addons": {
+            "keyring": { "plan": "keyring:small", "primary": true }, "another": { "plan": "keyring:small" },
+            "securekey": { "plan": "securekey:manual" }
+        },
+        "attachments": [{ "name": "shared", "app": "owner-perf-dev-us", "as": "borrowed" }],
         "source_blob": { "url": "docker://registry.example/app:1", "version": "v12" },
         "log-drains": [
             { "url": "https://user:drainpw@logs.example.com/x", "token": "event-perf-dev" },
@@ -118,6 +128,9 @@ async fn a_blueprint_sent_back_under_another_name_makes_an_equal_app() {
         !difference.starts_with("/app/name") && !difference.starts_with("/source_blob/url")
     });
     assert_eq!(found, Vec::<String>::new());
+    let addons = at(&again, "/addons").as_object().unwrap();
+    assert_eq!(addons.len(), 3, "{again}");
+    assert_eq!(text(&again, "/attachments/0/as"), "borrowed");
     let notes = bench.client.get("/apps/copy-perf-dev-us/config-vars/notes").await.json(200);
     assert_eq!(text(&notes, "/JAVA_OPTS/description"), "for the machine");
 }

@@ -1,16 +1,21 @@
 //! A daemon with the worker of app setups, and without the builder: tests end builds as they need them.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::addons::{AddonParts, Offer, Providers, Securekey};
 use akkerisd::builds::archive::ArchiveLimits;
 use akkerisd::builds::source::SourceFolder;
 use akkerisd::model::build::{BuildState, ImageId};
+use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::event::Event;
 use akkerisd::model::ids::{AppId, BuildId};
 use akkerisd::model::principal::Principal;
 use akkerisd::model::release::{ReleaseKind, ReleaseState};
 use akkerisd::model::time::Timestamp;
 use akkerisd::outbound::Outbound;
+use akkerisd::service::addons::Shop;
 use akkerisd::service::app_setups::SetupTools;
 use akkerisd::service::releases::{self, NewRelease};
 use akkerisd::setups::SetupsParts;
@@ -24,6 +29,25 @@ use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+const KEYRING: &str = r#"
+[[addon_service]]
+name = "keyring"
+human_name = "Key ring"
+description = "Keys for the tests"
+provider = "securekey"
+state = "ga"
+supports_multiple_installations = true
+supports_sharing = true
+
+[[addon_service.plan]]
+name = "small"
+human_name = "Small"
+description = "Few keys"
+price = 0
+default = true
+attributes = {}
+"#;
 
 pub(super) struct Bench {
     pub(super) daemon: TestDaemon,
@@ -50,8 +74,37 @@ impl Bench {
         SetupTools {
             sealer: state.sealer.clone(),
             ids: state.ids.clone(),
-            catalogue: std::sync::Arc::clone(&state.catalogue),
+            catalogue: Arc::clone(&state.catalogue),
         }
+    }
+
+    /// Another service with addons that apps can share and have several of.
+    pub(super) fn offer_keyrings(&self) {
+        let text = format!("{}\n{KEYRING}", include_str!("../../assets/catalogue.toml"));
+        self.daemon.state.catalogue.store(Arc::new(Catalogue::parse(&text).unwrap()));
+    }
+
+    /// What addons there are.
+    pub(super) fn offer(&self) -> Offer {
+        Offer::new(Arc::clone(&self.daemon.state.catalogue))
+    }
+
+    pub(super) fn shop(&self) -> Shop {
+        Shop { offer: self.offer().current(), region: "us-seattle".to_owned() }
+    }
+
+    /// Starts the worker of the addons.
+    pub(super) fn provide(&self) {
+        let state = &self.daemon.state;
+        let parts = AddonParts {
+            store: state.store.clone(),
+            sealer: state.sealer.clone(),
+            clock: state.clock.clone(),
+            offer: self.offer(),
+            providers: Providers { securekey: Arc::new(Securekey), engine: None, brokers: BTreeMap::new() },
+            retry: Duration::from_millis(10),
+        };
+        akkerisd::addons::start(parts, &self.tasks);
     }
 
     /// Starts the worker.
@@ -59,6 +112,7 @@ impl Bench {
         let parts = SetupsParts {
             store: self.daemon.state.store.clone(),
             tools: self.tools(),
+            offer: self.offer(),
             outbound: Outbound::new(true).unwrap(),
             sources: SourceFolder::new(self.daemon.dir.path().join("sources")),
             work: self.daemon.dir.path().join("work"),

@@ -100,6 +100,8 @@ struct BlueprintOptionsBody {
 struct BlueprintAddonBody {
     /// As `service:plan`.
     plan: String,
+    /// Whether it has the plain names of the variables; of several of one service the first one otherwise.
+    primary: Option<bool>,
 }
 
 /// An addon of another app.
@@ -109,6 +111,9 @@ struct BlueprintAttachmentBody {
     id: Option<String>,
     name: Option<String>,
     app: Option<String>,
+    /// Its name for the new app.
+    #[schema(rename = "as")]
+    alias: Option<String>,
 }
 
 /// What is built.

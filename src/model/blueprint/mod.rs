@@ -126,6 +126,9 @@ pub struct BlueprintOptions {
 pub struct BlueprintAddon {
     #[serde(default, deserialize_with = "given")]
     pub plan: String,
+    /// It has the plain names of the variables; of several of one service the first one otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<bool>,
 }
 
 /// An addon of another app.
@@ -135,8 +138,12 @@ pub struct BlueprintAttachment {
     pub id: String,
     #[serde(default, deserialize_with = "given")]
     pub name: String,
+    /// The app that it belongs to.
     #[serde(default, deserialize_with = "given")]
     pub app: String,
+    /// Its name for the app of the blueprint.
+    #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
 }
 
 /// What is built.
@@ -230,6 +237,13 @@ pub struct BlueprintRoute {
 }
 
 impl Blueprint {
+    /// The addons, primary ones first: the first one of a service becomes it.
+    pub fn addons(&self) -> impl Iterator<Item = (&String, &BlueprintAddon)> {
+        let is_primary = |(_, addon): &(&String, &BlueprintAddon)| addon.primary == Some(true);
+        let (primary, others): (Vec<_>, Vec<_>) = self.addons.iter().partition(is_primary);
+        primary.into_iter().chain(others)
+    }
+
     /// The formations, `web` first.
     pub fn formations(&self) -> impl Iterator<Item = (&String, &BlueprintFormation)> {
         let (web, others): (Vec<_>, Vec<_>) = self.formation.iter().partition(|(name, _)| is_web(name));

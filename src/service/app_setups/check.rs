@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::RuleError;
+use crate::model::addon_attachment::AttachmentName;
 use crate::model::app::{check_description, check_labels};
 use crate::model::blueprint::{
     Blueprint, BlueprintCoupling, BlueprintDrain, BlueprintFeature, BlueprintFilter, BlueprintFormation,
@@ -68,6 +69,7 @@ pub(super) fn reasons(blueprint: &Blueprint, catalogue: &Catalogue) -> Vec<RuleE
         if attachment.id.trim().is_empty() && attachment.name.trim().is_empty() {
             found.say("An attachment has neither id nor name; name the addon that it is of.".to_owned());
         }
+        found.note(attachment.alias.as_deref().map(AttachmentName::parse).transpose());
     }
     found.of_drains(blueprint);
     for coupling in &blueprint.couplings {

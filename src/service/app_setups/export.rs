@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use crate::model::RuleError;
+use crate::model::addon::Addon;
+use crate::model::addon_attachment::AttachmentName;
 use crate::model::app::App;
 use crate::model::blueprint::{
-    Blueprint, BlueprintApp, BlueprintChecks, BlueprintCoupling, BlueprintDrain, BlueprintFeature,
-    BlueprintFilter, BlueprintFormation, BlueprintOptions, BlueprintReference, BlueprintRoute,
-    BlueprintSchedule, BlueprintScope, BlueprintSite, BlueprintSource, BlueprintVar, PORT,
+    Blueprint, BlueprintAddon, BlueprintApp, BlueprintAttachment, BlueprintChecks, BlueprintCoupling,
+    BlueprintDrain, BlueprintFeature, BlueprintFilter, BlueprintFormation, BlueprintOptions,
+    BlueprintReference, BlueprintRoute, BlueprintSchedule, BlueprintScope, BlueprintSite, BlueprintSource,
+    BlueprintVar, PORT,
 };
 use crate::model::build::{BuildState, ImageReference};
 use crate::model::catalogue::Catalogue;
 use crate::model::config_var;
 use crate::model::feature::FeatureState;
 use crate::model::formation::{Formation, Port};
+use crate::model::names::AppKey;
 use crate::model::route::RoutePath;
 use crate::seal::Sealer;
 use crate::service::{Error, config_var_notes, features};
@@ -53,8 +57,8 @@ pub fn blueprint_of(
         },
         env: env_of(connection, sealer, app, port)?,
         formation,
-        addons: BTreeMap::new(),
-        attachments: Vec::new(),
+        addons: addons_of(connection, app)?,
+        attachments: attachments_of(connection, app)?,
         source_blob: source_of(connection, sealer, app)?,
         log_drains: drains_of(connection, sealer, app)?,
         couplings: couplings_of(connection, app)?,
@@ -123,6 +127,33 @@ fn options_of(
         .collect();
     let env = (!env.is_empty()).then_some(env);
     Ok((image.is_some() || env.is_some()).then_some(BlueprintOptions { image, env }))
+}
+
+/// A name that somebody gave is kept; of one that was drawn the copy draws another.
+fn addons_of(connection: &Connection, app: &App) -> Result<BTreeMap<String, BlueprintAddon>, Error> {
+    let addon = |addon: Addon| {
+        let given = AttachmentName::parse(addon.name.as_str()).is_ok();
+        let key = if given || !addon.is_primary { addon.name.as_str() } else { addon.service.name.as_str() };
+        let plan = BlueprintAddon { plan: addon.plan.name.to_string(), primary: Some(addon.is_primary) };
+        (key.to_owned(), plan)
+    };
+    Ok(store::addons::list_by_app(connection, app.id)?.into_iter().map(addon).collect())
+}
+
+fn attachments_of(connection: &Connection, app: &App) -> Result<Vec<BlueprintAttachment>, Error> {
+    let mut attachments = Vec::new();
+    for used in store::addon_attachments::list_by_app(connection, app.id)? {
+        let found = if used.is_owned { None } else { store::addons::find(connection, used.addon)? };
+        let Some(addon) = found else { continue };
+        let given = AttachmentName::parse(used.name.as_str()).is_ok();
+        attachments.push(BlueprintAttachment {
+            id: addon.id.to_string(),
+            name: addon.name.to_string(),
+            app: AppKey::of(&addon.app.name, &addon.app.space).to_string(),
+            alias: given.then(|| used.name.to_string()),
+        });
+    }
+    Ok(attachments)
 }
 
 /// The image of the newest build that made one.

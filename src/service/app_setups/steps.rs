@@ -2,8 +2,11 @@
 
 use super::{SetupTools, check};
 use crate::model::RuleError;
+use crate::model::addon::AddonState;
+use crate::model::addon_attachment::{AddonAttachment, AttachmentName, AttachmentState};
 use crate::model::app::App;
 use crate::model::app_setup::{AppSetup, FailureKind, SetupOrder, SetupStatus, Step, StepFailure};
+use crate::model::blueprint::BlueprintAttachment;
 use crate::model::build::{BuildSource, BuildState, Commit};
 use crate::model::catalogue::Catalogue;
 use crate::model::command::Command;
@@ -13,14 +16,14 @@ use crate::model::ids::{AppSetupId, BuildId, CouplingId, FilterAttachmentId, Log
 use crate::model::log_drain::DrainToken;
 use crate::model::names::ConfigVarName;
 use crate::model::release::ReleaseState;
-use crate::model::rule::shown;
+use crate::service::addons::Shop;
 use crate::service::builds::{CheckedBuild, NewBuild};
 use crate::service::config_var_notes::{self, NoteChange};
 use crate::service::formations::{self, NewFormation};
 use crate::service::oneoffs::{self, Maker};
 use crate::service::{
-    Error, apps, builds, config_vars, features, filter_attachments, filters, log_drains, pipeline_couplings,
-    routes, sites,
+    Error, addon_attachments, addons, apps, builds, config_vars, features, filter_attachments, filters,
+    log_drains, pipeline_couplings, routes, sites,
 };
 use crate::store::{self, Connection, Store, StoreError, Tx};
 
@@ -39,7 +42,12 @@ pub enum Advance {
 
 /// Takes the next step of a setup, or notes why it failed. An error is a fault of the daemon, after which the same step
 /// is taken again.
-pub async fn advance(store: &Store, tools: &SetupTools, id: AppSetupId) -> Result<Advance, Error> {
+pub async fn advance(
+    store: &Store,
+    tools: &SetupTools,
+    shop: Shop,
+    id: AppSetupId,
+) -> Result<Advance, Error> {
     let sealer = tools.sealer.clone();
     let query = move |c: &Connection| {
         let order = store::app_setups::find_order(c, &sealer, id)?;
@@ -50,7 +58,7 @@ pub async fn advance(store: &Store, tools: &SetupTools, id: AppSetupId) -> Resul
         return Ok(Advance::Unread { build: setup.build_id, source: order.source });
     }
     let (author, doing) = (order.author.clone(), tools.clone());
-    let stepped = store.write(&author, move |tx| take(tx, &doing, id)).await;
+    let stepped = store.write(&author, move |tx| take(tx, (&doing, &shop), id)).await;
     match stepped {
         Err(error) => match failure_kind(&error) {
             Some(kind) => {
@@ -87,7 +95,7 @@ fn failure_kind(error: &Error) -> Option<FailureKind> {
     }
 }
 
-fn take(tx: &mut Tx<'_>, tools: &SetupTools, id: AppSetupId) -> Result<Advance, Error> {
+fn take(tx: &mut Tx<'_>, (tools, shop): (&SetupTools, &Shop), id: AppSetupId) -> Result<Advance, Error> {
     let (found, order) =
         (store::app_setups::find(tx, id)?, store::app_setups::find_order(tx, &tools.sealer, id)?);
     let (Some(mut setup), Some(order)) = (found, order) else { return Ok(Advance::Finished) };
@@ -96,7 +104,7 @@ fn take(tx: &mut Tx<'_>, tools: &SetupTools, id: AppSetupId) -> Result<Advance, 
         return settle(tx, setup).map(|()| Advance::Finished);
     };
     let app = apps::still(tx, setup.app_id)?;
-    let work = Work { tools, catalogue: &tools.catalogue.load(), order: &order, app: &app };
+    let work = Work { tools, shop, catalogue: &tools.catalogue.load(), order: &order, app: &app };
     if !work.perform(tx, &mut setup, *step)? {
         return Ok(Advance::Waiting);
     }
@@ -146,6 +154,7 @@ pub(super) fn settle(tx: &mut Tx<'_>, mut setup: AppSetup) -> Result<(), Error> 
 /// What a step is done with.
 struct Work<'w> {
     tools: &'w SetupTools,
+    shop: &'w Shop,
     catalogue: &'w Catalogue,
     order: &'w SetupOrder,
     app: &'w App,
@@ -170,8 +179,15 @@ impl Work<'_> {
                 let new = NewFormation { process_type, default_size, change };
                 formations::add(tx, (ids, sealer), app.id, new)?;
             }
-            Step::Addon(name, _) => return Err(no_addons(name)),
-            Step::Attachment(attachment) => return Err(no_addons(&attachment.name)),
+            Step::Addon(name, addon) => {
+                let (service, plan) = addons::chosen(&self.shop.offer, &addon.plan)?;
+                // The name of the service stands for a name that is drawn, and so does one that nobody may give.
+                let given = AttachmentName::parse(name).ok();
+                let given = given.filter(|given| given.as_str() != service.name.as_str());
+                addons::add(tx, ids, (app, self.shop), (&service, &plan, given))?;
+            }
+            Step::Attachment(attachment) => self.attach(tx, attachment)?,
+            Step::AddonsReady => return addons_ready(tx, app),
             Step::LogDrain(drain) => {
                 let (url, token) = check::drain_of(drain)?;
                 let token = token.unwrap_or_else(|| DrainToken::new(uuid::Uuid::new_v4()));
@@ -207,6 +223,21 @@ impl Work<'_> {
             Step::PostdeployEnded => return postdeploy_ended(tx, setup),
         }
         Ok(true)
+    }
+
+    fn attach(&self, tx: &mut Tx<'_>, wanted: &BlueprintAttachment) -> Result<(), Error> {
+        let reach = &self.order.author.reach;
+        let addon = if !wanted.id.is_empty() {
+            addons::resolve_anywhere(tx, reach, &wanted.id)?
+        } else if wanted.app.is_empty() {
+            addons::resolve_anywhere(tx, reach, &wanted.name)?
+        } else {
+            let owner = apps::resolve(tx, reach, &wanted.app)?;
+            addons::resolve(tx, owner.id, &wanted.name)?
+        };
+        let name = wanted.alias.as_deref().map(AttachmentName::parse).transpose()?;
+        addon_attachments::add(tx, &self.tools.ids, (self.app, &addon), (&self.shop.offer, name))?;
+        Ok(())
     }
 
     fn queue_build(&self, tx: &mut Tx<'_>, setup: &AppSetup) -> Result<(), Error> {
@@ -277,8 +308,29 @@ impl Work<'_> {
     }
 }
 
-fn no_addons(name: &str) -> Error {
-    Error::Conflict(format!("The addon {} cannot be made: this server offers none.", shown(name)))
+/// Whether no addon of the app is on its way; those that failed are why the step does.
+fn addons_ready(tx: &Tx<'_>, app: &App) -> Result<bool, Error> {
+    let (own, used) =
+        (store::addons::list_by_app(tx, app.id)?, store::addon_attachments::list_by_app(tx, app.id)?);
+    let made = own.iter().any(|addon| addon.state == AddonState::Provisioning);
+    let failed: Vec<String> = used
+        .iter()
+        .filter(|one| one.state == AttachmentState::Failed)
+        .map(|one| format!("{}: {}", one.name, one.reason))
+        .chain(
+            own.iter()
+                .filter(|addon| addon.state == AddonState::Failed)
+                .map(|addon| format!("{}: {}", addon.name, addon.reason)),
+        )
+        .collect();
+    let unbound = |one: &AddonAttachment| {
+        let addon_failed = own.iter().any(|addon| addon.id == one.addon && addon.state == AddonState::Failed);
+        one.state == AttachmentState::Binding && !addon_failed
+    };
+    if made || used.iter().any(unbound) {
+        return Ok(false);
+    }
+    if failed.is_empty() { Ok(true) } else { Err(RuleError::new(failed.join(" ")).into()) }
 }
 
 fn postdeploy_ended(tx: &Tx<'_>, setup: &AppSetup) -> Result<bool, Error> {
