@@ -1,5 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod addons;
 pub mod api;
 pub mod builds;
 pub mod catalogue;
@@ -26,6 +27,7 @@ pub mod previews;
 pub mod reconcile;
 pub mod seal;
 pub mod service;
+pub mod setups;
 pub mod source_control;
 pub mod store;
 pub mod tasks;

@@ -3,6 +3,7 @@
 
 mod account;
 mod aka;
+mod app_setups;
 mod apps;
 mod audits;
 mod auth;

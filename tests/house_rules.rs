@@ -24,6 +24,7 @@ const CROSS_CUTS: &[&str] = &[
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("addons", &["store", "service", "config", "outbound"]),
     ("model", &["text_enum"]),
     ("clock", &["model"]),
     ("ids", &["model"]),
@@ -57,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "store",
             "service",
+            "addons",
             "builds",
             "config",
             "git",
@@ -69,6 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("git", &["store", "service", "builds", "config", "logs"]),
     ("drains", &["store", "logs", "outbound"]),
+    ("setups", &["store", "service", "addons", "builds", "outbound"]),
 ];
 
 /// Rooms at the top, which may import all others: the composition root and the command line.

@@ -4,6 +4,7 @@
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
 mod account;
+mod app_setups;
 mod apps;
 mod audits;
 mod auth;

@@ -8,6 +8,7 @@ mod data_uri;
 pub mod dockerfile;
 pub mod dockerignore;
 pub mod log;
+pub mod manifest;
 pub mod procfile;
 mod queue;
 pub mod redact;

@@ -41,6 +41,8 @@ pub(super) async fn tidy(parts: &BuilderParts) -> Result<(), StoreError> {
             warn("a build's log was not ended", parts.logs.close(last.id, success).await);
         }
     }
+    // The source of a setup waits for its build.
+    keep.extend(parts.store.read(store::app_setups::list_pending_builds).await?);
     warn("old sources were not removed", parts.sources.sweep(keep).await.map(drop));
     Ok(())
 }

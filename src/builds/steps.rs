@@ -206,6 +206,40 @@ impl<'a> Steps<'a> {
         if self.build.checksum.sha256().is_some() {
             self.log.note("The checksum of an image is not verified; name it by its digest instead.").await?;
         }
+        let image = match self.own_image(reference).await? {
+            Some(image) => image,
+            None => self.pull(reference, login).await?,
+        };
+        self.journal(BuildStep::Recording).await?;
+        let (app, build) = (self.build.app_id, self.build.id);
+        let adopted = self.parts.engine.adopt_image(&image, app, build).await;
+        adopted.map_err(|error| engine_failure(&error))?;
+        Ok(Made { image, process_types: Vec::new() })
+    }
+
+    /// What a build of this installation made lies on this machine and in no registry.
+    async fn own_image(&mut self, reference: &ImageReference) -> Result<Option<ImageId>, Failure> {
+        let installation = self.parts.store.look_up(store::installation::find)?;
+        if installation.and_then(|installation| reference.built_by(installation)).is_none() {
+            return Ok(None);
+        }
+        self.log.note(&format!("Taking {} of this machine", reference.as_str())).await?;
+        let found = self.parts.engine.find_image(reference.as_str()).await;
+        let image = found.map_err(|error| engine_failure(&error))?;
+        let gone = || {
+            Failure::Failed(format!(
+                "The image {} is not on this machine any more: only the newest of each app are kept. Build it from its source.",
+                reference.as_str()
+            ))
+        };
+        image.map(Some).ok_or_else(gone)
+    }
+
+    async fn pull(
+        &mut self,
+        reference: &ImageReference,
+        login: Option<&RegistryLogin>,
+    ) -> Result<ImageId, Failure> {
         let started = Instant::now();
         self.log.note(&format!("Pulling {}", reference.as_str())).await?;
         let mut filter = LogFilter::new([].into_iter(), login.iter().map(|login| login.password.as_str()));
@@ -213,10 +247,10 @@ impl<'a> Steps<'a> {
         let pulled = self
             .logged(&mut filter, |lines| async move { parts.engine.pull(reference, login, &lines).await })
             .await?;
-        let image = match pulled {
+        match pulled {
             Ok(image) => {
                 self.log.note(&format!("Pulled the image in {}", took(started))).await?;
-                image
+                Ok(image)
             }
             Err(EngineError::NoImage { reason, .. }) if !is_answer(&reason) => {
                 let local =
@@ -233,14 +267,10 @@ impl<'a> Steps<'a> {
                         "The registry cannot be reached ({reason}); the image of this machine is used."
                     ))
                     .await?;
-                image
+                Ok(image)
             }
-            Err(error) => return Err(engine_failure(&error)),
-        };
-        self.journal(BuildStep::Recording).await?;
-        let (app, build) = (self.build.app_id, self.build.id);
-        parts.engine.adopt_image(&image, app, build).await.map_err(|error| engine_failure(&error))?;
-        Ok(Made { image, process_types: Vec::new() })
+            Err(error) => Err(engine_failure(&error)),
+        }
     }
 
     /// Runs a call of the engine while its lines go through the filter into the log.

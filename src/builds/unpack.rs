@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, ArchiveError, ArchiveLimits, Entry, EntryKind};
 use super::dockerignore::Ignore;
+use crate::model::app_json::APP_JSON;
 
 /// Name of the file that says how the image is built.
 pub const DOCKERFILE: &str = "Dockerfile";
@@ -33,6 +34,8 @@ pub struct Inspected {
     pub procfile: Option<Vec<u8>>,
     /// `None` when there is none at the root.
     pub dockerfile: Option<Vec<u8>>,
+    /// The `app.json` at the root; `None` when there is none, or one too large to be one.
+    pub manifest: Option<Vec<u8>>,
     /// Some names of the root, for a message.
     pub root: Vec<String>,
     /// The one folder that holds everything, which is left out of the context.
@@ -167,9 +170,11 @@ impl Survey {
             self.second.insert(name.to_owned());
         }
         let name = if first == top { below.unwrap_or(top) } else { top };
-        let wanted =
-            matches!(name, DOCKERFILE | PROCFILE | DOCKERIGNORE) && (below.is_none() || below == Some(name));
-        if is_file && wanted {
+        let wanted = matches!(name, DOCKERFILE | PROCFILE | DOCKERIGNORE | APP_JSON)
+            && (below.is_none() || below == Some(name));
+        // A build has no use for it, so that it is no reason to refuse one.
+        let ignored = name == APP_JSON && entry.size > TEXT_LIMIT;
+        if is_file && wanted && !ignored {
             let text = read_text(entry.size, name, entry.content)?;
             self.texts.insert(entry.path, text);
         }
@@ -188,7 +193,7 @@ impl Survey {
             Some(folder) => self.texts.remove(&format!("{folder}/{name}")),
             None => self.texts.remove(name),
         };
-        let (procfile, dockerfile) = (text(PROCFILE), text(DOCKERFILE));
+        let (procfile, dockerfile, manifest) = (text(PROCFILE), text(DOCKERFILE), text(APP_JSON));
         let ignore = text(DOCKERIGNORE).unwrap_or_default();
         let ignore = String::from_utf8_lossy(&ignore).into_owned();
         if ignore.lines().count() > PATTERNS {
@@ -201,6 +206,7 @@ impl Survey {
             bytes: self.bytes,
             procfile,
             dockerfile,
+            manifest,
             root: root.into_iter().take(NAMES_SHOWN).collect(),
             folder,
             ignore,

@@ -217,8 +217,9 @@ async fn start_rooms(
     let looks = context.counters.clone();
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
     let source_control = state.source_control(&outbound, config, tasks)?;
-    Builder::start(state.builder(&engine, outbound, config), tasks).await?;
+    Builder::start(state.builder(&engine, outbound.clone(), config), tasks).await?;
     state.start_git();
+    state.start_setups(outbound, config, tasks);
     state.take_access(&surroundings.records, tasks);
     if let Some(max_age) = config.previews.max_age {
         PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::settings::{build_limits, git_settings};
 use super::sources::{checks_limits, servers};
+use crate::addons::Offer;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -30,6 +31,8 @@ use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
+use crate::service::app_setups::SetupTools;
+use crate::setups::SetupsParts;
 use crate::source_control::{SourceControl, SourceControlParts};
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
@@ -244,6 +247,26 @@ impl State {
             catalogue: self.catalogue.shared(),
             limits: build_limits(config),
         }
+    }
+
+    /// Goes on with the app setups. Call it after the builder, which tidies up the folder that both work in.
+    pub(super) fn start_setups(&self, outbound: Outbound, config: &Config, tasks: &Tasks) {
+        let limits = build_limits(config);
+        let parts = SetupsParts {
+            store: self.store.clone(),
+            tools: SetupTools {
+                sealer: self.sealer.clone(),
+                ids: self.ids.clone(),
+                catalogue: self.catalogue.shared(),
+            },
+            offer: Offer::new(self.catalogue.shared()),
+            outbound,
+            sources: self.sources.clone(),
+            work: config.build_work_dir(),
+            limits: limits.archive,
+            max_archive: limits.max_archive,
+        };
+        parts.start(tasks);
     }
 
     pub(super) fn metrics(

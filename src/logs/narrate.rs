@@ -86,6 +86,8 @@ impl Narrator {
                 let short: String = sha.chars().take(7).collect();
                 Some(format!("Auto build of {short} failed: {reason}"))
             }
+            Event::AppSetupSucceeded { .. } => Some("App setup succeeded".to_owned()),
+            Event::AppSetupFailed { .. } => Some("App setup failed".to_owned()),
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
             Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
             Event::BuildFailed { .. } => Some("Build failed".to_owned()),

@@ -1,6 +1,6 @@
 //! Builds and the slugs they make (a slug's id is its build's id, reading 8).
 
-use super::ids::{AppId, BuildId};
+use super::ids::{AppId, BuildId, InstallationId};
 use super::names::UserName;
 use super::rule::{RuleError, shown};
 use super::time::Timestamp;
@@ -173,10 +173,28 @@ impl ImageReference {
         Self(text)
     }
 
+    /// The image that a build of this installation made.
+    pub fn of_build(installation: InstallationId, app: AppId, build: BuildId) -> Self {
+        Self(format!("{}{app}:{build}", own_repositories(installation)))
+    }
+
+    /// Whose build made the image; `None` for one of another installation or of a registry.
+    pub fn built_by(&self, installation: InstallationId) -> Option<(AppId, BuildId)> {
+        let (app, build) = self.0.strip_prefix(&own_repositories(installation))?.split_once(':')?;
+        Some((app.parse().ok()?, build.parse().ok()?))
+    }
+
     /// `host/repo:tag`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What the names of this installation's images begin with. Of its id the end tells it apart: a version 7 id begins
+/// with the time.
+pub fn own_repositories(installation: InstallationId) -> String {
+    let id = installation.to_string();
+    format!("akkeris-{}/", id.rsplit('-').next().unwrap_or(&id))
 }
 
 /// The engine's id of an image (`sha256:…`): what it names never changes.
@@ -262,6 +280,17 @@ mod tests {
         assert!(ImageReference::parse("localhost:5000/app:2").is_ok());
         assert!(ImageReference::parse(&format!("x/y@sha256:{}", "a".repeat(64))).is_ok());
         assert!(ImageReference::parse("x y:1").is_err());
+    }
+
+    #[test]
+    fn an_image_of_this_installation_is_told_from_all_others() {
+        let id = |number| uuid::Uuid::from_u128(number);
+        let (here, there) = (InstallationId::new(id(1)), InstallationId::new(id(2)));
+        let (app, build) = (AppId::new(id(3)), BuildId::new(id(4)));
+        let image = ImageReference::of_build(here, app, build);
+        assert_eq!(ImageReference::parse(image.as_str()).unwrap(), image);
+        assert_eq!((image.built_by(here), image.built_by(there)), (Some((app, build)), None));
+        assert_eq!(ImageReference::parse("akkeris/x:1").unwrap().built_by(here), None);
     }
 
     #[test]

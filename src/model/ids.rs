@@ -35,13 +35,18 @@ macro_rules! typed_id {
 
 typed_id!(
     AccountId,
+    /// An app's use of an addon.
+    AddonAttachmentId,
+    AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
-    /// An app being made of a blueprint.
-    AppSetupId,
     AutoBuildId,
     /// One commit on its way to a build.
     AutoBuildRunId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
+    /// An app being made of a blueprint.
+    AppSetupId,
     BuildId,
     /// A release candidate of a project.
     CandidateId,

@@ -3,6 +3,7 @@
 use super::drain_url::DrainUrl;
 use super::ids::LogDrainId;
 use super::log::LogOwner;
+use super::rule::RuleError;
 use super::time::Timestamp;
 
 /// A place that the lines of an app or of a site are sent to.
@@ -43,6 +44,7 @@ pub struct Loss {
 #[derive(Clone, PartialEq, Eq)]
 pub struct DrainToken(String);
 
+const TOKEN_LIMIT: usize = 256;
 /// Drains that an app or a site can have.
 pub const LOG_DRAIN_LIMIT: usize = 20;
 
@@ -76,6 +78,16 @@ impl DrainToken {
     /// Of a random UUID.
     pub fn new(random: uuid::Uuid) -> Self {
         Self(format!("d.{random}"))
+    }
+
+    /// Takes up to 256 visible ASCII characters: it travels in a header.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        if text.is_empty() || text.len() > TOKEN_LIMIT || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(RuleError::new(format!(
+                "The token of a log drain is not usable: give up to {TOKEN_LIMIT} visible ASCII characters, or none."
+            )));
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// Takes a token that was stored.

@@ -5,9 +5,16 @@
 //! is what the API's client reads.
 
 pub mod account;
+pub mod addon;
+pub mod addon_attachment;
+pub mod addon_job;
+pub mod addon_service;
 pub mod address;
 pub mod app;
+pub mod app_json;
+pub mod app_setup;
 pub mod auto_build;
+pub mod blueprint;
 pub mod build;
 pub mod catalogue;
 pub mod certificate;

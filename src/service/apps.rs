@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, organizations, pipeline_couplings, previews, routes};
+use super::{Error, addons, organizations, pipeline_couplings, previews, routes};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::{App, AppOrganization, AppSpace, check_description, check_labels};
@@ -26,6 +26,15 @@ pub struct NewApp {
     pub organization: String,
     pub description: String,
     pub labels: String,
+}
+
+/// The same, checked.
+pub(super) struct CheckedApp {
+    name: AppName,
+    space: SpaceReference,
+    organization: OrganizationName,
+    description: String,
+    labels: String,
 }
 
 /// What shall change; `None` leaves it.
@@ -94,42 +103,31 @@ pub fn check_reach(reach: &Reach, app: App) -> Result<App, Error> {
 /// Makes an app. The order of the checks is that of `behaviour.md` §3: the name, the space's, the
 /// organization's, the length of the key, an unknown organization, an unknown space, an existing app.
 pub async fn create(store: &Store, ids: &Ids, author: &Principal, new: NewApp) -> Result<App, Error> {
-    let name = AppName::parse(&new.name)?;
-    let space = SpaceReference::parse(&new.space)?;
-    let organization = OrganizationName::parse(&new.organization)?;
-    if let SpaceReference::Name(space) = &space {
-        AppKey::new(&name, space)?;
-    }
-    check_description(&new.description)?;
-    check_labels(&new.labels)?;
+    let new = CheckedApp::parse(new)?;
     let (id, reach) = (AppId::new(ids.next()), author.reach.clone());
-    store
-        .write(author, move |tx| {
-            let organization = organizations::resolve(tx, &reach, organization.as_str())?;
-            let space = space.find(tx)?;
-            AppKey::new(&name, &space.name)?;
-            let app = App {
-                id,
-                name,
-                space: AppSpace {
-                    id: space.id,
-                    name: space.name,
-                    compliance: space.compliance,
-                    stack: space.stack,
-                },
-                organization: AppOrganization { id: organization.id, name: organization.name },
-                preview: None,
-                description: new.description,
-                labels: new.labels,
-                maintenance: false,
-                created_at: tx.now(),
-                updated_at: tx.now(),
-                released_at: None,
-            };
-            insert(tx, &app, Feature::ON_AT_CREATION)?;
-            Ok(app)
-        })
-        .await
+    store.write(author, move |tx| add(tx, id, &reach, new)).await
+}
+
+/// Makes an app in the caller's transaction.
+pub(super) fn add(tx: &mut Tx<'_>, id: AppId, reach: &Reach, new: CheckedApp) -> Result<App, Error> {
+    let organization = organizations::resolve(tx, reach, new.organization.as_str())?;
+    let space = new.space.find(tx)?;
+    AppKey::new(&new.name, &space.name)?;
+    let app = App {
+        id,
+        name: new.name,
+        space: AppSpace { id: space.id, name: space.name, compliance: space.compliance, stack: space.stack },
+        organization: AppOrganization { id: organization.id, name: organization.name },
+        preview: None,
+        description: new.description,
+        labels: new.labels,
+        maintenance: false,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+        released_at: None,
+    };
+    insert(tx, &app, Feature::ON_AT_CREATION)?;
+    Ok(app)
 }
 
 /// Changes description, labels or maintenance; what is already so changes nothing.
@@ -166,6 +164,12 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                     app.space.name
                 )));
             }
+            if store::app_setups::is_pending(tx, id)? {
+                return Err(Error::Conflict(format!(
+                    "The app {} is still being set up; wait for its setup, or stop its build, and delete it then.",
+                    app.key()
+                )));
+            }
             remove(tx, &app)?;
             Ok(app)
         })
@@ -181,6 +185,7 @@ pub(super) fn remove(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
         store::builds::set_state(tx, build, &state)?;
         tx.record(Event::BuildStopped { app: id, build })?;
     }
+    addons::remove_of_app(tx, id)?;
     pipeline_couplings::remove_of_app(tx, id)?;
     routes::remove_of_app(tx, id)?;
     store::filter_attachments::delete_of_app(tx, id)?;
@@ -207,6 +212,21 @@ pub(super) fn insert(tx: &mut Tx<'_>, app: &App, features: &[Feature]) -> Result
     }
     tx.record(Event::AppCreated { app: app.id })?;
     Ok(())
+}
+
+impl CheckedApp {
+    /// Checks what needs no look at others.
+    pub(super) fn parse(new: NewApp) -> Result<Self, RuleError> {
+        let name = AppName::parse(&new.name)?;
+        let space = SpaceReference::parse(&new.space)?;
+        let organization = OrganizationName::parse(&new.organization)?;
+        if let SpaceReference::Name(space) = &space {
+            AppKey::new(&name, space)?;
+        }
+        check_description(&new.description)?;
+        check_labels(&new.labels)?;
+        Ok(Self { name, space, organization, description: new.description, labels: new.labels })
+    }
 }
 
 impl SpaceReference {

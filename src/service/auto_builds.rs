@@ -2,14 +2,15 @@
 //!
 //! What goes on at the providers is `crate::source_control`'s; nothing here waits for them.
 
-use super::{Error, apps, builds};
+use super::builds::{self, CheckedBuild, NewBuild};
+use super::{Error, apps};
 use crate::ids::Ids;
 use crate::model::app::App;
 use crate::model::auto_build::{AutoBuild, AutoBuildRun, RunState, RunTrigger, SourceCommit, SourceDelivery};
 use crate::model::build::{ArchiveLogin, BuildSource, Commit};
 use crate::model::event::Event;
 use crate::model::ids::{AppId, AutoBuildId, AutoBuildRunId, BuildId};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::model::repository_url::BranchName;
 use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
@@ -207,7 +208,8 @@ pub fn build(
         author: commit.author.clone(),
     };
     let source = BuildSource::Archive { url, login: Some(login) };
-    builds::enqueue(tx, sealer, run.app_id, builds::CheckedBuild::new(id, source, CHECKSUM, commit)?)?;
+    let new = NewBuild { id, source, checksum: CHECKSUM.to_owned(), commit };
+    builds::add(tx, sealer, (run.app_id, &Reach::Everything), CheckedBuild::parse(new)?)?;
     store::auto_build_runs::set_state(tx, run.id, &RunState::Built(id))?;
     Ok(true)
 }

@@ -6,7 +6,7 @@ use crate::model::app::App;
 use crate::model::build::{Build, BuildSource, BuildState, Checksum, Commit};
 use crate::model::event::Event;
 use crate::model::ids::{AppId, BuildId};
-use crate::model::principal::Principal;
+use crate::model::principal::{Principal, Reach};
 use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
@@ -29,18 +29,6 @@ pub(super) struct CheckedBuild {
     source: BuildSource,
     checksum: Checksum,
     commit: Commit,
-}
-
-impl CheckedBuild {
-    pub(super) fn new(
-        id: BuildId,
-        source: BuildSource,
-        checksum: &str,
-        commit: Commit,
-    ) -> Result<Self, RuleError> {
-        check_commit(&commit)?;
-        Ok(Self { id, source, checksum: Checksum::parse(checksum)?, commit })
-    }
 }
 
 /// Whether the principal may build for the app; in `socs` and `prod` spaces that needs elevation.
@@ -66,7 +54,7 @@ pub async fn create(
     if new.commit.author.is_empty() {
         new.commit.author = author.user.to_string();
     }
-    let new = CheckedBuild::new(new.id, new.source, &new.checksum, new.commit)?;
+    let new = CheckedBuild::parse(new)?;
     queue(store, sealer, author, app.id, new).await
 }
 
@@ -89,18 +77,28 @@ async fn queue(
     app: AppId,
     new: CheckedBuild,
 ) -> Result<Build, Error> {
-    let sealer = sealer.clone();
-    store.write(author, move |tx| enqueue(tx, &sealer, app, new)).await
+    let (sealer, reach) = (sealer.clone(), author.reach.clone());
+    store.write(author, move |tx| add(tx, &sealer, (app, &reach), new)).await
 }
 
-/// Queues a build in the caller's transaction.
-pub(super) fn enqueue(
+/// Queues a build in the caller's transaction. An image that another app's build made is taken from apps within reach
+/// only.
+pub(super) fn add(
     tx: &mut Tx<'_>,
     sealer: &Sealer,
-    app: AppId,
+    (app, reach): (AppId, &Reach),
     new: CheckedBuild,
 ) -> Result<Build, Error> {
     apps::still(tx, app)?;
+    if let BuildSource::Image { reference, .. } = &new.source
+        && let Some(installation) = store::installation::find(tx)?
+        && let Some((owner, _)) = reference.built_by(installation)
+    {
+        let owner = store::apps::find_any(tx, owner)?.ok_or_else(|| {
+            RuleError::new(format!("The image {} is of no app of this server.", reference.as_str()))
+        })?;
+        apps::check_reach(reach, owner)?;
+    }
     let build = Build {
         id: new.id,
         app_id: app,
@@ -156,6 +154,15 @@ pub fn find(connection: &Connection, sealer: &Sealer, app: AppId, id: BuildId) -
     store::builds::find(connection, sealer, id)?
         .filter(|build| build.app_id == app)
         .ok_or_else(|| Error::NotFound(format!("The build {id} does not exist.")))
+}
+
+impl CheckedBuild {
+    /// Bounds its texts.
+    pub(super) fn parse(new: NewBuild) -> Result<Self, RuleError> {
+        let checksum = Checksum::parse(&new.checksum)?;
+        check_commit(&new.commit)?;
+        Ok(Self { id: new.id, source: new.source, checksum, commit: new.commit })
+    }
 }
 
 fn check_commit(commit: &Commit) -> Result<(), RuleError> {

@@ -11,7 +11,7 @@ use crate::model::ids::AppId;
 use crate::model::names::ConfigVarName;
 use crate::model::principal::Principal;
 use crate::seal::Sealer;
-use crate::store::{self, Connection, Store};
+use crate::store::{self, Connection, Store, Tx};
 
 /// What a client asks for of one config var; `None` leaves it.
 #[derive(Debug, Clone, Default)]
@@ -53,27 +53,37 @@ pub async fn update(
     store
         .write(author, move |tx| {
             apps::still(tx, app)?;
-            let mut notes = list(tx, &sealer, app)?;
-            let mut changed = Vec::new();
-            for (name, change) in changes {
-                let note = notes.get_mut(&name).ok_or_else(|| {
-                    RuleError::new(format!("The app has no config var {name}; set it before its note."))
-                })?;
-                let new = ConfigVarNote {
-                    description: change.description.unwrap_or_else(|| note.description.clone()),
-                    required: change.required.unwrap_or(note.required),
-                };
-                new.check(&name)?;
-                if new != *note {
-                    store::config_var_notes::set(tx, app, &name, &new)?;
-                    *note = new;
-                    changed.push(name);
-                }
-            }
-            if !changed.is_empty() {
-                tx.record(Event::ConfigVarNotesChanged { app, names: changed })?;
-            }
-            Ok(notes)
+            write(tx, &sealer, app, changes)
         })
         .await
+}
+
+/// Writes notes in the caller's transaction; gives all that are there then.
+pub(super) fn write(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    app: AppId,
+    changes: Vec<(ConfigVarName, NoteChange)>,
+) -> Result<ConfigVarNotes, Error> {
+    let mut notes = list(tx, sealer, app)?;
+    let mut changed = Vec::new();
+    for (name, change) in changes {
+        let note = notes.get_mut(&name).ok_or_else(|| {
+            RuleError::new(format!("The app has no config var {name}; set it before its note."))
+        })?;
+        let new = ConfigVarNote {
+            description: change.description.unwrap_or_else(|| note.description.clone()),
+            required: change.required.unwrap_or(note.required),
+        };
+        new.check(&name)?;
+        if new != *note {
+            store::config_var_notes::set(tx, app, &name, &new)?;
+            *note = new;
+            changed.push(name);
+        }
+    }
+    if !changed.is_empty() {
+        tx.record(Event::ConfigVarNotesChanged { app, names: changed })?;
+    }
+    Ok(notes)
 }

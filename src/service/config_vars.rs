@@ -54,25 +54,36 @@ pub async fn update(
     store
         .write(author, move |tx| {
             let app = apps::still(tx, app)?;
-            let mut vars = store::config_vars::list(tx, &sealer, app.id)?;
-            let mut told = Vec::new();
-            for (name, change) in changes {
-                if let Some(change) = apply(&mut vars, &name, change) {
-                    write(tx, &sealer, app.id, &vars, &name)?;
-                    told.push(ConfigVarChanged { change, name });
-                }
-            }
-            check_total(&vars)?;
-            if !told.is_empty() {
-                tx.record(Event::ConfigVarsChanged { app: app.id, changes: told })?;
-            }
+            let vars = change(tx, &sealer, app.id, changes)?;
             show(tx, &app, &vars)
         })
         .await
 }
 
+/// Makes the changes in the caller's transaction; gives all that is set then.
+pub(super) fn change(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    app: AppId,
+    changes: Vec<(ConfigVarName, ConfigChange)>,
+) -> Result<ConfigVars, Error> {
+    let mut vars = store::config_vars::list(tx, sealer, app)?;
+    let mut told = Vec::new();
+    for (name, change) in changes {
+        if let Some(change) = apply(&mut vars, &name, change) {
+            write(tx, sealer, app, &vars, &name)?;
+            told.push(ConfigVarChanged { change, name });
+        }
+    }
+    check_total(&vars)?;
+    if !told.is_empty() {
+        tx.record(Event::ConfigVarsChanged { app, changes: told })?;
+    }
+    Ok(vars)
+}
+
 /// Checks every name before it looks at what is reserved, and that before the values (`behaviour.md` §13).
-fn parse(changes: ConfigChanges) -> Result<Vec<(ConfigVarName, ConfigChange)>, Error> {
+pub(super) fn parse(changes: ConfigChanges) -> Result<Vec<(ConfigVarName, ConfigChange)>, Error> {
     let named: Vec<(ConfigVarName, Option<String>)> = changes
         .into_iter()
         .map(|(name, value)| Ok((ConfigVarName::parse(&name)?, value)))

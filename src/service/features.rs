@@ -7,7 +7,7 @@ use crate::model::feature::{Feature, FeatureState, OfferedFeature};
 use crate::model::ids::AppId;
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
-use crate::store::{self, Connection, Store};
+use crate::store::{self, Connection, Store, Tx};
 
 /// A feature, and whether it is on for an app.
 #[derive(Debug, Clone)]
@@ -57,20 +57,26 @@ pub async fn set(
     store
         .write(author, move |tx| {
             apps::still(tx, app)?;
-            let feature = offered.feature;
-            if store::features::is_enabled(tx, app, feature)? != enabled {
-                store::features::set(tx, app, feature, enabled)?;
-                tx.record(Event::FeatureChanged { app, feature, enabled })?;
-                if feature == Feature::Preview && !enabled {
-                    previews::remove_of_source(tx, app)?;
-                }
-            }
+            switch(tx, app, offered.feature, enabled)?;
             Ok(Setting { offered, enabled })
         })
         .await
 }
 
-fn offered(catalogue: &Catalogue, text: &str) -> Result<OfferedFeature, Error> {
+/// Switches a feature in the caller's transaction.
+pub(super) fn switch(tx: &mut Tx<'_>, app: AppId, feature: Feature, enabled: bool) -> Result<(), Error> {
+    if store::features::is_enabled(tx, app, feature)? != enabled {
+        store::features::set(tx, app, feature, enabled)?;
+        tx.record(Event::FeatureChanged { app, feature, enabled })?;
+        if feature == Feature::Preview && !enabled {
+            previews::remove_of_source(tx, app)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the catalogue says of the feature of that name or id.
+pub(super) fn offered(catalogue: &Catalogue, text: &str) -> Result<OfferedFeature, Error> {
     let is_named = |offered: &&OfferedFeature| {
         offered.feature.as_str().eq_ignore_ascii_case(text) || offered.id.to_string() == text
     };

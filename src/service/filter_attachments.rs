@@ -4,14 +4,15 @@ use super::filters::{as_bad_request, refused};
 use super::{Error, apps, filters};
 use crate::ids::Ids;
 use crate::model::RuleError;
+use crate::model::app::App;
 use crate::model::event::Event;
-use crate::model::filter::{FilterAttachment, PathScope};
+use crate::model::filter::{Filter, FilterAttachment, PathScope};
 use crate::model::ids::{AppId, FilterAttachmentId};
 use crate::model::pipeline::AppReference;
 use crate::model::principal::Principal;
 use crate::model::rule::shown;
 use crate::seal::Sealer;
-use crate::store::{self, Connection, Store};
+use crate::store::{self, Connection, Store, Tx};
 
 /// The attachment of that id, if it is one of the app.
 pub fn resolve(
@@ -42,26 +43,36 @@ pub async fn create(
     let (id, reach, sealer) = (FilterAttachmentId::new(ids.next()), author.reach.clone(), sealer.clone());
     store
         .write(author, move |tx| {
-            let app = AppReference::of(&apps::still(tx, app)?);
+            let app = apps::still(tx, app)?;
             let filter = filters::resolve(tx, &sealer, &reach, &filter).map_err(as_bad_request)?;
-            let now = tx.now();
-            let attachment = FilterAttachment { id, app, filter, scope, created_at: now, updated_at: now };
-            let taken = || {
-                format!(
-                    "A filter of the type {} is attached to the app already; detach that one first.",
-                    attachment.filter.options.filter_type()
-                )
-            };
-            store::filter_attachments::insert(tx, &attachment)
-                .map_err(|error| as_bad_request(Error::exists(error, taken)))?;
-            tx.record(Event::FilterAttached {
-                app: attachment.app.id,
-                filter: attachment.filter.id,
-                attachment: id,
-            })?;
-            Ok(attachment)
+            attach(tx, (id, &app), filter, scope)
         })
         .await
+}
+
+/// Attaches a filter in the caller's transaction.
+pub(super) fn attach(
+    tx: &mut Tx<'_>,
+    (id, app): (FilterAttachmentId, &App),
+    filter: Filter,
+    scope: PathScope,
+) -> Result<FilterAttachment, Error> {
+    let (app, now) = (AppReference::of(app), tx.now());
+    let attachment = FilterAttachment { id, app, filter, scope, created_at: now, updated_at: now };
+    let taken = || {
+        format!(
+            "A filter of the type {} is attached to the app already; detach that one first.",
+            attachment.filter.options.filter_type()
+        )
+    };
+    store::filter_attachments::insert(tx, &attachment)
+        .map_err(|error| as_bad_request(Error::exists(error, taken)))?;
+    tx.record(Event::FilterAttached {
+        app: attachment.app.id,
+        filter: attachment.filter.id,
+        attachment: id,
+    })?;
+    Ok(attachment)
 }
 
 /// Sets for which paths the filter is in force; what is already so changes nothing. `filter` may name the attached

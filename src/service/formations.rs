@@ -66,13 +66,27 @@ pub enum HealthCheckChange {
 
 /// The size that a name means in the app's space: `prod` spaces get the `-prod` one (`behaviour.md` §5).
 pub fn find_size(catalogue: &Catalogue, app: &App, name: &str) -> Result<SizeName, RuleError> {
+    let size = check_size(catalogue, name)?;
+    let prod = app.space.compliance.is_prod().then(|| catalogue.size(&format!("{size}-prod"))).flatten();
+    Ok(prod.map_or(size, |prod| prod.name.clone()))
+}
+
+/// The size of that name in the catalogue.
+pub(super) fn check_size(catalogue: &Catalogue, name: &str) -> Result<SizeName, RuleError> {
     let size = catalogue.size(name.trim()).ok_or_else(|| {
         let names: Vec<&str> = catalogue.sizes.iter().map(|size| size.name.as_str()).collect();
         RuleError::new(format!("The size \"{}\" is not one of {}.", shown(name), names.join(", ")))
     })?;
-    let prod =
-        app.space.compliance.is_prod().then(|| catalogue.size(&format!("{}-prod", size.name))).flatten();
-    Ok(prod.unwrap_or(size).name.clone())
+    Ok(size.name.clone())
+}
+
+/// Whether a formation could be made so.
+pub(super) fn check(process_type: &ProcessType, change: &FormationChange) -> Result<(), RuleError> {
+    let (nobody, size) = (uuid::Uuid::nil(), SizeName::from_stored(String::new()));
+    let start = Timestamp::from_millis(0);
+    let ids = (FormationId::new(nobody), AppId::new(nobody));
+    let mut formation = blank(ids, process_type.clone(), size, start);
+    change.clone().apply(&mut formation, start).map(drop)
 }
 
 /// Makes a formation. The first one that is not `web` makes `web` with no dyno first (`behaviour.md` §5).
@@ -87,22 +101,31 @@ pub async fn create(
     store
         .write(author, move |tx| {
             changeable(tx, app)?;
-            if store::formations::find(tx, app, &new.process_type)?.is_some() {
-                return Err(Error::Conflict(format!(
-                    "The app has a formation of the type {} already; change it with PATCH.",
-                    new.process_type
-                )));
-            }
-            let web = ProcessType::web();
-            if !new.process_type.is_web() && store::formations::find(tx, app, &web)?.is_none() {
-                let empty = FormationChange { quantity: Some(Quantity::ZERO), ..FormationChange::default() };
-                let web =
-                    NewFormation { process_type: web, default_size: new.default_size.clone(), change: empty };
-                insert(tx, (&ids, &sealer), app, web)?;
-            }
-            insert(tx, (&ids, &sealer), app, new)
+            add(tx, (&ids, &sealer), app, new)
         })
         .await
+}
+
+/// Makes a formation in the caller's transaction.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    (ids, sealer): (&Ids, &Sealer),
+    app: AppId,
+    new: NewFormation,
+) -> Result<Formation, Error> {
+    if store::formations::find(tx, app, &new.process_type)?.is_some() {
+        return Err(Error::Conflict(format!(
+            "The app has a formation of the type {} already; change it with PATCH.",
+            new.process_type
+        )));
+    }
+    let web = ProcessType::web();
+    if !new.process_type.is_web() && store::formations::find(tx, app, &web)?.is_none() {
+        let empty = FormationChange { quantity: Some(Quantity::ZERO), ..FormationChange::default() };
+        let web = NewFormation { process_type: web, default_size: new.default_size.clone(), change: empty };
+        insert(tx, (ids, sealer), app, web)?;
+    }
+    insert(tx, (ids, sealer), app, new)
 }
 
 /// A formation to be made.
@@ -211,22 +234,8 @@ fn insert(
     app: AppId,
     new: NewFormation,
 ) -> Result<Formation, Error> {
-    let web = new.process_type.is_web();
-    let mut formation = Formation {
-        id: FormationId::new(ids.next()),
-        app_id: app,
-        process_type: new.process_type,
-        size: new.default_size,
-        quantity: Quantity::ONE,
-        command: FormationCommand::Image,
-        port: web.then_some(Port::DEFAULT),
-        healthcheck: None,
-        origin: Origin::User,
-        runs: Runs::Always,
-        restarts: 0,
-        created_at: tx.now(),
-        updated_at: tx.now(),
-    };
+    let place = (FormationId::new(ids.next()), app);
+    let mut formation = blank(place, new.process_type, new.default_size, tx.now());
     let (image, env) = new.change.apply(&mut formation, tx.now())?;
     store::formations::insert(tx, &formation)?;
     store::oneoffs::set_options(tx, sealer, formation.id, (image.as_deref(), env.as_ref()))?;
@@ -236,6 +245,30 @@ fn insert(
         process_type: formation.process_type.clone(),
     })?;
     Ok(formation)
+}
+
+/// One dyno that runs the image's own command.
+fn blank(
+    (id, app_id): (FormationId, AppId),
+    process_type: ProcessType,
+    size: SizeName,
+    now: Timestamp,
+) -> Formation {
+    Formation {
+        id,
+        app_id,
+        port: process_type.is_web().then_some(Port::DEFAULT),
+        process_type,
+        size,
+        quantity: Quantity::ONE,
+        command: FormationCommand::Image,
+        healthcheck: None,
+        origin: Origin::User,
+        runs: Runs::Always,
+        restarts: 0,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// Writes and records only a real change.

@@ -35,38 +35,44 @@ pub async fn create(
     let url = DrainUrl::parse(url)?;
     let token = DrainToken::new(uuid::Uuid::new_v4());
     let (id, sealer) = (LogDrainId::new(ids.next()), sealer.clone());
-    store
-        .write(author, move |tx| {
-            still(tx, owner)?;
-            let others = store::log_drains::list(tx, &sealer, owner)?;
-            if others.iter().any(|other| other.url.is_same(&url)) {
-                let (noun, url) = (noun(owner), url.shown());
-                return Err(Error::Conflict(format!("The {noun} has a log drain to {url} already.")));
-            }
-            if others.len() >= LOG_DRAIN_LIMIT {
-                return Err(RuleError::new(format!(
-                    "The {} has {LOG_DRAIN_LIMIT} log drains, and more are not taken; delete one first.",
-                    noun(owner)
-                ))
-                .into());
-            }
-            let drain = LogDrain {
-                id,
-                owner,
-                url,
-                token,
-                progress: DrainProgress::default(),
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::log_drains::insert(tx, &sealer, &drain)?;
-            tx.record(match owner {
-                LogOwner::App(app) => Event::LogDrainCreated { app, drain: id },
-                LogOwner::Site(site) => Event::SiteLogDrainCreated { site, drain: id },
-            })?;
-            Ok(drain)
-        })
-        .await
+    store.write(author, move |tx| add(tx, &sealer, (owner, id), (url, token))).await
+}
+
+/// Makes a drain in the caller's transaction.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    (owner, id): (LogOwner, LogDrainId),
+    (url, token): (DrainUrl, DrainToken),
+) -> Result<LogDrain, Error> {
+    still(tx, owner)?;
+    let others = store::log_drains::list(tx, sealer, owner)?;
+    if others.iter().any(|other| other.url.is_same(&url)) {
+        let (noun, url) = (noun(owner), url.shown());
+        return Err(Error::Conflict(format!("The {noun} has a log drain to {url} already.")));
+    }
+    if others.len() >= LOG_DRAIN_LIMIT {
+        return Err(RuleError::new(format!(
+            "The {} has {LOG_DRAIN_LIMIT} log drains, and more are not taken; delete one first.",
+            noun(owner)
+        ))
+        .into());
+    }
+    let drain = LogDrain {
+        id,
+        owner,
+        url,
+        token,
+        progress: DrainProgress::default(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::log_drains::insert(tx, sealer, &drain)?;
+    tx.record(match owner {
+        LogOwner::App(app) => Event::LogDrainCreated { app, drain: id },
+        LogOwner::Site(site) => Event::SiteLogDrainCreated { site, drain: id },
+    })?;
+    Ok(drain)
 }
 
 /// Removes a drain; what it has not sent is not sent any more.

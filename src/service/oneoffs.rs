@@ -79,6 +79,20 @@ pub fn create_scheduled(tx: &mut Tx<'_>, maker: &Maker, formation: &Formation) -
     Ok(oneoff)
 }
 
+/// Puts a run of a command into the caller's transaction, on the current release and detached.
+pub(super) fn create_command(
+    tx: &mut Tx<'_>,
+    maker: &Maker,
+    app: AppId,
+    (command, size): (Command, SizeName),
+) -> Result<OneOff, Error> {
+    let release = current_release(tx, app)?;
+    let mut oneoff = blank(tx, maker, (app, release), (ProcessType::parse(COMMAND_TYPE)?, size));
+    oneoff.command = Some(command);
+    add(tx, &maker.sealer, &oneoff)?;
+    Ok(oneoff)
+}
+
 /// Puts the run of a release's command into the caller's transaction; nothing where it is there already.
 pub fn create_of_release(
     tx: &mut Tx<'_>,

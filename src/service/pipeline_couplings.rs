@@ -5,6 +5,7 @@
 use super::{Error, apps, pipelines};
 use crate::ids::Ids;
 use crate::model::RuleError;
+use crate::model::app::App;
 use crate::model::event::Event;
 use crate::model::ids::{AppId, CouplingId, PipelineId};
 use crate::model::pipeline::{AppReference, Coupling, PipelineReference, RequiredChecks, Stage};
@@ -70,37 +71,52 @@ pub async fn create(
     author: &Principal,
     new: NewCoupling,
 ) -> Result<Coupling, Error> {
-    let stage = parse_word("stage", &new.stage.trim().to_ascii_lowercase())?;
-    let required_checks = RequiredChecks::parse(stage, &new.required_checks)?;
+    let place = parse_place(&new.stage, &new.required_checks)?;
     let (id, reach) = (CouplingId::new(ids.next()), author.reach.clone());
     store
         .write(author, move |tx| {
             let app = apps::resolve(tx, &reach, &new.app)?;
-            let pipeline = pipelines::resolve(tx, &new.pipeline)?;
-            if let Some(other) = store::pipeline_couplings::find_by_app(tx, app.id)? {
-                return Err(Error::Conflict(format!(
-                    "The app {} is already in the pipeline {}, in the stage {}; remove it there first.",
-                    app.key(),
-                    other.pipeline.name,
-                    other.stage
-                )));
-            }
-            let coupling = Coupling {
-                id,
-                pipeline: PipelineReference { id: pipeline.id, name: pipeline.name },
-                app: AppReference::of(&app),
-                stage,
-                required_checks,
-                release: None,
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::pipeline_couplings::insert(tx, &coupling)?;
-            store::pipelines::touch(tx, pipeline.id)?;
-            tx.record(Event::CouplingCreated { app: app.id, pipeline: pipeline.id, coupling: id })?;
-            still(tx, id)
+            add(tx, id, (&app, &new.pipeline), place)
         })
         .await
+}
+
+/// A stage, and the contexts of the status checks that a promotion to it requires.
+pub(super) fn parse_place(stage: &str, checks: &[String]) -> Result<(Stage, RequiredChecks), RuleError> {
+    let stage = parse_word("stage", &stage.trim().to_ascii_lowercase())?;
+    Ok((stage, RequiredChecks::parse(stage, checks)?))
+}
+
+/// Adds an app to the pipeline of that name or id, in the caller's transaction.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    id: CouplingId,
+    (app, pipeline): (&App, &str),
+    (stage, required_checks): (Stage, RequiredChecks),
+) -> Result<Coupling, Error> {
+    let pipeline = pipelines::resolve(tx, pipeline)?;
+    if let Some(other) = store::pipeline_couplings::find_by_app(tx, app.id)? {
+        return Err(Error::Conflict(format!(
+            "The app {} is already in the pipeline {}, in the stage {}; remove it there first.",
+            app.key(),
+            other.pipeline.name,
+            other.stage
+        )));
+    }
+    let coupling = Coupling {
+        id,
+        pipeline: PipelineReference { id: pipeline.id, name: pipeline.name },
+        app: AppReference::of(app),
+        stage,
+        required_checks,
+        release: None,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::pipeline_couplings::insert(tx, &coupling)?;
+    store::pipelines::touch(tx, pipeline.id)?;
+    tx.record(Event::CouplingCreated { app: app.id, pipeline: pipeline.id, coupling: id })?;
+    still(tx, id)
 }
 
 /// Replaces the status checks that a promotion to the app requires. Only an elevated principal takes one away.

@@ -88,29 +88,39 @@ pub async fn create(store: &Store, ids: &Ids, author: &Principal, new: NewRoute)
         .write(author, move |tx| {
             new.check_named()?;
             let (site, app) = (new.site(tx, &reach)?, new.app(tx, &reach)?);
-            let route = Route {
-                id,
-                site: RouteSite { id: site.id, domain: site.domain, preview: site.preview },
-                app: AppReference::of(&app),
-                source,
-                target,
-                pending: app.released_at.is_none(),
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::routes::insert(tx, &route).map_err(|error| {
-                Error::exists(error, || {
-                    format!(
-                        "The site {} has a route from {} already; delete that one first.",
-                        route.site.domain,
-                        route.source.as_str()
-                    )
-                })
-            })?;
-            tx.record(Event::RouteCreated { app: app.id, site: site.id, route: id })?;
-            Ok(route)
+            add(tx, id, (site, &app), (source, target))
         })
         .await
+}
+
+/// Makes a route in the caller's transaction.
+pub(super) fn add(
+    tx: &mut Tx<'_>,
+    id: RouteId,
+    (site, app): (Site, &App),
+    (source, target): (RoutePath, RoutePath),
+) -> Result<Route, Error> {
+    let route = Route {
+        id,
+        site: RouteSite { id: site.id, domain: site.domain, preview: site.preview },
+        app: AppReference::of(app),
+        source,
+        target,
+        pending: app.released_at.is_none(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::routes::insert(tx, &route).map_err(|error| {
+        Error::exists(error, || {
+            format!(
+                "The site {} has a route from {} already; delete that one first.",
+                route.site.domain,
+                route.source.as_str()
+            )
+        })
+    })?;
+    tx.record(Event::RouteCreated { app: app.id, site: site.id, route: id })?;
+    Ok(route)
 }
 
 /// Deletes a route.

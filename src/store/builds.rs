@@ -204,9 +204,9 @@ impl<'a> StateColumns<'a> {
     }
 }
 
-/// The sealed form of a source.
+/// The sealed form of a source; an upload has none.
 #[derive(Serialize, Deserialize)]
-enum SealedSource {
+pub(super) enum SealedSource {
     Archive {
         url: String,
         #[serde(default)]
@@ -218,20 +218,40 @@ enum SealedSource {
     },
 }
 
-fn seal_source(sealer: &Sealer, build: &Build) -> Result<(&'static str, Option<Sealed>), StoreError> {
-    let (kind, source) = match &build.source {
-        BuildSource::Upload => return Ok(("upload", None)),
-        BuildSource::Archive { url, login } => {
-            let login = login.as_ref().map(|login| login.reveal().to_owned());
-            ("archive", SealedSource::Archive { url: url.clone(), login })
-        }
-        BuildSource::Image { reference, login } => (
-            "image",
-            SealedSource::Image {
+impl SealedSource {
+    pub(super) fn of(source: &BuildSource) -> Option<Self> {
+        match source {
+            BuildSource::Upload => None,
+            BuildSource::Archive { url, login } => {
+                let login = login.as_ref().map(|login| login.reveal().to_owned());
+                Some(Self::Archive { url: url.clone(), login })
+            }
+            BuildSource::Image { reference, login } => Some(Self::Image {
                 reference: reference.as_str().to_owned(),
                 login: login.as_ref().map(|login| (login.user.clone(), login.password.clone())),
+            }),
+        }
+    }
+
+    pub(super) fn open(sealed: Option<Self>) -> BuildSource {
+        match sealed {
+            None => BuildSource::Upload,
+            Some(Self::Archive { url, login }) => {
+                BuildSource::Archive { url, login: login.map(ArchiveLogin::new) }
+            }
+            Some(Self::Image { reference, login }) => BuildSource::Image {
+                reference: ImageReference::from_stored(reference),
+                login: login.map(|(user, password)| RegistryLogin { user, password }),
             },
-        ),
+        }
+    }
+}
+
+fn seal_source(sealer: &Sealer, build: &Build) -> Result<(&'static str, Option<Sealed>), StoreError> {
+    let Some(source) = SealedSource::of(&build.source) else { return Ok(("upload", None)) };
+    let kind = match &source {
+        SealedSource::Archive { .. } => "archive",
+        SealedSource::Image { .. } => "image",
     };
     let text = serde_json::to_string(&source).map_err(|error| StoreError::Content(error.to_string()))?;
     Ok((kind, Some(sealer.seal(place(&build.id.to_string()), &text)?)))
@@ -275,15 +295,7 @@ impl StoredBuild {
         let Some(sealed) = self.source else { return Ok(self.build) };
         let text = sealer.open_text(place(&self.build.id.to_string()), &sealed)?;
         let source = serde_json::from_str(&text).map_err(|error| StoreError::Content(error.to_string()))?;
-        self.build.source = match source {
-            SealedSource::Archive { url, login } => {
-                BuildSource::Archive { url, login: login.map(ArchiveLogin::new) }
-            }
-            SealedSource::Image { reference, login } => BuildSource::Image {
-                reference: ImageReference::from_stored(reference),
-                login: login.map(|(user, password)| RegistryLogin { user, password }),
-            },
-        };
+        self.build.source = SealedSource::open(Some(source));
         Ok(self.build)
     }
 }

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::json;
 
-use super::{APP, Aka, list, strings, text};
+use super::{APP, Aka, at, list, strings, text};
 use crate::pipelines::released;
 
 /// What `apps:info` crashes without.
@@ -36,6 +36,21 @@ async fn apps_info_reads_strings_everywhere() {
     aka.post("/pipeline-couplings", json!({ "app": "app-default", "pipeline": "pipe", "stage": "staging" }))
         .await;
     strings(&aka.get(&format!("{APP}/pipeline-couplings")).await, &["pipeline.name", "stage"]);
+}
+
+#[tokio::test]
+async fn apps_blueprint_and_apps_fork_read_the_whole_document_and_send_it_back() {
+    let aka = Aka::with_app().await;
+    released(&aka.daemon, &aka.client, "app-default").await;
+    let mut blueprint = aka.get(&format!("{APP}/app-setups")).await;
+    assert!(at(&blueprint, "env.PORT").is_object(), "{blueprint}");
+    let app = blueprint.get_mut("app").and_then(serde_json::Value::as_object_mut).unwrap();
+    for (field, value) in [("name", "fork"), ("space", "default"), ("org", "akkeris")] {
+        app.insert(field.to_owned(), json!(value));
+    }
+    let made = aka.post("/app-setups", blueprint).await;
+    strings(&made, &["app.id", "app.name", "status"]);
+    strings(&aka.get("/apps/fork-default").await, CRITICAL);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::engine::ContainerSpec;
+use crate::model::build::own_repositories;
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
 
 pub(super) const INSTALLATION: &str = "akkeris.installation";
@@ -20,18 +21,19 @@ pub(super) const BUILD: &str = "akkeris.build";
 /// The labels of one installation.
 #[derive(Debug, Clone)]
 pub(super) struct Labels {
-    installation: String,
+    installation: InstallationId,
+    text: String,
 }
 
 impl Labels {
     pub(super) fn new(installation: InstallationId) -> Self {
-        Self { installation: installation.to_string() }
+        Self { installation, text: installation.to_string() }
     }
 
     /// The first digits of the installation's id that tell it apart, for names that people read. A version 7
     /// id begins with the time, so its end is taken.
     pub(super) fn short(&self) -> &str {
-        self.installation.rsplit('-').next().unwrap_or(&self.installation)
+        self.text.rsplit('-').next().unwrap_or(&self.text)
     }
 
     /// The repository of an app's images. Pulled images cannot be labelled, so the name says whose they are.
@@ -40,12 +42,12 @@ impl Labels {
     }
 
     pub(super) fn repository_prefix(&self) -> String {
-        format!("akkeris-{}/", self.short())
+        own_repositories(self.installation)
     }
 
     /// The label of every image that is built here, as it stands in a Dockerfile and in a filter.
     pub(super) fn image_label(&self) -> String {
-        format!("{INSTALLATION}={}", self.installation)
+        format!("{INSTALLATION}={}", self.text)
     }
 
     /// The filter of every list: this installation's things, of one app or of all.
@@ -57,7 +59,7 @@ impl Labels {
 
     pub(super) fn of_container(&self, spec: &ContainerSpec) -> HashMap<String, String> {
         let mut labels = HashMap::from([
-            (INSTALLATION.to_owned(), self.installation.clone()),
+            (INSTALLATION.to_owned(), self.text.clone()),
             (APP.to_owned(), spec.app.to_string()),
             (KEY.to_owned(), spec.key.to_string()),
             (SPACE.to_owned(), spec.space.to_string()),
@@ -74,16 +76,13 @@ impl Labels {
 
     pub(super) fn of_image(&self, app: AppId, build: BuildId) -> HashMap<String, String> {
         HashMap::from([
-            (INSTALLATION.to_owned(), self.installation.clone()),
+            (INSTALLATION.to_owned(), self.text.clone()),
             (APP.to_owned(), app.to_string()),
             (BUILD.to_owned(), build.to_string()),
         ])
     }
 
     pub(super) fn of_network(&self, space: SpaceId) -> HashMap<String, String> {
-        HashMap::from([
-            (INSTALLATION.to_owned(), self.installation.clone()),
-            (SPACE.to_owned(), space.to_string()),
-        ])
+        HashMap::from([(INSTALLATION.to_owned(), self.text.clone()), (SPACE.to_owned(), space.to_string())])
     }
 }
