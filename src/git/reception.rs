@@ -10,7 +10,7 @@ use super::change::{self, Verdict};
 use super::message::Asked;
 use super::teller::{Gone, Teller};
 use super::{Git, GitError, Push, deploy, lock};
-use crate::service;
+use crate::{service, store};
 
 /// Pause after a failed accept, which mostly means that file descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -86,7 +86,7 @@ async fn decide(git: &Git, push: &Push, asked: Asked, teller: &mut Teller) -> Re
         )));
     }
     let branches = repository.branches().await?;
-    match change::judge(&changes, &branches, None) {
+    match change::judge(&changes, &branches, configured_branch(git, push).await?.as_deref()) {
         Verdict::Refuse { why } => Err(Refusal::Rule(why)),
         Verdict::Keep { note } => Ok(teller.line(note).await?),
         Verdict::Deploy { branch, commit } => {
@@ -97,6 +97,13 @@ async fn decide(git: &Git, push: &Push, asked: Asked, teller: &mut Teller) -> Re
             Ok(())
         }
     }
+}
+
+/// The branch that the app's auto build follows; a push deploys the same.
+async fn configured_branch(git: &Git, push: &Push) -> Result<Option<String>, service::Error> {
+    let app = push.app.id;
+    let followed = git.0.parts.store.read(move |c| store::auto_builds::followed_by(c, app)).await?;
+    Ok(followed.map(|(_, branch)| branch.as_str().to_owned()))
 }
 
 impl From<Gone> for Refusal {
