@@ -24,9 +24,10 @@ impl RouterLines {
     pub async fn write(&self, records: Vec<AccessRecord>) {
         let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
         for record in records {
-            let (app, site, at) = (record.app, record.site, record.at);
+            let (app, at) = (record.app, record.at);
+            let site = record.site.filter(|site| self.0.opened(*site).is_some());
             let line = LogLine::new(at, LogSource::Router, text(record));
-            if let Some(site) = site.filter(|site| self.0.opened(*site).is_some()) {
+            if let Some(site) = site {
                 lines.entry(site.into()).or_default().push(line.clone());
             }
             lines.entry(app.into()).or_default().push(line);
