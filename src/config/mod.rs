@@ -21,6 +21,7 @@ mod outbound;
 mod previews;
 mod setting;
 mod sockets;
+mod sources;
 mod telemetry;
 mod units;
 
@@ -45,6 +46,7 @@ pub use outbound::OutboundConfig;
 pub use previews::PreviewsConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use sources::{SourceAccount, SourcesConfig};
 pub use telemetry::TelemetryConfig;
 pub use units::duration;
 
@@ -77,6 +79,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
     pub telemetry: TelemetryConfig,
+    pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -98,6 +101,7 @@ impl Config {
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
+            sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

@@ -1,7 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, previews, telemetry,
+    DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, previews, sources,
+    telemetry,
 };
 
 /// A setting as an operator sees it.
@@ -45,6 +46,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     certs::SETTINGS,
     certs::ACME_SETTINGS,
     telemetry::SETTINGS,
+    sources::SETTINGS,
 ];
 
 impl Setting {

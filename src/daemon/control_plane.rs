@@ -36,6 +36,7 @@ use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
 use crate::service;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::terminals::Terminals;
@@ -71,6 +72,7 @@ struct Rooms {
     engine: Arc<dyn ContainerEngine>,
     looks: LookCounters,
     certificates: Certificates,
+    source_control: SourceControl,
 }
 
 /// The right to use the data dir.
@@ -130,8 +132,9 @@ impl ControlPlane {
         metrics.start(Arc::clone(&self.rooms.engine), config.metrics.interval);
         metrics.start_push();
         let store = self.rooms.state.store.clone();
+        let source_control = self.rooms.source_control.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
-        let state = ApiState::new(self.rooms.state.api(metrics, terminals, settings));
+        let state = ApiState::new(self.rooms.state.api(metrics, terminals, source_control, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -212,13 +215,14 @@ async fn start_rooms(
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
+    let source_control = state.source_control(&outbound, config, tasks)?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
     if let Some(max_age) = config.previews.max_age {
         PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
     }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates })
+    Ok(Rooms { state, engine, looks, certificates, source_control })
 }
 
 async fn first_start(

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
 use super::settings::build_limits;
+use super::sources::{checks_limits, servers};
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -28,6 +29,7 @@ use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
+use crate::source_control::{SourceControl, SourceControlParts};
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -106,6 +108,26 @@ impl State {
         Narrator { store, rings: rings.clone(), clock: clock.clone() }.start(tasks);
         let parts = CollectorParts { engine: Arc::clone(engine), rings, clock, dyno_rate };
         Collector::new(parts, tasks.clone()).start();
+    }
+
+    /// Connects apps with repositories, and carries on what it left.
+    pub(super) fn source_control(
+        &self,
+        outbound: &Outbound,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<SourceControl, DaemonError> {
+        let source_control = SourceControl::new(SourceControlParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            ids: self.ids.clone(),
+            clock: self.clock.clone(),
+            outbound: outbound.clone(),
+            servers: servers(&config.sources)?,
+            limits: checks_limits(&config.sources),
+        });
+        source_control.start(tasks);
+        Ok(source_control)
     }
 
     /// Traces builds and releases.
@@ -215,7 +237,13 @@ impl State {
         })
     }
 
-    pub(super) fn api(&self, metrics: Metrics, terminals: Terminals, settings: ApiSettings) -> ApiParts {
+    pub(super) fn api(
+        &self,
+        metrics: Metrics,
+        terminals: Terminals,
+        source_control: SourceControl,
+        settings: ApiSettings,
+    ) -> ApiParts {
         ApiParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -230,6 +258,7 @@ impl State {
             terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),
+            source_control,
             settings,
         }
     }

@@ -100,6 +100,10 @@ impl<'a> Subject<'a> {
             | Event::AccountUpdated { .. }
             | Event::AccountLoggedIn { .. }
             | Event::AppCreated { .. }
+            | Event::AutoBuildCreated { .. }
+            | Event::AutoBuildDeleted { .. }
+            | Event::AutoBuildQueued { .. }
+            | Event::AutoBuildFailed { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }
             | Event::CertificateIssued { .. }

@@ -79,8 +79,13 @@ impl Narrator {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of an app's log")]
+    #[expect(clippy::too_many_lines, reason = "a line or two an event")]
     async fn text(&self, app: AppId, event: &Event) -> Option<String> {
         match event {
+            Event::AutoBuildFailed { sha, reason, .. } => {
+                let short: String = sha.chars().take(7).collect();
+                Some(format!("Auto build of {short} failed: {reason}"))
+            }
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
             Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
             Event::BuildFailed { .. } => Some("Build failed".to_owned()),

@@ -7,10 +7,10 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId,
-    FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
-    PreviewId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
-    TokenId,
+    AccountId, AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
+    DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
@@ -30,6 +30,10 @@ pub enum Event {
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
+    AutoBuildCreated { app: AppId, auto_build: AutoBuildId },
+    AutoBuildDeleted { app: AppId, auto_build: AutoBuildId },
+    AutoBuildQueued { app: AppId, run: AutoBuildRunId },
+    AutoBuildFailed { app: AppId, run: AutoBuildRunId, sha: String, reason: String },
     BuildCreated { app: AppId, build: BuildId },
     BuildStarted { app: AppId, build: BuildId },
     BuildSucceeded { app: AppId, build: BuildId },
@@ -143,6 +147,10 @@ impl Event {
             Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
+            | Self::AutoBuildCreated { app, .. }
+            | Self::AutoBuildDeleted { app, .. }
+            | Self::AutoBuildQueued { app, .. }
+            | Self::AutoBuildFailed { app, .. }
             | Self::BuildCreated { app, .. }
             | Self::BuildStarted { app, .. }
             | Self::BuildSucceeded { app, .. }
@@ -245,6 +253,10 @@ impl Event {
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",
+            Self::AutoBuildCreated { .. } => "auto_build_created",
+            Self::AutoBuildDeleted { .. } => "auto_build_deleted",
+            Self::AutoBuildQueued { .. } => "auto_build_queued",
+            Self::AutoBuildFailed { .. } => "auto_build_failed",
             Self::BuildCreated { .. } => "build_created",
             Self::BuildStarted { .. } => "build_started",
             Self::BuildSucceeded { .. } => "build_succeeded",

@@ -38,6 +38,9 @@ typed_id!(
     AppId,
     /// An app being made of a blueprint.
     AppSetupId,
+    AutoBuildId,
+    /// One commit on its way to a build.
+    AutoBuildRunId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod address;
 pub mod app;
+pub mod auto_build;
 pub mod build;
 pub mod catalogue;
 pub mod certificate;
@@ -53,6 +54,7 @@ pub mod rule;
 pub mod schedule;
 pub mod signal;
 pub mod site;
+pub mod source_event;
 pub mod space;
 pub mod stack;
 pub mod text_enum;

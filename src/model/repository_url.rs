@@ -24,7 +24,7 @@ impl RepositoryUrl {
         let refused = || {
             RuleError::new(format!(
                 "The repo \"{}\" is not usable: write it like https://github.com/org/name.",
-                shown(&super::build::without_userinfo(text))
+                shown(text.rsplit('@').next().unwrap_or_default())
             ))
         };
         let text = text.trim();
@@ -180,8 +180,10 @@ mod tests {
         ] {
             assert!(RepositoryUrl::parse(bad).is_err(), "{bad}");
         }
-        let error = RepositoryUrl::parse("https://user:secret@github.com").unwrap_err();
-        assert!(!error.to_string().contains("secret"));
+        for leaky in ["https://user:secret@github.com", "user:secret@github.com", "x://user:secret@h/a/b"] {
+            let error = RepositoryUrl::parse(leaky).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]

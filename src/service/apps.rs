@@ -185,6 +185,7 @@ pub(super) fn remove(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
     routes::remove_of_app(tx, id)?;
     store::filter_attachments::delete_of_app(tx, id)?;
     store::log_drains::remove_of_app(tx, id)?;
+    store::auto_builds::mark_removed_of_app(tx, id)?;
     previews::remove_rest(tx, app)?;
     store::apps::mark_deleted(tx, id)?;
     tx.record(Event::AppDeleted { app: id })?;

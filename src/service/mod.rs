@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod apps;
 pub mod audits;
 pub mod authorizations;
+pub mod auto_builds;
 pub mod bootstrap;
 pub mod builds;
 pub mod certificates;

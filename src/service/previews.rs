@@ -6,7 +6,7 @@ mod copy;
 mod sites;
 
 use self::copy::Copier;
-use super::{Error, apps};
+use super::{Error, apps, auto_builds};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::App;
@@ -172,6 +172,8 @@ fn make_in(
     if features.contains(&Feature::PreviewSites) {
         copier.sites(preview.id, &suffix)?;
     }
+    let head = (request.head.branch.clone(), request.head.sha.clone());
+    auto_builds::follow(tx, (sealer, ids), (source.id, target.id), head)?;
     tx.record(Event::PreviewCreated { app: source.id, preview: preview.id, preview_app: target.id })?;
     Ok(Outcome::Made(preview))
 }

@@ -5,6 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
+use crate::model::auto_build::{CommitState, RunTrigger, SourceProvider};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -15,10 +16,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, AppSetupId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId,
-    FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId,
-    OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, PromotionTargetId,
-    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId,
+    CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId,
+    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
+    StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -107,6 +109,8 @@ id_columns!(
     AccountId,
     AppId,
     AppSetupId,
+    AutoBuildId,
+    AutoBuildRunId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -160,6 +164,7 @@ enum_columns!(
     CertificateStatus,
     CheckState,
     ClientKind,
+    CommitState,
     DeliveryState,
     DeploymentStatus,
     DrainState,
@@ -174,7 +179,9 @@ enum_columns!(
     PreviewTrigger,
     ResourceType,
     Role,
+    RunTrigger,
     Scope,
+    SourceProvider,
     Stage,
     StackState,
     Terminal,

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0046_oneoff_dynos.sql"),
     include_str!("migrations/0051_site_drains.sql"),
     include_str!("migrations/0052_previews.sql"),
+    include_str!("migrations/0050_auto_builds.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -6,6 +6,8 @@
 pub mod accounts;
 pub mod acme;
 pub mod apps;
+pub mod auto_build_runs;
+pub mod auto_builds;
 pub mod builds;
 pub mod certificates;
 mod column;

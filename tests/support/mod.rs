@@ -3,10 +3,12 @@
 mod events;
 pub(crate) mod fake_engine;
 pub(crate) mod line_sink;
+pub(crate) mod provider;
 pub(crate) mod sink;
 pub(crate) mod wait;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
@@ -21,13 +23,16 @@ use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
 use akkerisd::metrics::{Metrics, MetricsParts, RouterFigures};
 use akkerisd::model::account::{Email, Role};
+use akkerisd::model::auto_build::ChecksLimits;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
 use akkerisd::model::token::{Scope, TokenKind, TokenName};
+use akkerisd::outbound::Outbound;
 use akkerisd::password::Passwords;
 use akkerisd::reconcile::LookCounters;
 use akkerisd::seal::Sealer;
 use akkerisd::service;
+use akkerisd::source_control::{SourceControl, SourceControlParts, SourceServers};
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
@@ -97,20 +102,30 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), Telemetry::off(), change).await
+        Self::made(Clock::system(), Telemetry::off(), no_sources(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, Telemetry::off(), |_| {}).await
+        Self::made(clock, Telemetry::off(), no_sources(), |_| {}).await
     }
 
     /// The same with telemetry.
     pub(crate) async fn traced(telemetry: Telemetry) -> Self {
-        Self::made(Clock::system(), telemetry, |_| {}).await
+        Self::made(Clock::system(), telemetry, no_sources(), |_| {}).await
     }
 
-    async fn made(clock: Clock, telemetry: Telemetry, change: impl FnOnce(&mut ApiSettings)) -> Self {
+    /// The same with servers of repositories.
+    pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
+        Self::made(Clock::system(), Telemetry::off(), (servers, limits), |_| {}).await
+    }
+
+    async fn made(
+        clock: Clock,
+        telemetry: Telemetry,
+        sources: (SourceServers, ChecksLimits),
+        change: impl FnOnce(&mut ApiSettings),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -133,7 +148,6 @@ impl TestDaemon {
             },
         };
         change(&mut settings);
-        let log_sessions = LogSessions::new(clock.clone());
         let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
@@ -151,20 +165,22 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
+        let source_control = source_control(&store, &sealer, &clock, sources);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
+            log_sessions: LogSessions::new(clock.clone()),
             clock,
             ids,
             catalogue,
             sources: SourceFolder::new(dir.path().join("sources")),
             build_logs: BuildLogs::new(dir.path().join("build-logs")),
             rings,
-            log_sessions,
             metrics,
             terminals,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
+            source_control,
             settings,
         });
         Self { router: api::router(state.clone()), state, engine, certificates, dir }
@@ -261,6 +277,29 @@ impl TestDaemon {
     pub(crate) fn with_secret(&self, secret: &str) -> Client {
         self.anonymous().header("authorization", &format!("Bearer {secret}"))
     }
+}
+
+fn source_control(
+    store: &Store,
+    sealer: &Sealer,
+    clock: &Clock,
+    (servers, limits): (SourceServers, ChecksLimits),
+) -> SourceControl {
+    SourceControl::new(SourceControlParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: Ids::random(),
+        clock: clock.clone(),
+        outbound: Outbound::new(true).unwrap(),
+        servers,
+        limits,
+    })
+}
+
+/// No server is known.
+fn no_sources() -> (SourceServers, ChecksLimits) {
+    let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
+    (SourceServers::default(), limits)
 }
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {

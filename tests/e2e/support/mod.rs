@@ -7,6 +7,9 @@ pub mod docker;
 pub mod engine;
 pub mod load;
 pub mod pebble;
+#[path = "../../support/provider.rs"]
+#[expect(dead_code, reason = "suite 1 asks it for more")]
+pub mod provider;
 pub mod streams;
 
 use std::future::Future;
