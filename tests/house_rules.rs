@@ -24,6 +24,7 @@ const CROSS_CUTS: &[&str] = &[
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("addons", &["store", "service", "config", "outbound"]),
     ("model", &["text_enum"]),
     ("clock", &["model"]),
     ("ids", &["model"]),
@@ -50,13 +51,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
-    ("source_control", &["store", "service", "outbound"]),
+    ("source_control", &["store", "service", "addons", "outbound"]),
     ("terminals", &["store", "service", "engine"]),
     (
         "api",
         &[
             "store",
             "service",
+            "addons",
             "builds",
             "config",
             "logs",

@@ -1,6 +1,7 @@
 //! Previews of pull requests (`behaviour.md` §28): what is made, of what, and when it goes. What a provider tells is
 //! given to the service here; how it gets there is told elsewhere.
 
+mod addons;
 mod copies;
 mod harness;
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::settings::build_limits;
 use super::sources::{checks_limits, servers};
+use crate::addons::Addons;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -114,7 +115,7 @@ impl State {
     pub(super) fn source_control(
         &self,
         outbound: &Outbound,
-        config: &Config,
+        (config, addons): (&Config, &Addons),
         tasks: &Tasks,
     ) -> Result<SourceControl, DaemonError> {
         let source_control = SourceControl::new(SourceControlParts {
@@ -125,6 +126,7 @@ impl State {
             outbound: outbound.clone(),
             servers: servers(&config.sources)?,
             limits: checks_limits(&config.sources),
+            addons: addons.clone(),
         });
         source_control.start(tasks);
         Ok(source_control)
@@ -240,8 +242,7 @@ impl State {
     pub(super) fn api(
         &self,
         metrics: Metrics,
-        terminals: Terminals,
-        source_control: SourceControl,
+        (terminals, source_control, addons): (Terminals, SourceControl, Addons),
         settings: ApiSettings,
     ) -> ApiParts {
         ApiParts {
@@ -255,6 +256,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            addons,
             terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),

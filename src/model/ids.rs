@@ -35,6 +35,11 @@ macro_rules! typed_id {
 
 typed_id!(
     AccountId,
+    /// An app's use of an addon.
+    AddonAttachmentId,
+    AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
     /// An app being made of a blueprint.
     AppSetupId,

@@ -5,6 +5,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
+use crate::model::addon::AddonState;
+use crate::model::addon_attachment::{AttachmentName, AttachmentState};
+use crate::model::addon_job::AddonWorkKind;
+use crate::model::addon_service::{AddonPlanName, AddonServiceName};
 use crate::model::auto_build::{CommitState, RunTrigger, SourceProvider};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
@@ -16,11 +20,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId,
-    CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId,
-    HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId,
-    PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId,
-    StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonId, AddonPlanId, AddonServiceId, AppId, AppSetupId, AutoBuildId,
+    AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
+    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, PromotionTargetId, RecommendationId,
+    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -107,6 +111,10 @@ json_columns!(Details, PathScope);
 
 id_columns!(
     AccountId,
+    AddonAttachmentId,
+    AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
     AppSetupId,
     AutoBuildId,
@@ -142,6 +150,9 @@ id_columns!(
     TokenId
 );
 name_columns!(
+    AddonPlanName,
+    AddonServiceName,
+    AttachmentName,
     AppName,
     ConfigVarName,
     DynoName,
@@ -159,6 +170,9 @@ name_columns!(
 );
 enum_columns!(
     Action,
+    AddonState,
+    AddonWorkKind,
+    AttachmentState,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,

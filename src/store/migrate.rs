@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0051_site_drains.sql"),
     include_str!("migrations/0052_previews.sql"),
     include_str!("migrations/0050_auto_builds.sql"),
+    include_str!("migrations/0048_addons.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.
