@@ -19,7 +19,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use crate::addons::Offer;
+use crate::addons::Addons;
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::manifest;
 use crate::builds::source::SourceFolder;
@@ -48,7 +48,7 @@ pub struct SetupsParts {
     pub store: Store,
     pub tools: SetupTools,
     /// What addons there are to be had.
-    pub offer: Offer,
+    pub addons: Addons,
     pub outbound: Outbound,
     pub sources: SourceFolder,
     /// A folder for what is fetched.
@@ -167,9 +167,7 @@ impl Setups {
     /// Whether another step may follow.
     async fn step(&self, id: AppSetupId) -> Result<bool, service::Error> {
         let (store, tools) = (&self.parts.store, &self.parts.tools);
-        let region = tools.catalogue.load().region.name.clone();
-        let shop = Shop { offer: self.parts.offer.current(), region };
-        match app_setups::advance(store, tools, shop, id).await? {
+        match app_setups::advance(store, tools, self.parts.addons.shop(), id).await? {
             Advance::Stepped => Ok(true),
             Advance::Waiting | Advance::Finished => Ok(false),
             Advance::Unread { build, source } => {

@@ -51,7 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
-    ("source_control", &["store", "service", "outbound"]),
+    ("source_control", &["store", "service", "addons", "outbound"]),
     ("terminals", &["store", "service", "engine"]),
     (
         "api",

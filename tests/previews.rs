@@ -1,6 +1,7 @@
 //! Previews of pull requests (`behaviour.md` §28): what is made, of what, and when it goes. What a provider tells is
 //! given to the service here; how it gets there is told elsewhere.
 
+mod addons;
 mod copies;
 mod harness;
 
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use self::harness::{APP, Source, changed, request};
 use crate::hook_payloads::deliverer_parts;
+use crate::oneoffs::harness::House;
 use crate::pipelines::{id_of, released, text};
 use crate::support::sink::{Received, Sink};
 use crate::support::wait::wait_until;
@@ -264,6 +266,23 @@ async fn preview_is_told_to_the_hooks_of_the_source_as_documented() {
     assert_eq!(payload["preview"]["app"], json!({ "name": "shop5e870", "id": preview["app"]["id"] }));
     assert_eq!(payload["preview"]["app_setup"]["id"], preview["source"]["app-setup"]["id"]);
     assert_eq!(payload["sites"][0]["domain"], "altest5e870.akkeris.io");
+}
+
+#[tokio::test]
+async fn preview_released_is_an_event_of_the_source_when_the_dynos_of_the_preview_are_up() {
+    let house = House::empty().await;
+    let shop = json!({ "name": "shop", "space": "default", "org": "akkeris" });
+    house.client.post("/apps", shop).await.json(201);
+    house.daemon.corrupt(
+        "INSERT INTO previews SELECT x'01', id, x'02', 'github-pull-request', 'fix', 12, 0, 0 FROM apps WHERE name = 'shop';
+         UPDATE previews SET id = randomblob(16), setup_id = randomblob(16);
+         UPDATE apps SET preview_id = (SELECT id FROM previews) WHERE name = 'app'",
+    );
+    let release = house.release(&[]).await;
+    house.wait("the release is up", || house.is_released(&release, "succeeded")).await;
+    let audits = house.client.get("/audits?app=shop&size=1").await.json(200);
+    assert_eq!(audits[0]["action"], "preview-released");
+    assert!(audits.to_string().contains(&release.id.to_string()), "{audits}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! environment (`AKKERISD_…`), flags. Invariant: nothing else reads the environment, and no other room
 //! decides a default.
 
+mod addons;
 mod api;
 mod builds;
 mod certs;
@@ -28,6 +29,7 @@ mod units;
 
 use std::path::PathBuf;
 
+pub use addons::{AddonsConfig, BrokerConfig};
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
 pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
@@ -83,6 +85,7 @@ pub struct Config {
     pub previews: PreviewsConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
+    pub addons: AddonsConfig,
     pub telemetry: TelemetryConfig,
     pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
@@ -106,6 +109,7 @@ impl Config {
             previews: PreviewsConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
+            addons: AddonsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
             sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,

@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::DaemonError;
 use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
+use super::{DaemonError, addons};
+use crate::addons::Addons;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
@@ -73,6 +74,7 @@ struct Rooms {
     looks: LookCounters,
     certificates: Certificates,
     source_control: SourceControl,
+    addons: Addons,
 }
 
 /// The right to use the data dir.
@@ -134,7 +136,9 @@ impl ControlPlane {
         let store = self.rooms.state.store.clone();
         let source_control = self.rooms.source_control.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
-        let state = ApiState::new(self.rooms.state.api(metrics, terminals, source_control, settings));
+        let addons = self.rooms.addons.clone();
+        let rooms = (terminals, source_control, addons);
+        let state = ApiState::new(self.rooms.state.api(metrics, rooms, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -216,16 +220,17 @@ async fn start_rooms(
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-    let source_control = state.source_control(&outbound, config, tasks)?;
+    let addons = addons::start(config, &state, tasks).await?;
+    let source_control = state.source_control(&outbound, (config, &addons), tasks)?;
     Builder::start(state.builder(&engine, outbound.clone(), config), tasks).await?;
     state.start_git();
-    state.start_setups(outbound, config, tasks);
+    state.start_setups(outbound, (config, &addons), tasks);
     state.take_access(&surroundings.records, tasks);
     if let Some(max_age) = config.previews.max_age {
         PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
     }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates, source_control })
+    Ok(Rooms { state, engine, looks, certificates, source_control, addons })
 }
 
 async fn first_start(

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::settings::{build_limits, git_settings};
 use super::sources::{checks_limits, servers};
-use crate::addons::Offer;
+use crate::addons::Addons;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -140,7 +140,7 @@ impl State {
     pub(super) fn source_control(
         &self,
         outbound: &Outbound,
-        config: &Config,
+        (config, addons): (&Config, &Addons),
         tasks: &Tasks,
     ) -> Result<SourceControl, DaemonError> {
         let source_control = SourceControl::new(SourceControlParts {
@@ -151,6 +151,7 @@ impl State {
             outbound: outbound.clone(),
             servers: servers(&config.sources)?,
             limits: checks_limits(&config.sources),
+            addons: addons.clone(),
         });
         source_control.start(tasks);
         Ok(source_control)
@@ -250,7 +251,12 @@ impl State {
     }
 
     /// Goes on with the app setups. Call it after the builder, which tidies up the folder that both work in.
-    pub(super) fn start_setups(&self, outbound: Outbound, config: &Config, tasks: &Tasks) {
+    pub(super) fn start_setups(
+        &self,
+        outbound: Outbound,
+        (config, addons): (&Config, &Addons),
+        tasks: &Tasks,
+    ) {
         let limits = build_limits(config);
         let parts = SetupsParts {
             store: self.store.clone(),
@@ -259,7 +265,7 @@ impl State {
                 ids: self.ids.clone(),
                 catalogue: self.catalogue.shared(),
             },
-            offer: Offer::new(self.catalogue.shared()),
+            addons: addons.clone(),
             outbound,
             sources: self.sources.clone(),
             work: config.build_work_dir(),
@@ -293,8 +299,7 @@ impl State {
     pub(super) fn api(
         &self,
         metrics: Metrics,
-        terminals: Terminals,
-        source_control: SourceControl,
+        (terminals, source_control, addons): (Terminals, SourceControl, Addons),
         settings: ApiSettings,
     ) -> ApiParts {
         ApiParts {
@@ -308,6 +313,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            addons,
             terminals,
             git: self.git.clone(),
             telemetry: self.telemetry.clone(),

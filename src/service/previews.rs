@@ -2,10 +2,12 @@
 //!
 //! Invariant: a preview is there with everything that belongs to it, or not at all; it never outlives its source.
 
+mod addons;
 mod copy;
 mod sites;
 
 use self::copy::Copier;
+use super::addons::Shop;
 use super::{Error, apps, auto_builds};
 use crate::ids::Ids;
 use crate::model::RuleError;
@@ -58,7 +60,7 @@ pub fn resolve(connection: &Connection, source: AppId, text: &str) -> Result<Pre
 /// Makes or removes the preview of a pull request. Doing it twice does nothing the second time.
 pub async fn follow(
     store: &Store,
-    (sealer, ids): (&Sealer, &Ids),
+    made_of: (&Sealer, &Ids, &Shop),
     followed: &Followed,
     request: &PullRequest,
 ) -> Result<Outcome, Error> {
@@ -70,7 +72,7 @@ pub async fn follow(
         PullRequestChange::Opened | PullRequestChange::Updated | PullRequestChange::Retargeted { .. }
             if is_ours =>
         {
-            make(store, (sealer, ids), followed, request).await
+            make(store, made_of, followed, request).await
         }
         PullRequestChange::Opened | PullRequestChange::Updated => {
             Ok(Outcome::Ignored("The pull request is for another branch."))
@@ -113,16 +115,17 @@ pub(super) fn remove_rest(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
 
 async fn make(
     store: &Store,
-    (sealer, ids): (&Sealer, &Ids),
+    (sealer, ids, shop): (&Sealer, &Ids, &Shop),
     followed: &Followed,
     request: &PullRequest,
 ) -> Result<Outcome, Error> {
+    let shop = shop.clone();
     let (followed, wanted, sealer, ids) = (followed.clone(), request.clone(), sealer.clone(), ids.clone());
     let source = followed.app;
-    let all = move |tx: &mut Tx<'_>| make_in(tx, (&sealer, &ids), &followed, &wanted);
+    let all = move |tx: &mut Tx<'_>| make_in(tx, (&sealer, &ids, &shop), &followed, &wanted);
     let reason = match store.write(&Principal::daemon(), all).await {
         Err(Error::Invalid(rule)) => rule.to_string(),
-        Err(Error::Conflict(reason)) => reason,
+        Err(Error::Conflict(reason) | Error::NotReady(reason)) => reason,
         other => return other,
     };
     let (branch, told) = (request.head.branch.clone(), reason.clone());
@@ -138,7 +141,7 @@ async fn make(
 
 fn make_in(
     tx: &mut Tx<'_>,
-    (sealer, ids): (&Sealer, &Ids),
+    (sealer, ids, shop): (&Sealer, &Ids, &Shop),
     followed: &Followed,
     request: &PullRequest,
 ) -> Result<Outcome, Error> {
@@ -168,6 +171,7 @@ fn make_in(
     copier.formations(features.contains(&Feature::PreviewDynos))?;
     copier.drains()?;
     copier.filters()?;
+    copier.addons(shop, features.contains(&Feature::PreviewAddons))?;
     copier.coupling()?;
     if features.contains(&Feature::PreviewSites) {
         copier.sites(preview.id, &suffix)?;

@@ -96,7 +96,8 @@ impl SourceControl {
             repository: auto_build.repo.clone(),
             branch: auto_build.branch.clone(),
         };
-        let place = (&self.parts.sealer, &self.parts.ids);
+        let shop = self.parts.addons.shop();
+        let place = (&self.parts.sealer, &self.parts.ids, &shop);
         Ok(match previews::follow(&self.parts.store, place, &followed, request).await? {
             Outcome::Made(preview) => Received::Accepted(format!(
                 "The preview {}-{} is going to be built.",

@@ -24,6 +24,7 @@ pub use self::callback::{Delivered, Received};
 use self::client::RepositoryClient;
 pub use self::connect::NewAutoBuild;
 pub use self::servers::{SourceLogin, SourceServer, SourceServers};
+use crate::addons::Addons;
 use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::model::RuleError;
@@ -44,6 +45,8 @@ pub struct SourceControlParts {
     pub outbound: Outbound,
     pub servers: SourceServers,
     pub limits: ChecksLimits,
+    /// What previews are given of what is offered.
+    pub addons: Addons,
 }
 
 /// Connects apps with repositories. Clones share everything.

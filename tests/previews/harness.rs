@@ -49,7 +49,9 @@ impl Source {
 
     pub(super) async fn tell(&self, request: &PullRequest) -> Outcome {
         let state = &self.daemon.state;
-        previews::follow(&state.store, (&state.sealer, &state.ids), &self.followed, request).await.unwrap()
+        let shop = state.addons.shop();
+        let made_of = (&state.sealer, &state.ids, &shop);
+        previews::follow(&state.store, made_of, &self.followed, request).await.unwrap()
     }
 
     /// The pull request 12 of a branch is opened; gives the path of the app that was made.

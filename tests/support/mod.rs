@@ -10,6 +10,7 @@ pub(crate) mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
@@ -62,11 +63,24 @@ pub(crate) struct TestDaemon {
     /// The engine that terminals are taken of.
     pub(crate) engine: FakeEngine,
     router: axum::Router,
+    /// What the work at addons needs; it is begun by [`TestDaemon::work_at_addons`].
+    pub(crate) addons: AddonParts,
     /// What the edge would show.
     pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
+
+/// What a daemon is made with.
+struct Around {
+    clock: Clock,
+    telemetry: Telemetry,
+    providers: Providers,
+    sources: (SourceServers, ChecksLimits),
+}
+
+/// Tasks that are told to stop when the test ends.
+pub(crate) struct StoppedOnDrop(pub(crate) Tasks);
 
 /// Sends requests as one principal.
 #[derive(Clone)]
@@ -90,6 +104,23 @@ pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
     app.generate(u64::try_from(clock.now().as_millis()).unwrap() / 1000).to_string()
 }
 
+impl Default for Around {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            telemetry: Telemetry::off(),
+            providers: Providers::without_brokers(),
+            sources: no_sources(),
+        }
+    }
+}
+
+impl Drop for StoppedOnDrop {
+    fn drop(&mut self) {
+        self.0.stopping().cancel();
+    }
+}
+
 impl TestDaemon {
     /// What happens from now on.
     pub(crate) async fn events(&self) -> Events {
@@ -103,30 +134,38 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), Telemetry::off(), no_sources(), change).await
+        Self::made(Around::default(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, Telemetry::off(), no_sources(), |_| {}).await
+        Self::made(Around { clock, ..Around::default() }, |_| {}).await
     }
 
     /// The same with telemetry.
     pub(crate) async fn traced(telemetry: Telemetry) -> Self {
-        Self::made(Clock::system(), telemetry, no_sources(), |_| {}).await
+        Self::made(Around { telemetry, ..Around::default() }, |_| {}).await
     }
 
     /// The same with servers of repositories.
     pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
-        Self::made(Clock::system(), Telemetry::off(), (servers, limits), |_| {}).await
+        Self::made(Around { sources: (servers, limits), ..Around::default() }, |_| {}).await
     }
 
-    async fn made(
-        clock: Clock,
-        telemetry: Telemetry,
-        repositories: (SourceServers, ChecksLimits),
-        change: impl FnOnce(&mut ApiSettings),
-    ) -> Self {
+    /// The same with these providers of addons.
+    pub(crate) async fn with_providers(providers: Providers) -> Self {
+        Self::made(Around { providers, ..Around::default() }, |_| {}).await
+    }
+
+    /// Lets providers do what they are asked for; ends when the tasks are dropped.
+    pub(crate) fn work_at_addons(&self) -> StoppedOnDrop {
+        let tasks = Tasks::new();
+        akkerisd::addons::start(self.addons.clone(), &tasks);
+        StoppedOnDrop(tasks)
+    }
+
+    async fn made(around: Around, change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let (clock, telemetry) = (around.clock, around.telemetry);
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -162,7 +201,15 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
-        let source_control = source_control(&store, &sealer, &clock, repositories);
+        let addons = AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(&catalogue)),
+            providers: around.providers,
+            retry: Duration::from_millis(20),
+        };
+        let source_control = source_control(&store, &sealer, &clock, (around.sources, addons.clone()));
         let git = git((&store, &sealer), &ids, &rings, &dir);
         let state = ApiState::new(ApiParts {
             store,
@@ -175,6 +222,7 @@ impl TestDaemon {
             rings,
             log_sessions: LogSessions::new(clock),
             metrics,
+            addons: Addons::new(addons.clone()),
             terminals,
             git,
             telemetry,
@@ -182,7 +230,7 @@ impl TestDaemon {
             source_control,
             settings,
         });
-        Self { router: api::router(state.clone()), state, engine, certificates, dir }
+        Self { router: api::router(state.clone()), state, engine, certificates, addons, dir }
     }
 
     /// A client without a token.
@@ -282,7 +330,7 @@ fn source_control(
     store: &Store,
     sealer: &Sealer,
     clock: &Clock,
-    (servers, limits): (SourceServers, ChecksLimits),
+    ((servers, limits), addons): ((SourceServers, ChecksLimits), AddonParts),
 ) -> SourceControl {
     SourceControl::new(SourceControlParts {
         store: store.clone(),
@@ -292,6 +340,7 @@ fn source_control(
         outbound: Outbound::new(true).unwrap(),
         servers,
         limits,
+        addons: Addons::new(addons),
     })
 }
 

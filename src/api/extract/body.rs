@@ -269,6 +269,7 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
+    use crate::addons::{AddonParts, Addons, Offer, Providers};
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
@@ -375,27 +376,39 @@ mod tests {
         });
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
+        let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
+        let sealer = Sealer::from_key(&[1; 32]);
+        let addons = Addons::new(AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(&catalogue)),
+            providers: Providers::without_brokers(),
+            retry: Duration::from_secs(1),
+        });
         let source_control = SourceControl::new(SourceControlParts {
             store: store.clone(),
-            sealer: Sealer::from_key(&[1; 32]),
+            sealer: sealer.clone(),
             ids: Ids::counter(),
             clock: clock.clone(),
             outbound: Outbound::new(true).unwrap(),
             servers: SourceServers::default(),
             limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
+            addons: addons.clone(),
         });
         let git = git(&store, dir);
         ApiState::new(ApiParts {
             source_control,
+            addons,
             store,
             terminals,
             git,
-            sealer: Sealer::from_key(&[1; 32]),
+            sealer,
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),
             clock,
             ids: Ids::counter(),
-            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            catalogue,
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
