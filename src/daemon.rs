@@ -12,6 +12,7 @@ mod error;
 mod listeners;
 mod settings;
 mod signals;
+mod sources;
 mod state;
 mod systemd;
 mod takeover;

@@ -336,8 +336,8 @@ async fn addon_change_is_told_when_an_app_attaches_promotes_and_detaches() {
         let part = &payload["changes"][0];
         assert_eq!((&payload["change"], &part["addon"]["id"]), (&json!(change), &addon["id"]));
         assert_eq!(
-            (text(part, "plan.name"), text(part, "addon.app.name")),
-            ("securekey:manual", "dev-space")
+            (&part["plan"]["name"], &part["addon"]["app"]["name"]),
+            (&json!("securekey:manual"), &json!("dev-space"))
         );
     }
 }

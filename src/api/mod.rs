@@ -11,6 +11,7 @@ mod apps;
 mod audits;
 mod auth;
 mod authorizations;
+mod auto_builds;
 mod builds;
 mod config_var_notes;
 mod config_vars;
@@ -89,6 +90,7 @@ use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::temporary_token::TemporaryTokens;
@@ -106,6 +108,7 @@ pub struct ApiState(Arc<Shared>);
 pub struct Shared {
     parts: ApiParts,
     large_bodies: Arc<Semaphore>,
+    signed_bodies: Arc<Semaphore>,
     logins: Logins,
 }
 
@@ -129,6 +132,7 @@ pub struct ApiParts {
     pub terminals: Terminals,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,
+    pub source_control: SourceControl,
     pub settings: ApiSettings,
 }
 
@@ -156,7 +160,8 @@ impl ApiState {
     pub fn new(parts: ApiParts) -> Self {
         let logins = Logins::new(parts.store.clone(), parts.sealer.clone(), parts.clock.clone());
         let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
-        Self(Arc::new(Shared { parts, large_bodies, logins }))
+        let signed_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
+        Self(Arc::new(Shared { parts, large_bodies, signed_bodies, logins }))
     }
 }
 

@@ -114,6 +114,10 @@ impl<'a> Subject<'a> {
             | Event::AddonAttachmentUpdated { .. }
             | Event::AddonVariablesChanged { .. }
             | Event::AppCreated { .. }
+            | Event::AutoBuildCreated { .. }
+            | Event::AutoBuildDeleted { .. }
+            | Event::AutoBuildQueued { .. }
+            | Event::AutoBuildFailed { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }
             | Event::CertificateIssued { .. }
@@ -171,6 +175,8 @@ impl<'a> Subject<'a> {
             | Event::SiteCreated { .. }
             | Event::SiteUpdated { .. }
             | Event::SiteDeleted { .. }
+            | Event::SiteLogDrainCreated { .. }
+            | Event::SiteLogDrainDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }
