@@ -1,7 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, git, log, logs, metrics, outbound, previews, sources, telemetry,
+    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, git, log, logs, metrics, outbound, previews,
+    sources, telemetry,
 };
 
 /// A setting as an operator sees it.

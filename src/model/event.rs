@@ -7,7 +7,9 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AddonAttachmentId, AddonId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
+    AccountId, AddonAttachmentId, AddonId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId,
+    CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
     RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};

@@ -157,6 +157,11 @@ impl TestDaemon {
         Self::made(Around { providers, ..Around::default() }, |_| {}).await
     }
 
+    /// The same with servers of repositories.
+    pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
+        Self::made(Around { sources: (servers, limits), ..Around::default() }, |_| {}).await
+    }
+
     /// Lets providers do what they are asked for; ends when the tasks are dropped.
     pub(crate) fn work_at_addons(&self) -> StoppedOnDrop {
         let tasks = Tasks::new();
@@ -174,15 +179,7 @@ impl TestDaemon {
         let (sealer, catalogue) = (Sealer::from_key(&[7; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
         let outbox = HookOutbox::new(sealer.clone(), Arc::clone(&catalogue), ids.clone());
         store.join_outbox(Arc::new(outbox));
-        let mut settings = ApiSettings {
-            public_url: None,
-            apps_domain: "localhost".to_owned(),
-            https_port: 443,
-            dialect: Dialect::Document,
-            public_metrics: false,
-            max_upload: 256 * 1024 * 1024,
-            orders: local_orders(),
-        };
+        let mut settings = api_settings();
         change(&mut settings);
         let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
@@ -201,14 +198,7 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
-        let addons = AddonParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            clock: clock.clone(),
-            offer: Offer::new(Arc::clone(&catalogue)),
-            providers: around.providers,
-            retry: Duration::from_millis(20),
-        };
+        let addons = addon_parts(&store, (&sealer, &clock), &catalogue, around.providers);
         let source_control = source_control(&store, &sealer, &clock, (around.sources, addons.clone()));
         let git = git((&store, &sealer), &ids, &rings, &dir);
         let state = ApiState::new(ApiParts {
@@ -353,6 +343,38 @@ fn local_orders() -> service::certificates::OrderRules {
 fn no_sources() -> (SourceServers, ChecksLimits) {
     let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
     (SourceServers::default(), limits)
+}
+
+fn addon_parts(
+    store: &Store,
+    (sealer, clock): (&Sealer, &Clock),
+    catalogue: &Arc<ArcSwap<Catalogue>>,
+    providers: Providers,
+) -> AddonParts {
+    AddonParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        clock: clock.clone(),
+        offer: Offer::new(Arc::clone(catalogue)),
+        providers,
+        retry: Duration::from_millis(20),
+    }
+}
+
+fn api_settings() -> ApiSettings {
+    ApiSettings {
+        public_url: None,
+        apps_domain: "localhost".to_owned(),
+        https_port: 443,
+        dialect: Dialect::Document,
+        public_metrics: false,
+        max_upload: 256 * 1024 * 1024,
+        orders: service::certificates::OrderRules {
+            issuer: akkerisd::model::certificate::IssuerKind::Local,
+            acme: false,
+            apps_domain: "localhost".to_owned(),
+        },
+    }
 }
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
