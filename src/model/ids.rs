@@ -35,6 +35,8 @@ macro_rules! typed_id {
 
 typed_id!(
     AccountId,
+    /// An addon on an app; also the mark of its containers and volumes.
+    AddonId,
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,

@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod fake_engine;
+pub(crate) mod fake_instances;
 pub(crate) mod line_sink;
 pub(crate) mod sink;
 pub(crate) mod wait;
