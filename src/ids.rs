@@ -38,6 +38,14 @@ impl Ids {
         }
     }
 
+    /// Any number, for names that are drawn by chance.
+    pub fn number(&self) -> u32 {
+        match &self.0 {
+            Source::Random => rand::random(),
+            Source::Counter(next) => u32::try_from(next.fetch_add(1, Ordering::SeqCst)).unwrap_or(0),
+        }
+    }
+
     /// Lower-case letters and digits, for the instance part of a dyno's name.
     pub fn suffix(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";

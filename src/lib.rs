@@ -1,5 +1,6 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod addons;
 pub mod api;
 pub mod builds;
 pub mod catalogue;

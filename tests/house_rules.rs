@@ -24,6 +24,7 @@ const CROSS_CUTS: &[&str] = &[
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("addons", &["store", "service", "config", "outbound"]),
     ("model", &["text_enum"]),
     ("clock", &["model"]),
     ("ids", &["model"]),
@@ -50,7 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
     ("terminals", &["store", "service", "engine"]),
-    ("api", &["store", "service", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
+    ("api", &["store", "service", "addons", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
     ("drains", &["store", "logs", "outbound"]),
 ];
 

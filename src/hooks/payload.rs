@@ -2,6 +2,8 @@
 //!
 //! Invariant: `app.name` is the short name, and config vars are redacted as in answers (reading 13).
 
+mod addon;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -319,6 +321,12 @@ impl<'a> Scene<'a> {
 pub(super) fn build(scene: &Scene<'_>, subject: Subject<'_>) -> Result<Vec<Payload>, StoreError> {
     let event = subject.hook_event();
     let payload = match subject {
+        Subject::Addon { addon, change } => {
+            scene.payload(event, addon::owned(scene.tx, (scene.sealer, &scene.app), addon, change)?)?
+        }
+        Subject::AddonAttachment { attachment, change } => {
+            scene.payload(event, addon::used(scene.tx, (scene.sealer, &scene.app), attachment, change)?)?
+        }
         Subject::Updated | Subject::Destroyed => scene.payload(event, Nothing {})?,
         Subject::Build(id) => scene.payload(event, BuildEvent { build: scene.build(id)?.into() })?,
         Subject::ConfigVars(changes) => {

@@ -1,10 +1,11 @@
 //! Which events hooks are told of, and under which name (`behaviour.md` §23).
 
+use crate::model::addon::AddonChange;
 use crate::model::dyno::CrashCode;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::feature::Feature;
 use crate::model::hook::HookEvent;
-use crate::model::ids::{BuildId, FormationId, LogDrainId, ReleaseId};
+use crate::model::ids::{AddonAttachmentId, AddonId, BuildId, FormationId, LogDrainId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType};
 
 /// What a payload is about.
@@ -12,6 +13,14 @@ use crate::model::names::{DynoName, ProcessType};
 pub(super) enum Subject<'a> {
     Updated,
     Destroyed,
+    Addon {
+        addon: AddonId,
+        change: AddonChange,
+    },
+    AddonAttachment {
+        attachment: AddonAttachmentId,
+        change: AddonChange,
+    },
     /// It began, succeeded or failed; which of them is in the build.
     Build(BuildId),
     ConfigVars(&'a [ConfigVarChanged]),
@@ -53,6 +62,15 @@ impl<'a> Subject<'a> {
         match event {
             Event::AppUpdated { .. } => Some(Self::Updated),
             Event::AppDeleted { .. } => Some(Self::Destroyed),
+            Event::AddonCreated { addon, .. } => {
+                Some(Self::Addon { addon: *addon, change: AddonChange::Create })
+            }
+            Event::AddonDeleted { addon, .. } => {
+                Some(Self::Addon { addon: *addon, change: AddonChange::Delete })
+            }
+            Event::AddonAttached { attachment, .. } => Some(attached(*attachment, AddonChange::Attach)),
+            Event::AddonDetached { attachment, .. } => Some(attached(*attachment, AddonChange::Detach)),
+            Event::AddonPromoted { attachment, .. } => Some(attached(*attachment, AddonChange::Promote)),
             Event::BuildStarted { build, .. }
             | Event::BuildSucceeded { build, .. }
             | Event::BuildFailed { build, .. }
@@ -88,6 +106,13 @@ impl<'a> Subject<'a> {
             Event::AccountCreated { .. }
             | Event::AccountUpdated { .. }
             | Event::AccountLoggedIn { .. }
+            | Event::AddonProvisioned { .. }
+            | Event::AddonFailed { .. }
+            | Event::AddonUpdated { .. }
+            | Event::AddonPlanChanged { .. }
+            | Event::AddonDeprovisioned { .. }
+            | Event::AddonAttachmentUpdated { .. }
+            | Event::AddonVariablesChanged { .. }
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }
@@ -161,6 +186,7 @@ impl<'a> Subject<'a> {
         match self {
             Self::Updated => HookEvent::Updated,
             Self::Destroyed => HookEvent::Destroy,
+            Self::Addon { .. } | Self::AddonAttachment { .. } => HookEvent::AddonChange,
             Self::Build(_) => HookEvent::Build,
             Self::ConfigVars(_) => HookEvent::ConfigChange,
             Self::Crash { .. } => HookEvent::Crashed,
@@ -172,4 +198,8 @@ impl<'a> Subject<'a> {
             Self::Released(_) => HookEvent::Released,
         }
     }
+}
+
+fn attached(attachment: AddonAttachmentId, change: AddonChange) -> Subject<'static> {
+    Subject::AddonAttachment { attachment, change }
 }

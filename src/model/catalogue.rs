@@ -1,5 +1,6 @@
 //! The catalogue: what an operator offers — region, stack, sizes, features, and what exists on first start.
 
+use super::addon_service::{AddonService, AddonServiceFile};
 use super::feature::{FeatureFile, OfferedFeature};
 use super::ids::deterministic;
 use super::names::{OrganizationName, SizeName, SpaceName};
@@ -17,6 +18,8 @@ pub struct Catalogue {
     pub default_size: SizeName,
     /// In the order of the file.
     pub features: Vec<OfferedFeature>,
+    /// In the order of the file; those of brokers are not among them.
+    pub addon_services: Vec<AddonService>,
     /// What the first start creates.
     pub first_spaces: Vec<FirstSpace>,
     /// What the first start creates.
@@ -74,6 +77,8 @@ struct CatalogueFile {
     size: Vec<SizeFile>,
     #[serde(default)]
     feature: Vec<FeatureFile>,
+    #[serde(default)]
+    addon_service: Vec<AddonServiceFile>,
     #[serde(default)]
     space: Vec<PlaceFile>,
     #[serde(default)]
@@ -148,6 +153,7 @@ impl Catalogue {
             sizes,
             default_size,
             features: OfferedFeature::from_files(file.feature)?,
+            addon_services: AddonService::from_files(file.addon_service)?,
             first_spaces,
             first_organizations,
         })

@@ -7,9 +7,10 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId,
-    FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId,
-    PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonId, AppId, BuildId, CandidateId, CertificateId, CouplingId,
+    DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId,
+    SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
@@ -25,6 +26,18 @@ pub enum Event {
     AccountCreated { account: AccountId },
     AccountUpdated { account: AccountId },
     AccountLoggedIn { account: AccountId },
+    AddonCreated { app: AppId, addon: AddonId },
+    AddonProvisioned { app: AppId, addon: AddonId },
+    AddonFailed { app: AppId, addon: AddonId, reason: String },
+    AddonUpdated { app: AppId, addon: AddonId },
+    AddonPlanChanged { app: AppId, addon: AddonId },
+    AddonDeleted { app: AppId, addon: AddonId },
+    AddonDeprovisioned { app: AppId, addon: AddonId },
+    AddonAttached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonAttachmentUpdated { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonPromoted { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonDetached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonVariablesChanged { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
@@ -132,7 +145,19 @@ impl Event {
     #[expect(clippy::too_many_lines, reason = "one line an event, so that a new one is decided on here")]
     pub fn app(&self) -> Option<AppId> {
         match self {
-            Self::AppCreated { app }
+            Self::AddonCreated { app, .. }
+            | Self::AddonProvisioned { app, .. }
+            | Self::AddonFailed { app, .. }
+            | Self::AddonUpdated { app, .. }
+            | Self::AddonPlanChanged { app, .. }
+            | Self::AddonDeleted { app, .. }
+            | Self::AddonDeprovisioned { app, .. }
+            | Self::AddonAttached { app, .. }
+            | Self::AddonAttachmentUpdated { app, .. }
+            | Self::AddonPromoted { app, .. }
+            | Self::AddonDetached { app, .. }
+            | Self::AddonVariablesChanged { app, .. }
+            | Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
             | Self::BuildCreated { app, .. }
@@ -228,6 +253,18 @@ impl Event {
             Self::AccountCreated { .. } => "account_created",
             Self::AccountUpdated { .. } => "account_updated",
             Self::AccountLoggedIn { .. } => "account_logged_in",
+            Self::AddonCreated { .. } => "addon_created",
+            Self::AddonProvisioned { .. } => "addon_provisioned",
+            Self::AddonFailed { .. } => "addon_failed",
+            Self::AddonUpdated { .. } => "addon_updated",
+            Self::AddonPlanChanged { .. } => "addon_plan_changed",
+            Self::AddonDeleted { .. } => "addon_deleted",
+            Self::AddonDeprovisioned { .. } => "addon_deprovisioned",
+            Self::AddonAttached { .. } => "addon_attached",
+            Self::AddonAttachmentUpdated { .. } => "addon_attachment_updated",
+            Self::AddonPromoted { .. } => "addon_promoted",
+            Self::AddonDetached { .. } => "addon_detached",
+            Self::AddonVariablesChanged { .. } => "addon_variables_changed",
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",

@@ -35,8 +35,15 @@ macro_rules! typed_id {
 
 typed_id!(
     AccountId,
-    /// An addon on an app; also the mark of its containers and volumes.
+    /// An app's use of an addon.
+    AddonAttachmentId,
+    /// A backup of an addon that runs on this host's engine.
+    AddonBackupId,
+    /// A use of such a backup.
+    AddonBackupRunId,
     AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,

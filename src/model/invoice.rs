@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use super::addon_service::AddonPlanName;
 use super::names::{AppName, OrganizationName, ProcessType, SizeName, SpaceName};
 use super::time::Timestamp;
 
@@ -24,6 +25,20 @@ pub struct FormationPeriod {
     pub quantity: u32,
     pub started_at: Timestamp,
     /// `None` while they run.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A plan that an addon had for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddonPeriod {
+    pub app: AppName,
+    pub space: SpaceName,
+    pub organization: OrganizationName,
+    pub plan: AddonPlanName,
+    /// Cents a month.
+    pub price: u32,
+    pub started_at: Timestamp,
+    /// `None` while it has it.
     pub ended_at: Option<Timestamp>,
 }
 
@@ -80,13 +95,13 @@ impl std::iter::Sum for Cents {
     }
 }
 
-/// What `quantity` things of `price` dollars a month cost that were there from `from` to `to`: the part of
+/// What `quantity` things of `price` cents a month cost that were there from `from` to `to`: the part of
 /// the month that they were there, rounded to a cent.
-pub fn prorated(month: Month, (from, to): (Timestamp, Timestamp), price: u32, quantity: u32) -> Cents {
+pub fn prorated(month: Month, (from, to): (Timestamp, Timestamp), price: u64, quantity: u32) -> Cents {
     let (start, end) = (month.start(), month.end());
     let there = to.min(end).since(from.max(start)).as_millis();
     let whole = end.since(start).as_millis();
-    let full = u128::from(price) * u128::from(quantity) * 100;
+    let full = u128::from(price) * u128::from(quantity);
     let cents = (full * there + whole / 2).checked_div(whole).unwrap_or(0);
     Cents(u64::try_from(cents).unwrap_or(u64::MAX))
 }
@@ -118,7 +133,7 @@ mod tests {
             ("2018-06-01", "2018-07-05", "2018-07-20", 0.0),
         ] {
             let month = Month::parse(month).unwrap();
-            let billed = prorated(month, (day(from), day(to)), 1000, 1).dollars();
+            let billed = prorated(month, (day(from), day(to)), 100_000, 1).dollars();
             assert!((billed - dollars).abs() < 0.001, "{month} {from} {to}: {billed}, not {dollars}");
         }
     }
@@ -137,7 +152,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_part_of_a_month_costs_more_than_the_whole_and_parts_add_up(
-            from in 0_i64..120, middle in 0_i64..120, to in 0_i64..120, price in 0_u32..2000, quantity in 0_u32..33,
+            from in 0_i64..120, middle in 0_i64..120, to in 0_i64..120, price in 0_u64..200_000, quantity in 0_u32..33,
         ) {
             let month = Month::parse("2018-02-01").unwrap();
             let mut days = [from, middle, to];
@@ -145,7 +160,7 @@ mod tests {
             let [from, middle, to] =
                 days.map(|d| Timestamp::from_millis(day("2017-12-15").as_millis() + d * 86_400_000));
             let cost = |from, to| prorated(month, (from, to), price, quantity).0;
-            prop_assert!(cost(from, to) <= u64::from(price) * u64::from(quantity) * 100);
+            prop_assert!(cost(from, to) <= price * u64::from(quantity));
             prop_assert!(cost(from, to).abs_diff(cost(from, middle) + cost(middle, to)) <= 1);
         }
     }

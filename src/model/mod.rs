@@ -5,6 +5,10 @@
 //! is what the API's client reads.
 
 pub mod account;
+pub mod addon;
+pub mod addon_attachment;
+pub mod addon_job;
+pub mod addon_service;
 pub mod address;
 pub mod app;
 pub mod build;

@@ -172,7 +172,7 @@ fn load_target(
 ) -> Result<Option<Target>, StoreError> {
     let build = store::builds::find(connection, sealer, release.slug)?;
     let Some(BuildState::Succeeded { image, .. }) = build.map(|build| build.state) else { return Ok(None) };
-    let vars = store::config_vars::list(connection, sealer, app.id)?;
+    let vars = store::config_vars::effective(connection, sealer, app.id)?;
     let formations = store::formations::list(connection, app.id)?;
     let port = formations.iter().find_map(|formation| formation.port).unwrap_or(Port::DEFAULT);
     let deployment =

@@ -65,7 +65,7 @@ fn spec(
     };
     let build = store::builds::find(connection, sealer, release.slug)?;
     let Some(BuildState::Succeeded { image, .. }) = build.map(|build| build.state) else { return Ok(None) };
-    let vars = store::config_vars::list(connection, sealer, app.id)?;
+    let vars = store::config_vars::effective(connection, sealer, app.id)?;
     let formations = store::formations::list(connection, app.id)?;
     let port = formations.iter().find_map(|formation| formation.port).unwrap_or(Port::DEFAULT);
     let mut env: BTreeMap<String, String> = environment(app, &release, &vars, port);

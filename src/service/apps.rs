@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, organizations, pipeline_couplings, routes};
+use super::{Error, addons, organizations, pipeline_couplings, routes};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::{App, AppOrganization, AppSpace, check_description, check_labels};
@@ -170,6 +170,7 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                 store::builds::set_state(tx, build, &state)?;
                 tx.record(Event::BuildStopped { app: id, build })?;
             }
+            addons::remove_of_app(tx, id)?;
             pipeline_couplings::remove_of_app(tx, id)?;
             routes::remove_of_app(tx, id)?;
             store::filter_attachments::delete_of_app(tx, id)?;

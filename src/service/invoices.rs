@@ -63,7 +63,7 @@ impl Item {
     fn new(period: FormationPeriod, catalogue: &Catalogue, month: Month, now: Timestamp) -> Self {
         let price = catalogue.size(period.size.as_str()).map_or(0, |size| size.price);
         let there = (period.started_at, period.ended_at.unwrap_or(now));
-        let billed = prorated(month, there, price, period.quantity);
+        let billed = prorated(month, there, u64::from(price) * 100, period.quantity);
         Self { period, price, billed }
     }
 }

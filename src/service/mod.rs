@@ -3,6 +3,8 @@
 //! Invariant: knows nothing of HTTP and never waits for the engine.
 
 pub mod accounts;
+pub mod addon_attachments;
+pub mod addons;
 pub mod apps;
 pub mod audits;
 pub mod authorizations;

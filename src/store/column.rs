@@ -5,6 +5,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use uuid::Uuid;
 
 use crate::model::account::{MemberRole, Role};
+use crate::model::addon::AddonState;
+use crate::model::addon_attachment::{AttachmentName, AttachmentState};
+use crate::model::addon_job::AddonWorkKind;
+use crate::model::addon_service::{AddonPlanName, AddonServiceName};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -15,10 +19,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonId, AddonPlanId, AddonServiceId, AppId, BuildId, CandidateId,
+    CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId,
+    FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId,
+    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
+    SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -85,6 +90,10 @@ macro_rules! enum_columns {
 
 id_columns!(
     AccountId,
+    AddonAttachmentId,
+    AddonId,
+    AddonPlanId,
+    AddonServiceId,
     AppId,
     BuildId,
     CandidateId,
@@ -116,6 +125,9 @@ id_columns!(
     TokenId
 );
 name_columns!(
+    AddonPlanName,
+    AddonServiceName,
+    AttachmentName,
     AppName,
     ConfigVarName,
     DynoName,
@@ -133,6 +145,9 @@ name_columns!(
 );
 enum_columns!(
     Action,
+    AddonState,
+    AddonWorkKind,
+    AttachmentState,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,

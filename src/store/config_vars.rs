@@ -23,6 +23,14 @@ pub fn list(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<Conf
     Ok(vars)
 }
 
+/// The config vars of an app's dynos: the app's own, and those that it has because of its addons, which win.
+pub fn effective(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<ConfigVars, StoreError> {
+    let mut vars = list(connection, sealer, app)?;
+    let brought = super::addon_attachments::variables(connection, sealer, app)?;
+    vars.extend(brought.into_iter().map(|(name, variable)| (name, variable.value)));
+    Ok(vars)
+}
+
 /// The names of an app's config vars, which need no opening.
 pub fn names(connection: &Connection, app: AppId) -> Result<BTreeSet<ConfigVarName>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name FROM config_vars WHERE app_id = ?1")?;

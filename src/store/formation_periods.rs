@@ -119,7 +119,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<FormationPeriod> {
 }
 
 impl BillingArea {
-    fn columns(self) -> (Option<OrganizationId>, Option<SpaceId>) {
+    pub(super) fn columns(self) -> (Option<OrganizationId>, Option<SpaceId>) {
         match self {
             Self::All => (None, None),
             Self::Organization(id) => (Some(id), None),

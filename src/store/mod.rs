@@ -5,7 +5,12 @@
 
 pub mod accounts;
 pub mod acme;
+pub mod addon_attachments;
+pub mod addon_jobs;
+pub mod addon_periods;
+pub mod addons;
 pub mod apps;
+pub mod broker_catalogues;
 pub mod builds;
 pub mod certificates;
 mod column;
