@@ -3,6 +3,8 @@
 //! Invariant: a provider is asked for nothing that is not journalled, so that nothing half-made is forgotten when the
 //! daemon dies.
 
+pub mod backups;
+pub mod instances;
 mod provider;
 mod providers;
 mod securekey;

@@ -82,6 +82,11 @@ impl Config {
         self.data_dir.join("build-logs")
     }
 
+    /// Backups of addons.
+    pub fn backups_dir(&self) -> PathBuf {
+        self.data_dir.join("backups")
+    }
+
     /// The logs of apps, a folder each.
     pub fn logs_dir(&self) -> PathBuf {
         self.data_dir.join("logs")

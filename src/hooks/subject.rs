@@ -113,6 +113,11 @@ impl<'a> Subject<'a> {
             | Event::AddonDeprovisioned { .. }
             | Event::AddonAttachmentUpdated { .. }
             | Event::AddonVariablesChanged { .. }
+            | Event::AddonBackupCreated { .. }
+            | Event::AddonBackupFinished { .. }
+            | Event::AddonBackupDeleted { .. }
+            | Event::AddonBackupRunCreated { .. }
+            | Event::AddonBackupRunFinished { .. }
             | Event::AppCreated { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }

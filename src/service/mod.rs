@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod addon_attachments;
+pub mod addon_backups;
 pub mod addons;
 pub mod apps;
 pub mod audits;

@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::model::account::{MemberRole, Role};
 use crate::model::addon::AddonState;
 use crate::model::addon_attachment::{AttachmentName, AttachmentState};
+use crate::model::addon_backup::{BackupOrigin, BackupStatus, RunKind};
+use crate::model::addon_instance::InstancePhase;
 use crate::model::addon_job::AddonWorkKind;
 use crate::model::addon_service::{AddonPlanName, AddonServiceName};
 use crate::model::build::{BuildStep, ImageId};
@@ -19,11 +21,11 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AddonAttachmentId, AddonId, AddonPlanId, AddonServiceId, AppId, BuildId, CandidateId,
-    CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId,
-    FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId,
-    PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId,
-    SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonBackupRunId, AddonId, AddonPlanId, AddonServiceId,
+    AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
+    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
+    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
+    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -91,6 +93,8 @@ macro_rules! enum_columns {
 id_columns!(
     AccountId,
     AddonAttachmentId,
+    AddonBackupId,
+    AddonBackupRunId,
     AddonId,
     AddonPlanId,
     AddonServiceId,
@@ -148,6 +152,8 @@ enum_columns!(
     AddonState,
     AddonWorkKind,
     AttachmentState,
+    BackupOrigin,
+    BackupStatus,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,
@@ -160,12 +166,14 @@ enum_columns!(
     Feature,
     FilterType,
     HookEvent,
+    InstancePhase,
     IssuerKind,
     MemberRole,
     Origin,
     Overlap,
     ResourceType,
     Role,
+    RunKind,
     Scope,
     Stage,
     StackState,

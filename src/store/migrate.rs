@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0047_filters.sql"),
     include_str!("migrations/0046_oneoff_dynos.sql"),
     include_str!("migrations/0048_addons.sql"),
+    include_str!("migrations/0049_addon_backups.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.
