@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Method, Response, Url};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
@@ -47,7 +47,7 @@ pub struct DownloadLimits {
     pub total: Duration,
 }
 
-/// How much one POST may take.
+/// How much one request whose answer is kept in memory may take.
 #[derive(Debug, Clone, Copy)]
 pub struct PostLimits {
     /// From the first step to the last byte of the answer that is kept.
@@ -130,10 +130,24 @@ impl Outbound {
         body: String,
         limits: PostLimits,
     ) -> Result<Answer, OutboundError> {
+        self.send((Method::POST, url), headers, Some(body), limits).await
+    }
+
+    /// Sends a request of any method and returns what was answered, whatever its status. Follows no redirect.
+    pub async fn send<N: AsRef<str>>(
+        &self,
+        (method, url): (Method, &str),
+        headers: &[(N, String)],
+        body: Option<String>,
+        limits: PostLimits,
+    ) -> Result<Answer, OutboundError> {
         let deadline = Instant::now() + limits.total;
         let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
         check_url(&url, self.policy)?;
-        let mut request = self.poster.post(url).body(body);
+        let mut request = self.poster.request(method, url);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
         for (name, value) in headers {
             request = request.header(name.as_ref(), value);
         }

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a broken premise shall end the test")]
 
 mod account;
+mod addon_attachments;
+mod addon_services;
+mod addons;
 mod aka;
 mod apps;
 mod audits;

@@ -17,18 +17,6 @@ const NOT_YET: &[&str] = &[
     "GET /apps/{app}/builds/auto",
     "POST /apps/{app}/builds/auto",
     "DELETE /apps/{app}/builds/auto/github",
-    "GET /addon-services",
-    "GET /addon-services/{service}",
-    "GET /addon-services/{service}/plans",
-    "GET /addon-services/{service}/plans/{plan}",
-    "POST /apps/{app}/addons",
-    "GET /apps/{app}/addons",
-    "GET /apps/{app}/addons/{addon}",
-    "DELETE /apps/{app}/addons/{addon}",
-    "GET /apps/{app}/addon-attachments",
-    "GET /apps/{app}/addon-attachments/{attachment}",
-    "POST /apps/{app}/addon-attachments",
-    "DELETE /apps/{app}/addon-attachments/{attachment}",
 ];
 
 struct Row {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Provider;
+use super::{Provider, Securekey};
 use crate::model::addon_service::{AddonOffer, AddonService, BrokerName, ProviderName};
 use crate::model::catalogue::Catalogue;
 
@@ -27,6 +27,11 @@ pub struct Offer {
 }
 
 impl Providers {
+    /// Only the secure keys.
+    pub fn without_brokers() -> Self {
+        Self { securekey: Arc::new(Securekey), engine: None, brokers: BTreeMap::new() }
+    }
+
     /// The provider of that name.
     pub fn of(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
         match name {

@@ -4,6 +4,9 @@
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
 mod account;
+mod addon_attachments;
+mod addon_services;
+mod addons;
 mod apps;
 mod audits;
 mod auth;
@@ -72,6 +75,7 @@ pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
+use crate::addons::Addons;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -121,6 +125,7 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub addons: Addons,
     pub terminals: Terminals,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,

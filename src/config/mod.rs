@@ -4,6 +4,7 @@
 //! environment (`AKKERISD_…`), flags. Invariant: nothing else reads the environment, and no other room
 //! decides a default.
 
+mod addons;
 mod api;
 mod builds;
 mod certs;
@@ -25,6 +26,7 @@ mod units;
 
 use std::path::PathBuf;
 
+pub use addons::{AddonsConfig, BrokerConfig};
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
 pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
@@ -73,6 +75,7 @@ pub struct Config {
     pub outbound: OutboundConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
+    pub addons: AddonsConfig,
     pub telemetry: TelemetryConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
@@ -93,6 +96,7 @@ impl Config {
             outbound: OutboundConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
+            addons: AddonsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };

@@ -1,6 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
+use super::{
+    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry,
+};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Form {
     Text,
     Number,
     Switch,
+    /// Texts; joined by commas in the environment.
+    List,
 }
 
 /// Every setting, in the order in which `config check` prints them.
@@ -41,6 +45,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,
+    addons::SETTINGS,
     telemetry::SETTINGS,
 ];
 
@@ -76,7 +81,10 @@ impl Form {
             (Self::Text, toml::Value::String(text)) => Some(text.clone()),
             (Self::Number, toml::Value::Integer(number)) => Some(number.to_string()),
             (Self::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
-            (Self::Text | Self::Number | Self::Switch, _) => None,
+            (Self::List, toml::Value::Array(texts)) => {
+                texts.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
+            }
+            (Self::Text | Self::Number | Self::Switch | Self::List, _) => None,
         }
     }
 
@@ -85,6 +93,11 @@ impl Form {
         match self {
             Self::Text => toml::Value::String(text.to_owned()).to_string(),
             Self::Number | Self::Switch => text.to_owned(),
+            Self::List => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect())
+                    .to_string()
+            }
         }
     }
 }

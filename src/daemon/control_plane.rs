@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::DaemonError;
 use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
+use super::{DaemonError, addons};
+use crate::addons::Addons;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
@@ -70,6 +71,7 @@ struct Rooms {
     engine: Arc<dyn ContainerEngine>,
     looks: LookCounters,
     certificates: Certificates,
+    addons: Addons,
 }
 
 /// The right to use the data dir.
@@ -130,7 +132,8 @@ impl ControlPlane {
         metrics.start_push();
         let store = self.rooms.state.store.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
-        let state = ApiState::new(self.rooms.state.api(metrics, terminals, settings));
+        let state =
+            ApiState::new(self.rooms.state.api(metrics, (terminals, self.rooms.addons.clone()), settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -214,7 +217,8 @@ async fn start_rooms(
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates })
+    let addons = addons::start(config, &state, tasks).await?;
+    Ok(Rooms { state, engine, looks, certificates, addons })
 }
 
 async fn first_start(

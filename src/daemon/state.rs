@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
 use super::settings::build_limits;
+use crate::addons::Addons;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -210,7 +211,12 @@ impl State {
         })
     }
 
-    pub(super) fn api(&self, metrics: Metrics, terminals: Terminals, settings: ApiSettings) -> ApiParts {
+    pub(super) fn api(
+        &self,
+        metrics: Metrics,
+        (terminals, addons): (Terminals, Addons),
+        settings: ApiSettings,
+    ) -> ApiParts {
         ApiParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -222,6 +228,7 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            addons,
             terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),

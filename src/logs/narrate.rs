@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::rings::Rings;
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
-use crate::model::ids::AppId;
+use crate::model::ids::{AddonId, AppId};
 use crate::model::log::{LogLine, LogSource};
 use crate::model::names::ProcessType;
 use crate::store::{self, Store, StoreError};
@@ -130,7 +130,31 @@ impl Narrator {
                 let reason = reason.lines().next().unwrap_or_default();
                 Some(format!("Release v{version} failed: {reason}"))
             }
+            _ => self.addon_text(event).await,
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are not about addons")]
+    async fn addon_text(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::AddonProvisioned { addon, .. } => Some(self.addon("ready", *addon).await),
+            Event::AddonFailed { addon, reason, .. } => {
+                Some(format!("{}: {reason}", self.addon("not made", *addon).await))
+            }
+            Event::AddonPlanChanged { addon, .. } => Some(self.addon("on another plan", *addon).await),
+            Event::AddonDeleted { addon, .. } => Some(self.addon("deleted", *addon).await),
+            Event::AddonAttached { addon, .. } => Some(self.addon("attached", *addon).await),
+            Event::AddonDetached { addon, .. } => Some(self.addon("detached", *addon).await),
+            Event::AddonPromoted { addon, .. } => Some(self.addon("promoted", *addon).await),
             _ => None,
+        }
+    }
+
+    async fn addon(&self, what: &str, id: AddonId) -> String {
+        let found = self.store.read(move |c| store::addons::find_any(c, id)).await;
+        match found {
+            Ok(Some(addon)) => format!("Addon {} ({}) {what}", addon.name, addon.plan.name),
+            Ok(None) | Err(_) => format!("Addon {what}"),
         }
     }
 

@@ -252,7 +252,8 @@ mod tests {
         #[test]
         fn a_prefix_can_begin_the_name_of_a_config_var(text in "[a-zA-Z][A-Za-z0-9_-]{1,21}") {
             let prefix = AttachmentName::parse(&text).unwrap().prefix();
-            prop_assert!(ConfigVarName::parse(&format!("{prefix}_URL")).is_ok());
+            let name = format!("{prefix}_URL");
+            prop_assert!(ConfigVarName::parse(&name).is_ok());
             prop_assert!(prefix.starts_with(|c: char| c.is_ascii_alphabetic()));
         }
 

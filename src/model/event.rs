@@ -24,438 +24,109 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    AccountCreated {
-        account: AccountId,
-    },
-    AccountUpdated {
-        account: AccountId,
-    },
-    AccountLoggedIn {
-        account: AccountId,
-    },
-    AddonCreated {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonProvisioned {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonFailed {
-        app: AppId,
-        addon: AddonId,
-        reason: String,
-    },
-    AddonUpdated {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonPlanChanged {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonDeleted {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonDeprovisioned {
-        app: AppId,
-        addon: AddonId,
-    },
-    AddonAttached {
-        app: AppId,
-        addon: AddonId,
-        attachment: AddonAttachmentId,
-    },
-    AddonAttachmentUpdated {
-        app: AppId,
-        addon: AddonId,
-        attachment: AddonAttachmentId,
-    },
-    AddonPromoted {
-        app: AppId,
-        addon: AddonId,
-        attachment: AddonAttachmentId,
-    },
-    AddonDetached {
-        app: AppId,
-        addon: AddonId,
-        attachment: AddonAttachmentId,
-    },
-    AddonVariablesChanged {
-        app: AppId,
-        addon: AddonId,
-        attachment: AddonAttachmentId,
-    },
-    AddonBackupCreated {
-        app: AppId,
-        addon: AddonId,
-        backup: AddonBackupId,
-    },
-    AddonBackupFinished {
-        app: AppId,
-        addon: AddonId,
-        backup: AddonBackupId,
-        succeeded: bool,
-    },
-    AddonBackupDeleted {
-        app: AppId,
-        addon: AddonId,
-        backup: AddonBackupId,
-    },
-    AddonBackupRunCreated {
-        app: AppId,
-        addon: AddonId,
-        backup: AddonBackupId,
-        kind: RunKind,
-    },
-    AddonBackupRunFinished {
-        app: AppId,
-        addon: AddonId,
-        backup: AddonBackupId,
-        kind: RunKind,
-        succeeded: bool,
-    },
-    AppCreated {
-        app: AppId,
-    },
-    AppUpdated {
-        app: AppId,
-    },
-    AppDeleted {
-        app: AppId,
-    },
-    BuildCreated {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildStarted {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildSucceeded {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildFailed {
-        app: AppId,
-        build: BuildId,
-    },
-    BuildStopped {
-        app: AppId,
-        build: BuildId,
-    },
-    CertificateOrdered {
-        certificate: CertificateId,
-    },
-    CertificateIssued {
-        certificate: CertificateId,
-    },
-    CertificateRejected {
-        certificate: CertificateId,
-    },
-    CertificateInstalled {
-        certificate: CertificateId,
-    },
-    CertificateDeleted {
-        certificate: CertificateId,
-    },
-    ConfigVarsChanged {
-        app: AppId,
-        changes: Vec<ConfigVarChanged>,
-    },
-    ConfigVarNotesChanged {
-        app: AppId,
-        names: Vec<ConfigVarName>,
-    },
-    DeploymentCreated {
-        pipeline: PipelineId,
-        deployment: DeploymentId,
-    },
-    DeploymentCanceled {
-        pipeline: PipelineId,
-        deployment: DeploymentId,
-    },
-    DeploymentReported {
-        pipeline: PipelineId,
-        deployment: DeploymentId,
-        status: DeploymentStatus,
-    },
-    DynoCrashed {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        code: CrashCode,
-        restarts: u32,
-    },
-    DynoSignalled {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        signal: Signal,
-    },
-    DynosRestarted {
-        app: AppId,
-        process_type: Option<ProcessType>,
-        dyno: Option<DynoName>,
-    },
-    EnvironmentChanged {
-        pipeline: PipelineId,
-        environment: String,
-        frozen: bool,
-    },
-    FeatureChanged {
-        app: AppId,
-        feature: Feature,
-        enabled: bool,
-    },
-    FavoriteCreated {
-        app: AppId,
-    },
-    FavoriteDeleted {
-        app: AppId,
-    },
-    FilterCreated {
-        filter: FilterId,
-    },
-    FilterUpdated {
-        filter: FilterId,
-    },
-    FilterDeleted {
-        filter: FilterId,
-    },
-    FilterAttached {
-        app: AppId,
-        filter: FilterId,
-        attachment: FilterAttachmentId,
-    },
-    FilterAttachmentUpdated {
-        app: AppId,
-        filter: FilterId,
-        attachment: FilterAttachmentId,
-    },
-    FilterDetached {
-        app: AppId,
-        filter: FilterId,
-        attachment: FilterAttachmentId,
-    },
-    FormationCreated {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    FormationUpdated {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    FormationDeleted {
-        app: AppId,
-        formation: FormationId,
-        process_type: ProcessType,
-    },
-    CouplingCreated {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    CouplingUpdated {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    CouplingDeleted {
-        app: AppId,
-        pipeline: PipelineId,
-        coupling: CouplingId,
-    },
-    HookCreated {
-        app: AppId,
-        hook: HookId,
-    },
-    HookUpdated {
-        app: AppId,
-        hook: HookId,
-    },
-    HookDeleted {
-        app: AppId,
-        hook: HookId,
-    },
-    LogDrainCreated {
-        app: AppId,
-        drain: LogDrainId,
-    },
-    LogDrainDeleted {
-        app: AppId,
-        drain: LogDrainId,
-    },
-    GrantCreated {
-        client: OauthClientId,
-        grant: GrantId,
-    },
-    GrantRevoked {
-        client: OauthClientId,
-        grant: GrantId,
-    },
-    OneOffCreated {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffAttached {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffStopped {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-    },
-    OneOffEnded {
-        app: AppId,
-        process_type: ProcessType,
-        dyno: DynoName,
-        ended: Ended,
-    },
-    OauthClientCreated {
-        client: OauthClientId,
-    },
-    OauthClientUpdated {
-        client: OauthClientId,
-    },
-    OauthClientDeleted {
-        client: OauthClientId,
-    },
-    OrganizationCreated {
-        organization: OrganizationId,
-    },
-    OrganizationMemberChanged {
-        organization: OrganizationId,
-        account: AccountId,
-        change: ChangeKind,
-    },
-    PipelineCreated {
-        pipeline: PipelineId,
-    },
-    PipelineDeleted {
-        pipeline: PipelineId,
-    },
-    PluginCreated {
-        plugin: PluginId,
-    },
-    PluginUpdated {
-        plugin: PluginId,
-    },
-    PluginDeleted {
-        plugin: PluginId,
-    },
-    RecommendationCreated {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    RecommendationUpdated {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    RecommendationDeleted {
-        app: AppId,
-        recommendation: RecommendationId,
-    },
-    ReleaseCreated {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseStarted {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseSucceeded {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-    },
-    ReleaseFailed {
-        app: AppId,
-        release: ReleaseId,
-        version: u32,
-        reason: String,
-    },
-    ReleaseCandidateCreated {
-        pipeline: PipelineId,
-        candidate: CandidateId,
-    },
-    ReleaseCandidateReady {
-        pipeline: PipelineId,
-        candidate: CandidateId,
-        build: BuildId,
-    },
-    ReleasePromoted {
-        app: AppId,
-        release: ReleaseId,
-        promotion: Option<PromotionId>,
-        source: ReleaseId,
-    },
-    ReleaseStatusCreated {
-        app: AppId,
-        release: ReleaseId,
-        status: ReleaseStatusId,
-        state: CheckState,
-    },
-    ReleaseStatusUpdated {
-        app: AppId,
-        release: ReleaseId,
-        status: ReleaseStatusId,
-        state: CheckState,
-    },
-    ScheduleSkipped {
-        app: AppId,
-        process_type: ProcessType,
-        due_at: Timestamp,
-        reason: SkipReason,
-    },
-    RouteCreated {
-        app: AppId,
-        site: SiteId,
-        route: RouteId,
-    },
-    RouteDeleted {
-        app: AppId,
-        site: SiteId,
-        route: RouteId,
-    },
-    SiteCreated {
-        site: SiteId,
-    },
-    SiteUpdated {
-        site: SiteId,
-    },
-    SiteDeleted {
-        site: SiteId,
-    },
-    SpaceCreated {
-        space: SpaceId,
-    },
-    SpaceUpdated {
-        space: SpaceId,
-    },
-    StackCreated {
-        stack: StackId,
-    },
-    StackUpdated {
-        stack: StackId,
-    },
-    StackDeleted {
-        stack: StackId,
-    },
-    TokenCreated {
-        token: TokenId,
-    },
-    TokenRevoked {
-        token: TokenId,
-    },
+    AccountCreated { account: AccountId },
+    AccountUpdated { account: AccountId },
+    AccountLoggedIn { account: AccountId },
+    AddonCreated { app: AppId, addon: AddonId },
+    AddonProvisioned { app: AppId, addon: AddonId },
+    AddonFailed { app: AppId, addon: AddonId, reason: String },
+    AddonUpdated { app: AppId, addon: AddonId },
+    AddonPlanChanged { app: AppId, addon: AddonId },
+    AddonDeleted { app: AppId, addon: AddonId },
+    AddonDeprovisioned { app: AppId, addon: AddonId },
+    AddonAttached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonAttachmentUpdated { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonPromoted { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonDetached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonVariablesChanged { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonBackupCreated { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupFinished { app: AppId, addon: AddonId, backup: AddonBackupId, succeeded: bool },
+    AddonBackupDeleted { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupRunCreated { app: AppId, backup: AddonBackupId, kind: RunKind },
+    AddonBackupRunFinished { app: AppId, backup: AddonBackupId, kind: RunKind, succeeded: bool },
+    AppCreated { app: AppId },
+    AppUpdated { app: AppId },
+    AppDeleted { app: AppId },
+    BuildCreated { app: AppId, build: BuildId },
+    BuildStarted { app: AppId, build: BuildId },
+    BuildSucceeded { app: AppId, build: BuildId },
+    BuildFailed { app: AppId, build: BuildId },
+    BuildStopped { app: AppId, build: BuildId },
+    CertificateOrdered { certificate: CertificateId },
+    CertificateIssued { certificate: CertificateId },
+    CertificateRejected { certificate: CertificateId },
+    CertificateInstalled { certificate: CertificateId },
+    CertificateDeleted { certificate: CertificateId },
+    ConfigVarsChanged { app: AppId, changes: Vec<ConfigVarChanged> },
+    ConfigVarNotesChanged { app: AppId, names: Vec<ConfigVarName> },
+    DeploymentCreated { pipeline: PipelineId, deployment: DeploymentId },
+    DeploymentCanceled { pipeline: PipelineId, deployment: DeploymentId },
+    DeploymentReported { pipeline: PipelineId, deployment: DeploymentId, status: DeploymentStatus },
+    DynoCrashed { app: AppId, process_type: ProcessType, dyno: DynoName, code: CrashCode, restarts: u32 },
+    DynoSignalled { app: AppId, process_type: ProcessType, dyno: DynoName, signal: Signal },
+    DynosRestarted { app: AppId, process_type: Option<ProcessType>, dyno: Option<DynoName> },
+    EnvironmentChanged { pipeline: PipelineId, environment: String, frozen: bool },
+    FeatureChanged { app: AppId, feature: Feature, enabled: bool },
+    FavoriteCreated { app: AppId },
+    FavoriteDeleted { app: AppId },
+    FilterCreated { filter: FilterId },
+    FilterUpdated { filter: FilterId },
+    FilterDeleted { filter: FilterId },
+    FilterAttached { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
+    FilterAttachmentUpdated { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
+    FilterDetached { app: AppId, filter: FilterId, attachment: FilterAttachmentId },
+    FormationCreated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationUpdated { app: AppId, formation: FormationId, process_type: ProcessType },
+    FormationDeleted { app: AppId, formation: FormationId, process_type: ProcessType },
+    CouplingCreated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingUpdated { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    CouplingDeleted { app: AppId, pipeline: PipelineId, coupling: CouplingId },
+    HookCreated { app: AppId, hook: HookId },
+    HookUpdated { app: AppId, hook: HookId },
+    HookDeleted { app: AppId, hook: HookId },
+    LogDrainCreated { app: AppId, drain: LogDrainId },
+    LogDrainDeleted { app: AppId, drain: LogDrainId },
+    GrantCreated { client: OauthClientId, grant: GrantId },
+    GrantRevoked { client: OauthClientId, grant: GrantId },
+    OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffAttached { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffStopped { app: AppId, process_type: ProcessType, dyno: DynoName },
+    OneOffEnded { app: AppId, process_type: ProcessType, dyno: DynoName, ended: Ended },
+    OauthClientCreated { client: OauthClientId },
+    OauthClientUpdated { client: OauthClientId },
+    OauthClientDeleted { client: OauthClientId },
+    OrganizationCreated { organization: OrganizationId },
+    OrganizationMemberChanged { organization: OrganizationId, account: AccountId, change: ChangeKind },
+    PipelineCreated { pipeline: PipelineId },
+    PipelineDeleted { pipeline: PipelineId },
+    PluginCreated { plugin: PluginId },
+    PluginUpdated { plugin: PluginId },
+    PluginDeleted { plugin: PluginId },
+    RecommendationCreated { app: AppId, recommendation: RecommendationId },
+    RecommendationUpdated { app: AppId, recommendation: RecommendationId },
+    RecommendationDeleted { app: AppId, recommendation: RecommendationId },
+    ReleaseCreated { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseStarted { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseSucceeded { app: AppId, release: ReleaseId, version: u32 },
+    ReleaseFailed { app: AppId, release: ReleaseId, version: u32, reason: String },
+    ReleaseCandidateCreated { pipeline: PipelineId, candidate: CandidateId },
+    ReleaseCandidateReady { pipeline: PipelineId, candidate: CandidateId, build: BuildId },
+    ReleasePromoted { app: AppId, release: ReleaseId, promotion: Option<PromotionId>, source: ReleaseId },
+    ReleaseStatusCreated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ReleaseStatusUpdated { app: AppId, release: ReleaseId, status: ReleaseStatusId, state: CheckState },
+    ScheduleSkipped { app: AppId, process_type: ProcessType, due_at: Timestamp, reason: SkipReason },
+    RouteCreated { app: AppId, site: SiteId, route: RouteId },
+    RouteDeleted { app: AppId, site: SiteId, route: RouteId },
+    SiteCreated { site: SiteId },
+    SiteUpdated { site: SiteId },
+    SiteDeleted { site: SiteId },
+    SpaceCreated { space: SpaceId },
+    SpaceUpdated { space: SpaceId },
+    StackCreated { stack: StackId },
+    StackUpdated { stack: StackId },
+    StackDeleted { stack: StackId },
+    TokenCreated { token: TokenId },
+    TokenRevoked { token: TokenId },
 }
 
 /// One config var of a [`Event::ConfigVarsChanged`]; never its value.

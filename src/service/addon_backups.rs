@@ -163,8 +163,8 @@ fn begin(
     let run =
         AddonBackupRun { id, backup: backup.id, purpose, state: RunState::Pending, created_at: tx.now() };
     store::addon_backup_runs::insert(tx, &run)?;
-    let (app, addon, kind) = (backup.app, backup.addon, purpose.kind());
-    tx.record(Event::AddonBackupRunCreated { app, addon, backup: backup.id, kind })?;
+    let (app, kind) = (backup.app, purpose.kind());
+    tx.record(Event::AddonBackupRunCreated { app, backup: backup.id, kind })?;
     Ok(run)
 }
 

@@ -8,7 +8,9 @@ pub(crate) mod sink;
 pub(crate) mod wait;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
@@ -57,11 +59,23 @@ pub(crate) struct TestDaemon {
     /// The engine that terminals are taken of.
     pub(crate) engine: FakeEngine,
     router: axum::Router,
+    /// What the work at addons needs; it is begun by [`TestDaemon::work_at_addons`].
+    pub(crate) addons: AddonParts,
     /// What the edge would show.
     pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
+
+/// What a daemon is made with.
+struct Around {
+    clock: Clock,
+    telemetry: Telemetry,
+    providers: Providers,
+}
+
+/// Tasks that are told to stop when the test ends.
+pub(crate) struct StoppedOnDrop(pub(crate) Tasks);
 
 /// Sends requests as one principal.
 #[derive(Clone)]
@@ -85,6 +99,18 @@ pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
     app.generate(u64::try_from(clock.now().as_millis()).unwrap() / 1000).to_string()
 }
 
+impl Default for Around {
+    fn default() -> Self {
+        Self { clock: Clock::system(), telemetry: Telemetry::off(), providers: Providers::without_brokers() }
+    }
+}
+
+impl Drop for StoppedOnDrop {
+    fn drop(&mut self) {
+        self.0.stopping().cancel();
+    }
+}
+
 impl TestDaemon {
     /// What happens from now on.
     pub(crate) async fn events(&self) -> Events {
@@ -98,20 +124,33 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), Telemetry::off(), change).await
+        Self::made(Around::default(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, Telemetry::off(), |_| {}).await
+        Self::made(Around { clock, ..Around::default() }, |_| {}).await
     }
 
     /// The same with telemetry.
     pub(crate) async fn traced(telemetry: Telemetry) -> Self {
-        Self::made(Clock::system(), telemetry, |_| {}).await
+        Self::made(Around { telemetry, ..Around::default() }, |_| {}).await
     }
 
-    async fn made(clock: Clock, telemetry: Telemetry, change: impl FnOnce(&mut ApiSettings)) -> Self {
+    /// The same with these providers of addons.
+    pub(crate) async fn with_providers(providers: Providers) -> Self {
+        Self::made(Around { providers, ..Around::default() }, |_| {}).await
+    }
+
+    /// Lets providers do what they are asked for; ends when the tasks are dropped.
+    pub(crate) fn work_at_addons(&self) -> StoppedOnDrop {
+        let tasks = Tasks::new();
+        akkerisd::addons::start(self.addons.clone(), &tasks);
+        StoppedOnDrop(tasks)
+    }
+
+    async fn made(around: Around, change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let (clock, telemetry) = (around.clock, around.telemetry);
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -152,6 +191,14 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
+        let addons = AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(&catalogue)),
+            providers: around.providers,
+            retry: Duration::from_millis(20),
+        };
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -163,12 +210,13 @@ impl TestDaemon {
             rings,
             log_sessions,
             metrics,
+            addons: Addons::new(addons.clone()),
             terminals,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
             settings,
         });
-        Self { router: api::router(state.clone()), state, engine, certificates, dir }
+        Self { router: api::router(state.clone()), state, engine, certificates, addons, dir }
     }
 
     /// A client without a token.

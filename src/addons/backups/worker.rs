@@ -196,11 +196,11 @@ async fn end_run(
     if let RunState::Failed { reason, .. } = &state {
         tracing::warn!(backup = %backup.id, reason, kind = %run.purpose.kind(), "a backup did not serve its purpose");
     }
-    let (app, addon, backup, kind) = (backup.app, backup.addon, backup.id, run.purpose.kind());
+    let (app, backup, kind) = (backup.app, backup.id, run.purpose.kind());
     let succeeded = matches!(state, RunState::Succeeded { .. });
     let write = move |tx: &mut Tx<'_>| {
         store::addon_backup_runs::update(tx, run.id, &state)?;
-        tx.record(Event::AddonBackupRunFinished { app, addon, backup, kind, succeeded })
+        tx.record(Event::AddonBackupRunFinished { app, backup, kind, succeeded })
     };
     context.store.write(&Principal::daemon(), write).await
 }

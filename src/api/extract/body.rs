@@ -243,6 +243,7 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
+    use crate::addons::{AddonParts, Addons, Offer, Providers};
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
@@ -324,15 +325,26 @@ mod tests {
         });
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
+        let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
+        let sealer = Sealer::from_key(&[1; 32]);
+        let addons = Addons::new(AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(&catalogue)),
+            providers: Providers::without_brokers(),
+            retry: Duration::from_secs(1),
+        });
         ApiState::new(ApiParts {
+            addons,
             store,
             terminals,
-            sealer: Sealer::from_key(&[1; 32]),
+            sealer,
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),
             clock,
             ids: Ids::counter(),
-            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            catalogue,
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,
