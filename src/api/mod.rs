@@ -5,6 +5,7 @@
 
 mod account;
 mod addon_attachments;
+mod addon_backups;
 mod addon_services;
 mod addons;
 mod apps;
@@ -76,6 +77,7 @@ pub use self::openapi::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
 use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -126,6 +128,8 @@ pub struct ApiParts {
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub addons: Addons,
+    /// Where the backups of addons lie.
+    pub backups: BackupFolder,
     pub terminals: Terminals,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,

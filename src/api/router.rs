@@ -11,12 +11,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, account, addon_attachments, addon_services, addons, apps, audits, authorizations,
-    builds, config_var_notes, config_vars, deployments, dynos, envelope, environments, favorites, features,
-    filter_attachments, filters, formations, health, hooks, invoices, keys, log_drains, logs, metrics, oauth,
-    oauth_clients, openapi, organization_members, organizations, page, pipeline_couplings,
-    pipeline_promotions, pipelines, plugins, recommendations, regions, release_candidates, release_projects,
-    release_statuses, releases, routes, sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
+    ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, apps, audits,
+    authorizations, builds, config_var_notes, config_vars, deployments, dynos, envelope, environments,
+    favorites, features, filter_attachments, filters, formations, health, hooks, invoices, keys, log_drains,
+    logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations, page,
+    pipeline_couplings, pipeline_promotions, pipelines, plugins, recommendations, regions,
+    release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
+    ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
@@ -45,6 +46,7 @@ pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(account::router())
         .merge(addon_attachments::router())
+        .merge(addon_backups::router())
         .merge(addon_services::router())
         .merge(addons::router())
         .merge(apps::router())

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::DaemonError;
 use super::settings::build_limits;
 use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -53,6 +54,7 @@ pub(super) struct State {
     drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
+    pub(super) backups: BackupFolder,
     /// The logs of apps.
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
@@ -72,6 +74,7 @@ impl State {
             drains: DrainFigures::default(),
             sources: SourceFolder::new(config.sources_dir()),
             build_logs: BuildLogs::new(config.build_logs_dir()),
+            backups: BackupFolder::new(config.backups_dir()),
             rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
             ids: Ids::random(),
             telemetry,
@@ -229,6 +232,7 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             addons,
+            backups: self.backups.clone(),
             terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),

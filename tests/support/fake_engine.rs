@@ -126,6 +126,11 @@ impl FakeEngine {
         self.lock().faults.entry(call).or_default().push_back(fault);
     }
 
+    /// Calls of this kind fail no more.
+    pub(crate) fn heal(&self, call: Call) {
+        self.lock().faults.remove(&call);
+    }
+
     /// Calls of this kind take so long, counted by tokio's clock.
     pub(crate) fn delay(&self, call: Call, by: Duration) {
         self.lock().delays.insert(call, by);

@@ -52,7 +52,6 @@ impl Default for FakeInstances {
     }
 }
 
-#[expect(dead_code, reason = "the suites use different parts of it")]
 impl FakeInstances {
     /// The containers there are.
     pub(crate) fn all(&self) -> Vec<(ContainerId, Instance)> {

@@ -10,6 +10,7 @@ pub(crate) mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::addons::backups::BackupFolder;
 use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
@@ -211,6 +212,7 @@ impl TestDaemon {
             log_sessions,
             metrics,
             addons: Addons::new(addons.clone()),
+            backups: BackupFolder::new(dir.path().join("backups")),
             terminals,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),

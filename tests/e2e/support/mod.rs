@@ -7,6 +7,7 @@ pub mod docker;
 pub mod engine;
 pub mod load;
 pub mod pebble;
+pub mod services;
 pub mod streams;
 
 use std::future::Future;

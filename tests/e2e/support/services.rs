@@ -1,4 +1,4 @@
-//! The images of addons: PostgreSQL and Redis of the distribution, which keep to what those of Docker Hub promise.
+//! The images of addons: `PostgreSQL` and Redis of the distribution, which keep to what those of Docker Hub promise.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 
 use super::docker::{base_image, docker, linked};
 
-/// PostgreSQL and Redis, servers and clients, beside the program of the dynos.
-pub const SERVICES: &str = "akkerisd-e2e-services:latest";
+/// `PostgreSQL`, which is what it runs, and Redis, servers and clients, beside the program of the dynos.
+pub const POSTGRES: &str = "akkerisd-e2e-postgres:latest";
+/// The same for Redis, which starts as root, as that of Docker Hub does.
+pub const REDIS: &str = "akkerisd-e2e-redis:latest";
 
 /// What `postgres:16` does with its environment before it starts the server.
 const POSTGRES_ENTRY: &str = r#"#!/bin/sh
@@ -22,10 +24,10 @@ exec postgres -D "$PGDATA" -c "listen_addresses=*"
 "#;
 
 /// Asks a database; as a user that `psql` knows.
-const QUERY: &str = "#!/bin/sh\nexec psql \"$DATABASE_URL\" -At -v ON_ERROR_STOP=1 -c \"$1\"\n";
+const QUERY: &str = "#!/bin/sh\nexec psql \"$DATABASE_URL\" -q -At -v ON_ERROR_STOP=1 -c \"$1\"\n";
 
 /// Asks a Redis.
-const REDIS: &str = "#!/bin/sh\nexec redis-cli -u \"$REDIS_URL\" $1\n";
+const ASK_REDIS: &str = "#!/bin/sh\nexec redis-cli --no-auth-warning -u \"$REDIS_URL\" $1\n";
 
 const DOCKERFILE: &str = "FROM akkerisd-e2e-base:latest AS base
 FROM scratch
@@ -37,18 +39,30 @@ COPY --chown=70:70 data /data
 COPY --chown=70:70 data /tmp
 ENV PATH=/usr/lib/postgresql/bin:/bin
 USER 70:70
+CMD [\"postgres-entry\"]
 ";
 
-/// Makes the image once a run; the engine keeps it for the next.
-pub fn services_image() -> &'static str {
+/// Makes the images once a run; the engine keeps what did not change.
+pub fn make_images() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         base_image();
         let root = tempfile::tempdir().unwrap();
         lay_out(root.path());
-        docker(&["build", "-q", "-t", SERVICES, root.path().to_str().unwrap()]);
+        docker(&["build", "-q", "-t", POSTGRES, root.path().to_str().unwrap()]);
+        let redis = tempfile::tempdir().unwrap();
+        std::fs::write(redis.path().join("Dockerfile"), format!("FROM {POSTGRES}\nUSER 0:0\n")).unwrap();
+        docker(&["build", "-q", "-t", REDIS, redis.path().to_str().unwrap()]);
     });
-    SERVICES
+}
+
+/// The catalogue of the first start, with these images.
+pub fn catalogue() -> String {
+    make_images();
+    let first = include_str!("../../../assets/catalogue.toml");
+    let own = first.replace("postgres:16-alpine", POSTGRES).replace("redis:7-alpine", REDIS);
+    assert!(own.contains(POSTGRES) && own.contains(REDIS), "the catalogue names other images");
+    own
 }
 
 fn lay_out(root: &Path) {
@@ -63,9 +77,10 @@ fn lay_out(root: &Path) {
     // The programs find the rest beside themselves.
     let share = Path::new("usr/share/postgresql").join(version);
     copy_folder(&Path::new("/").join(&share), &root.join(&share));
-    std::os::unix::fs::symlink(place.join("bin").strip_prefix(root).map(|bin| Path::new("/").join(bin)).unwrap(), {
-        root.join("usr/lib/postgresql/bin")
-    })
+    std::os::unix::fs::symlink(
+        place.join("bin").strip_prefix(root).map(|bin| Path::new("/").join(bin)).unwrap(),
+        root.join("usr/lib/postgresql/bin"),
+    )
     .unwrap();
     std::fs::create_dir_all(root.join("bin")).unwrap();
     std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
@@ -78,16 +93,17 @@ fn lay_out(root: &Path) {
     std::fs::copy(redis, root.join("bin/redis-server")).unwrap();
     std::fs::copy("/usr/bin/redis-cli", root.join("bin/redis-cli")).unwrap();
     copy_libraries(root);
-    for (path, content) in [("postgres-entry", POSTGRES_ENTRY), ("query", QUERY), ("redis", REDIS)] {
+    for (path, content) in [("postgres-entry", POSTGRES_ENTRY), ("query", QUERY), ("redis", ASK_REDIS)] {
         write_program(&root.join("bin").join(path), content);
     }
     std::fs::create_dir_all(root.join("etc")).unwrap();
-    std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\npostgres:x:70:70::/tmp:/bin/sh\n").unwrap();
+    std::fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\npostgres:x:70:70::/tmp:/bin/sh\n")
+        .unwrap();
     std::fs::create_dir_all(root.join("data")).unwrap();
     std::fs::write(root.join("Dockerfile"), DOCKERFILE).unwrap();
 }
 
-/// The folder of the newest PostgreSQL that is installed.
+/// The folder of the newest `PostgreSQL` that is installed.
 fn newest_postgres() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").expect("the package postgresql");
     let mut versions: Vec<PathBuf> = versions.map(|entry| entry.unwrap().path()).collect();
