@@ -59,7 +59,7 @@ fn content(house: &House) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn create_addon_backup_saves_what_the_addon_has_and_download_addon_backup_gives_it() {
+async fn create_addon_backup_saves_what_the_addon_has_and_read_addon_backup_gives_it() {
     let house = House::start().await;
     let addon = with_rows(&house, "rows").await;
     let mut events = house.daemon.events().await;
@@ -76,7 +76,7 @@ async fn create_addon_backup_saves_what_the_addon_has_and_download_addon_backup_
 }
 
 #[tokio::test]
-async fn download_addon_backup_of_one_that_failed_is_refused_and_view_addon_backup_tells_why() {
+async fn read_addon_backup_of_one_that_failed_is_refused_and_view_addon_backup_tells_why() {
     let house = House::start().await;
     let addon = with_rows(&house, "rows").await;
     house.engine().instances.answer("dump", 4, "no disk");
@@ -131,7 +131,7 @@ async fn list_addon_backups_oldest_first_and_delete_addon_backup_removes_its_fil
 }
 
 #[tokio::test]
-async fn restore_addon_backup_gives_the_addon_what_it_had() {
+async fn create_addon_backup_restore_gives_the_addon_what_it_had() {
     let house = House::start().await;
     let addon = with_rows(&house, "before").await;
     let id = backed_up(&house, &addon).await;
@@ -145,7 +145,7 @@ async fn restore_addon_backup_gives_the_addon_what_it_had() {
 }
 
 #[tokio::test]
-async fn restore_addon_backup_of_a_service_that_reads_files_gives_the_addon_a_new_volume() {
+async fn create_addon_backup_restore_of_a_service_that_reads_files_gives_the_addon_a_new_volume() {
     let house = House::of(TestDaemon::start().await, &of_files()).await;
     let addon = with_rows(&house, "before").await;
     let id = backed_up(&house, &addon).await;
@@ -160,7 +160,7 @@ async fn restore_addon_backup_of_a_service_that_reads_files_gives_the_addon_a_ne
 }
 
 #[tokio::test]
-async fn restore_addon_backup_into_another_addon_of_the_service_and_no_other_service() {
+async fn create_addon_backup_restore_into_another_addon_of_the_service_and_no_other_service() {
     let house = House::start().await;
     let addon = with_rows(&house, "of one").await;
     let id = backed_up(&house, &addon).await;

@@ -35,7 +35,7 @@ pub(super) fn router() -> Routes {
 
 /// Where a backup shall be restored.
 #[derive(Deserialize, ToSchema)]
-struct RestoreAddonBackup {
+struct CreateAddonBackupRestore {
     /// Id or name of an addon of the same service; without one it is the addon that the backup is of.
     addon: Option<String>,
 }
@@ -118,7 +118,7 @@ async fn delete(
 
 /// Download a backup, as the service's dump program wrote it.
 #[utoipa::path(get, path = "/apps/{app}/addons/{addon}/backups/{backup}/content",
-    operation_id = "download_addon_backup",
+    operation_id = "read_addon_backup",
     params(("addon" = String, Path, description = "Id or name"), ("backup" = String, Path, description = "Id")),
     responses((status = 200, description = "Its bytes", body = String, content_type = "application/octet-stream")))]
 async fn download(
@@ -152,16 +152,16 @@ async fn download(
 ///
 /// What the addon has is replaced, while apps may be connected to it. The result is shown on the backup.
 #[utoipa::path(post, path = "/apps/{app}/addons/{addon}/backups/{backup}/restore",
-    operation_id = "restore_addon_backup",
+    operation_id = "create_addon_backup_restore",
     params(("addon" = String, Path, description = "Id or name"), ("backup" = String, Path, description = "Id")),
-    request_body = RestoreAddonBackup,
+    request_body = CreateAddonBackupRestore,
     responses((status = 201, description = "It is going to be restored", body = BackupRunView)))]
 async fn restore(
     State(state): State<ApiState>,
     author: Principal,
     AppPath(app): AppPath,
     Path(path): Path<BackupPath>,
-    Json(body): Json<RestoreAddonBackup>,
+    Json(body): Json<CreateAddonBackupRestore>,
 ) -> Result<Created<BackupRunView>, Error> {
     let (backup, target) = state.store.look_up(|c| {
         let backup = find(c, &app, &path)?;
