@@ -13,6 +13,7 @@ mod instances;
 mod listeners;
 mod settings;
 mod signals;
+mod sources;
 mod state;
 mod systemd;
 mod takeover;

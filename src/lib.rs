@@ -25,6 +25,7 @@ pub mod password;
 pub mod reconcile;
 pub mod seal;
 pub mod service;
+pub mod source_control;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

@@ -12,6 +12,7 @@ mod audits;
 mod auth;
 mod authorization;
 mod authorizations;
+mod auto_builds;
 mod builds;
 mod builds_run;
 mod cli;

@@ -304,7 +304,7 @@ fn failing_drain(tx: &Tx<'_>, sealer: &Sealer, app: AppId) -> Result<(), StoreEr
     let (state, description) = (DrainState::Failing, "the server closed the connection".to_owned());
     let drain = LogDrain {
         id: LogDrainId::new(deterministic("drain")),
-        app_id: app,
+        owner: app.into(),
         url: DrainUrl::parse("syslog://logs.example.com").unwrap(),
         token: DrainToken::from_stored("d.token".to_owned()),
         progress: DrainProgress { state, description, ..DrainProgress::default() },

@@ -50,8 +50,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
+    ("source_control", &["store", "service", "outbound"]),
     ("terminals", &["store", "service", "engine"]),
-    ("api", &["store", "service", "addons", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
+    (
+        "api",
+        &[
+            "store",
+            "service",
+            "addons",
+            "builds",
+            "config",
+            "logs",
+            "metrics",
+            "source_control",
+            "telemetry",
+            "terminals",
+        ],
+    ),
     ("drains", &["store", "logs", "outbound"]),
 ];
 

@@ -12,6 +12,7 @@ mod apps;
 mod audits;
 mod auth;
 mod authorizations;
+mod auto_builds;
 mod builds;
 mod config_var_notes;
 mod config_vars;
@@ -91,6 +92,7 @@ use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::temporary_token::TemporaryTokens;
@@ -108,6 +110,7 @@ pub struct ApiState(Arc<Shared>);
 pub struct Shared {
     parts: ApiParts,
     large_bodies: Arc<Semaphore>,
+    signed_bodies: Arc<Semaphore>,
     logins: Logins,
 }
 
@@ -133,6 +136,7 @@ pub struct ApiParts {
     pub terminals: Terminals,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,
+    pub source_control: SourceControl,
     pub settings: ApiSettings,
 }
 
@@ -160,7 +164,8 @@ impl ApiState {
     pub fn new(parts: ApiParts) -> Self {
         let logins = Logins::new(parts.store.clone(), parts.sealer.clone(), parts.clock.clone());
         let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
-        Self(Arc::new(Shared { parts, large_bodies, logins }))
+        let signed_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
+        Self(Arc::new(Shared { parts, large_bodies, signed_bodies, logins }))
     }
 }
 

@@ -12,10 +12,10 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, apps, audits,
-    authorizations, builds, config_var_notes, config_vars, deployments, dynos, envelope, environments,
-    favorites, features, filter_attachments, filters, formations, health, hooks, invoices, keys, log_drains,
-    logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations, page,
-    pipeline_couplings, pipeline_promotions, pipelines, plugins, recommendations, regions,
+    authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
+    environments, favorites, features, filter_attachments, filters, formations, health, hooks, invoices,
+    keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
+    page, pipeline_couplings, pipeline_promotions, pipelines, plugins, recommendations, regions,
     release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
     ssl_orders, stacks, terminal, trace,
 };
@@ -52,6 +52,7 @@ pub(super) fn nouns() -> Routes {
         .merge(apps::router())
         .merge(audits::router())
         .merge(authorizations::router())
+        .merge(auto_builds::router())
         .merge(builds::router())
         .merge(config_var_notes::router())
         .merge(config_vars::router())

@@ -156,7 +156,7 @@ fn archive(url: &str) -> Result<BuildSource, RuleError> {
     if parsed.host().is_none_or(str::is_empty) {
         return Err(refused("names no host; write it like https://host/path/source.tar.gz"));
     }
-    Ok(BuildSource::Archive { url: url.to_owned() })
+    Ok(BuildSource::Archive { url: url.to_owned(), login: None })
 }
 
 fn image(rest: &str) -> Result<BuildSource, RuleError> {

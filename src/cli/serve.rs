@@ -53,9 +53,9 @@ impl From<DaemonError> for Failure {
             DaemonError::Store(error) => error.into(),
             DaemonError::Catalogue(error) => error.into(),
             DaemonError::Bootstrap(error) => error.into(),
-            DaemonError::TelemetryHeader { .. } | DaemonError::BrokerCredential { .. } => {
-                Self::Usage(error.into())
-            }
+            DaemonError::TelemetryHeader { .. }
+            | DaemonError::BrokerCredential { .. }
+            | DaemonError::NoSourceToken { .. } => Self::Usage(error.into()),
             DaemonError::Engine { .. } => Self::EngineUnavailable(error.into()),
             DaemonError::DataDir { .. }
             | DaemonError::InUse(_)
@@ -71,6 +71,7 @@ impl From<DaemonError> for Failure {
             | DaemonError::Api(_)
             | DaemonError::BrokerCredentials { .. }
             | DaemonError::TelemetryHeaders { .. }
+            | DaemonError::SourceToken { .. }
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
     }

@@ -21,6 +21,7 @@ mod metrics;
 mod outbound;
 mod setting;
 mod sockets;
+mod sources;
 mod telemetry;
 mod units;
 
@@ -45,6 +46,7 @@ pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use sources::{SourceAccount, SourcesConfig};
 pub use telemetry::TelemetryConfig;
 pub use units::duration;
 
@@ -77,6 +79,7 @@ pub struct Config {
     pub certs: CertsConfig,
     pub addons: AddonsConfig,
     pub telemetry: TelemetryConfig,
+    pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -98,6 +101,7 @@ impl Config {
             certs: CertsConfig::read(layers)?,
             addons: AddonsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
+            sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

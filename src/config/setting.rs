@@ -1,7 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry,
+    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, sources,
+    telemetry,
 };
 
 /// A setting as an operator sees it.
@@ -47,6 +48,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     certs::ACME_SETTINGS,
     addons::SETTINGS,
     telemetry::SETTINGS,
+    sources::SETTINGS,
 ];
 
 impl Setting {

@@ -36,6 +36,7 @@ use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
 use crate::service;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::terminals::Terminals;
@@ -71,6 +72,7 @@ struct Rooms {
     engine: Arc<dyn ContainerEngine>,
     looks: LookCounters,
     certificates: Certificates,
+    source_control: SourceControl,
     addons: Addons,
 }
 
@@ -131,9 +133,11 @@ impl ControlPlane {
         metrics.start(Arc::clone(&self.rooms.engine), config.metrics.interval);
         metrics.start_push();
         let store = self.rooms.state.store.clone();
+        let source_control = self.rooms.source_control.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
+        let addons = self.rooms.addons.clone();
         let state =
-            ApiState::new(self.rooms.state.api(metrics, (terminals, self.rooms.addons.clone()), settings));
+            ApiState::new(self.rooms.state.api(metrics, (terminals, addons, source_control), settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -210,18 +214,19 @@ async fn start_rooms(
     SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
     // Before any app is in the table: none is served without what is in force for it.
     state.publish_filters(&surroundings.routes, &outbound, tasks).await?;
-    state.start_drains(&outbound, config, tasks);
+    state.start_drains(&outbound, config, tasks).await?;
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     // Apps find their databases when they start.
     let instances = instances::start(&state, docker, tasks).await;
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
+    let source_control = state.source_control(&outbound, config, tasks)?;
     Builder::start(state.builder(&engine, outbound, config), tasks).await?;
     state.take_access(&surroundings.records, tasks);
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
     let addons = addons::start(config, (&state, instances), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates, addons })
+    Ok(Rooms { state, engine, looks, certificates, source_control, addons })
 }
 
 async fn first_start(

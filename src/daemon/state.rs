@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
 use super::settings::build_limits;
+use super::sources::{checks_limits, servers};
 use crate::addons::Addons;
 use crate::addons::backups::BackupFolder;
 use crate::api::{ApiParts, ApiSettings};
@@ -30,6 +31,7 @@ use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
+use crate::source_control::{SourceControl, SourceControlParts};
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -112,14 +114,39 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Connects apps with repositories, and carries on what it left.
+    pub(super) fn source_control(
+        &self,
+        outbound: &Outbound,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<SourceControl, DaemonError> {
+        let source_control = SourceControl::new(SourceControlParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            ids: self.ids.clone(),
+            clock: self.clock.clone(),
+            outbound: outbound.clone(),
+            servers: servers(&config.sources)?,
+            limits: checks_limits(&config.sources),
+        });
+        source_control.start(tasks);
+        Ok(source_control)
+    }
+
     /// Traces builds and releases.
     pub(super) fn trace_work(&self, tasks: &Tasks) {
         let (store, sealer) = (self.store.clone(), self.sealer.clone());
         WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
     }
 
-    /// Sends the logs of apps on to their drains.
-    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+    /// Sends logs on to their drains.
+    pub(super) async fn start_drains(
+        &self,
+        outbound: &Outbound,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<(), StoreError> {
         let parts = DrainsParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -129,7 +156,7 @@ impl State {
             figures: self.drains.clone(),
             cas: config.drain_cas_dir(),
         };
-        parts.start(tasks);
+        parts.start(tasks).await
     }
 
     /// Takes the edge's records of requests to all who want them.
@@ -144,7 +171,7 @@ impl State {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
-                lines.write(&batch).await;
+                lines.write(batch).await;
             }
         });
     }
@@ -217,7 +244,7 @@ impl State {
     pub(super) fn api(
         &self,
         metrics: Metrics,
-        (terminals, addons): (Terminals, Addons),
+        (terminals, addons, source_control): (Terminals, Addons, SourceControl),
         settings: ApiSettings,
     ) -> ApiParts {
         ApiParts {
@@ -236,6 +263,7 @@ impl State {
             terminals,
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),
+            source_control,
             settings,
         }
     }

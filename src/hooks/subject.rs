@@ -119,6 +119,10 @@ impl<'a> Subject<'a> {
             | Event::AddonBackupRunCreated { .. }
             | Event::AddonBackupRunFinished { .. }
             | Event::AppCreated { .. }
+            | Event::AutoBuildCreated { .. }
+            | Event::AutoBuildDeleted { .. }
+            | Event::AutoBuildQueued { .. }
+            | Event::AutoBuildFailed { .. }
             | Event::BuildCreated { .. }
             | Event::CertificateOrdered { .. }
             | Event::CertificateIssued { .. }
@@ -176,6 +180,8 @@ impl<'a> Subject<'a> {
             | Event::SiteCreated { .. }
             | Event::SiteUpdated { .. }
             | Event::SiteDeleted { .. }
+            | Event::SiteLogDrainCreated { .. }
+            | Event::SiteLogDrainDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }

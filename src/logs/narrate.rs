@@ -9,7 +9,7 @@ use super::rings::Rings;
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::ids::{AddonId, AppId};
-use crate::model::log::{LogLine, LogSource};
+use crate::model::log::{LogLine, LogOwner, LogSource};
 use crate::model::names::ProcessType;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
@@ -48,17 +48,19 @@ impl Narrator {
         }
     }
 
-    /// Removes the logs of apps that were deleted while nobody listened.
+    /// Removes the logs whose owners went while nobody listened.
     async fn sweep(&self) {
         let live = |c: &store::Connection| {
-            Ok::<_, StoreError>(store::apps::list(c)?.iter().map(|app| app.id).collect())
+            let apps = store::apps::list(c)?.into_iter().map(|app| LogOwner::App(app.id));
+            let drained = store::log_drains::list_owners(c)?.into_iter().map(|(_, owner)| owner);
+            Ok::<_, StoreError>(apps.chain(drained).collect())
         };
         let swept = match self.store.read(live).await {
             Ok(live) => self.rings.sweep(live).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = swept {
-            tracing::warn!(error, "logs of deleted apps may be left");
+            tracing::warn!(error, "logs without owners may be left");
         }
     }
 
@@ -79,6 +81,10 @@ impl Narrator {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of an app's log")]
     async fn text(&self, app: AppId, event: &Event) -> Option<String> {
         match event {
+            Event::AutoBuildFailed { sha, reason, .. } => {
+                let short: String = sha.chars().take(7).collect();
+                Some(format!("Auto build of {short} failed: {reason}"))
+            }
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
             Event::BuildSucceeded { .. } => Some("Build succeeded".to_owned()),
             Event::BuildFailed { .. } => Some("Build failed".to_owned()),

@@ -8,10 +8,10 @@ use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AddonAttachmentId, AddonBackupId, AddonId, AppId, BuildId, CandidateId, CertificateId,
-    CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId,
-    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonId, AppId, AutoBuildId, AutoBuildRunId, BuildId,
+    CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId,
+    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId,
+    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
@@ -47,6 +47,10 @@ pub enum Event {
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
+    AutoBuildCreated { app: AppId, auto_build: AutoBuildId },
+    AutoBuildDeleted { app: AppId, auto_build: AutoBuildId },
+    AutoBuildQueued { app: AppId, run: AutoBuildRunId },
+    AutoBuildFailed { app: AppId, run: AutoBuildRunId, sha: String, reason: String },
     BuildCreated { app: AppId, build: BuildId },
     BuildStarted { app: AppId, build: BuildId },
     BuildSucceeded { app: AppId, build: BuildId },
@@ -86,6 +90,8 @@ pub enum Event {
     HookDeleted { app: AppId, hook: HookId },
     LogDrainCreated { app: AppId, drain: LogDrainId },
     LogDrainDeleted { app: AppId, drain: LogDrainId },
+    SiteLogDrainCreated { site: SiteId, drain: LogDrainId },
+    SiteLogDrainDeleted { site: SiteId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
@@ -171,6 +177,10 @@ impl Event {
             | Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
+            | Self::AutoBuildCreated { app, .. }
+            | Self::AutoBuildDeleted { app, .. }
+            | Self::AutoBuildQueued { app, .. }
+            | Self::AutoBuildFailed { app, .. }
             | Self::BuildCreated { app, .. }
             | Self::BuildStarted { app, .. }
             | Self::BuildSucceeded { app, .. }
@@ -247,6 +257,8 @@ impl Event {
             | Self::SiteCreated { .. }
             | Self::SiteUpdated { .. }
             | Self::SiteDeleted { .. }
+            | Self::SiteLogDrainCreated { .. }
+            | Self::SiteLogDrainDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -284,6 +296,10 @@ impl Event {
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",
+            Self::AutoBuildCreated { .. } => "auto_build_created",
+            Self::AutoBuildDeleted { .. } => "auto_build_deleted",
+            Self::AutoBuildQueued { .. } => "auto_build_queued",
+            Self::AutoBuildFailed { .. } => "auto_build_failed",
             Self::BuildCreated { .. } => "build_created",
             Self::BuildStarted { .. } => "build_started",
             Self::BuildSucceeded { .. } => "build_succeeded",
@@ -357,6 +373,8 @@ impl Event {
             Self::SiteCreated { .. } => "site_created",
             Self::SiteUpdated { .. } => "site_updated",
             Self::SiteDeleted { .. } => "site_deleted",
+            Self::SiteLogDrainCreated { .. } => "site_log_drain_created",
+            Self::SiteLogDrainDeleted { .. } => "site_log_drain_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

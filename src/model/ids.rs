@@ -45,6 +45,9 @@ typed_id!(
     AddonPlanId,
     AddonServiceId,
     AppId,
+    AutoBuildId,
+    /// One commit on its way to a build.
+    AutoBuildRunId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     BuildId,
     /// A release candidate of a project.

@@ -175,6 +175,7 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
             routes::remove_of_app(tx, id)?;
             store::filter_attachments::delete_of_app(tx, id)?;
             store::log_drains::remove_of_app(tx, id)?;
+            store::auto_builds::mark_removed_of_app(tx, id)?;
             store::apps::mark_deleted(tx, id)?;
             tx.record(Event::AppDeleted { app: id })?;
             Ok(app)

@@ -92,7 +92,9 @@ fn action(kind: &str) -> &str {
         "filter_attachment_updated" => "filter_attachment_update",
         "filter_detached" => "filter_detachment",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
-        "log_drain_created" | "log_drain_deleted" => "logdrain_change",
+        "log_drain_created" | "log_drain_deleted" | "site_log_drain_created" | "site_log_drain_deleted" => {
+            "logdrain_change"
+        }
         "release_created" => "release",
         "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",
@@ -106,8 +108,8 @@ fn named_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
         "formation_created" => ("create", "process_type"),
         "formation_updated" => ("update", "process_type"),
         "formation_deleted" => ("delete", "process_type"),
-        "log_drain_created" => ("create", "drain"),
-        "log_drain_deleted" => ("delete", "drain"),
+        "log_drain_created" | "site_log_drain_created" => ("create", "drain"),
+        "log_drain_deleted" | "site_log_drain_deleted" => ("delete", "drain"),
         _ => return Vec::new(),
     };
     vec![json!({ "type": change, "name": details.get(name) })]

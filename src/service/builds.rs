@@ -22,11 +22,25 @@ pub struct NewBuild {
     pub commit: Commit,
 }
 
-struct CheckedBuild {
+/// A build whose words are within their limits.
+#[derive(Debug)]
+pub(super) struct CheckedBuild {
     id: BuildId,
     source: BuildSource,
     checksum: Checksum,
     commit: Commit,
+}
+
+impl CheckedBuild {
+    pub(super) fn new(
+        id: BuildId,
+        source: BuildSource,
+        checksum: &str,
+        commit: Commit,
+    ) -> Result<Self, RuleError> {
+        check_commit(&commit)?;
+        Ok(Self { id, source, checksum: Checksum::parse(checksum)?, commit })
+    }
 }
 
 /// Whether the principal may build for the app; in `socs` and `prod` spaces that needs elevation.
@@ -49,12 +63,10 @@ pub async fn create(
     mut new: NewBuild,
 ) -> Result<Build, Error> {
     may_build(author, app)?;
-    let checksum = Checksum::parse(&new.checksum)?;
-    check_commit(&new.commit)?;
     if new.commit.author.is_empty() {
         new.commit.author = author.user.to_string();
     }
-    let new = CheckedBuild { id: new.id, source: new.source, checksum, commit: new.commit };
+    let new = CheckedBuild::new(new.id, new.source, &new.checksum, new.commit)?;
     queue(store, sealer, author, app.id, new).await
 }
 
@@ -78,26 +90,32 @@ async fn queue(
     new: CheckedBuild,
 ) -> Result<Build, Error> {
     let sealer = sealer.clone();
-    store
-        .write(author, move |tx| {
-            apps::still(tx, app)?;
-            let build = Build {
-                id: new.id,
-                app_id: app,
-                number: store::builds::next_number(tx, app)?,
-                state: BuildState::Queued,
-                source: new.source,
-                checksum: new.checksum,
-                commit: new.commit,
-                created_by: tx.author().clone(),
-                created_at: tx.now(),
-                updated_at: tx.now(),
-            };
-            store::builds::insert(tx, &sealer, &build)?;
-            tx.record(Event::BuildCreated { app, build: build.id })?;
-            Ok(build)
-        })
-        .await
+    store.write(author, move |tx| enqueue(tx, &sealer, app, new)).await
+}
+
+/// Queues a build in the caller's transaction.
+pub(super) fn enqueue(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    app: AppId,
+    new: CheckedBuild,
+) -> Result<Build, Error> {
+    apps::still(tx, app)?;
+    let build = Build {
+        id: new.id,
+        app_id: app,
+        number: store::builds::next_number(tx, app)?,
+        state: BuildState::Queued,
+        source: new.source,
+        checksum: new.checksum,
+        commit: new.commit,
+        created_by: tx.author().clone(),
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    store::builds::insert(tx, sealer, &build)?;
+    tx.record(Event::BuildCreated { app, build: build.id })?;
+    Ok(build)
 }
 
 /// Stops a running build (reading 10): 409 while it is queued, 422 when it has finished.

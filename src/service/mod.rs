@@ -9,6 +9,7 @@ pub mod addons;
 pub mod apps;
 pub mod audits;
 pub mod authorizations;
+pub mod auto_builds;
 pub mod bootstrap;
 pub mod builds;
 pub mod certificates;

@@ -126,7 +126,7 @@ pub async fn update(
         .await
 }
 
-/// Deletes a site with all of its routes; the apps stay. All of them must be within reach.
+/// Deletes a site with its drains and all of its routes; the apps stay. All of them must be within reach.
 pub async fn delete(store: &Store, author: &Principal, id: SiteId) -> Result<Site, Error> {
     let reach = author.reach.clone();
     store
@@ -142,6 +142,7 @@ pub async fn delete(store: &Store, author: &Principal, id: SiteId) -> Result<Sit
             for route in &all {
                 routes::remove(tx, route)?;
             }
+            store::log_drains::remove_of_site(tx, id)?;
             store::sites::mark_deleted(tx, id)?;
             tx.record(Event::SiteDeleted { site: id })?;
             Ok(site)

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx};
 use crate::model::build::{
-    Build, BuildSource, BuildState, BuildStep, Checksum, Commit, ImageId, ImageReference, RegistryLogin,
+    ArchiveLogin, Build, BuildSource, BuildState, BuildStep, Checksum, Commit, ImageId, ImageReference,
+    RegistryLogin,
 };
 use crate::model::command::Command;
 use crate::model::ids::{AppId, BuildId};
@@ -206,14 +207,24 @@ impl<'a> StateColumns<'a> {
 /// The sealed form of a source.
 #[derive(Serialize, Deserialize)]
 enum SealedSource {
-    Archive { url: String },
-    Image { reference: String, login: Option<(String, String)> },
+    Archive {
+        url: String,
+        #[serde(default)]
+        login: Option<String>,
+    },
+    Image {
+        reference: String,
+        login: Option<(String, String)>,
+    },
 }
 
 fn seal_source(sealer: &Sealer, build: &Build) -> Result<(&'static str, Option<Sealed>), StoreError> {
     let (kind, source) = match &build.source {
         BuildSource::Upload => return Ok(("upload", None)),
-        BuildSource::Archive { url } => ("archive", SealedSource::Archive { url: url.clone() }),
+        BuildSource::Archive { url, login } => {
+            let login = login.as_ref().map(|login| login.reveal().to_owned());
+            ("archive", SealedSource::Archive { url: url.clone(), login })
+        }
         BuildSource::Image { reference, login } => (
             "image",
             SealedSource::Image {
@@ -265,7 +276,9 @@ impl StoredBuild {
         let text = sealer.open_text(place(&self.build.id.to_string()), &sealed)?;
         let source = serde_json::from_str(&text).map_err(|error| StoreError::Content(error.to_string()))?;
         self.build.source = match source {
-            SealedSource::Archive { url } => BuildSource::Archive { url },
+            SealedSource::Archive { url, login } => {
+                BuildSource::Archive { url, login: login.map(ArchiveLogin::new) }
+            }
             SealedSource::Image { reference, login } => BuildSource::Image {
                 reference: ImageReference::from_stored(reference),
                 login: login.map(|(user, password)| RegistryLogin { user, password }),

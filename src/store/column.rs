@@ -11,6 +11,7 @@ use crate::model::addon_backup::{BackupOrigin, BackupStatus, RunKind};
 use crate::model::addon_instance::InstancePhase;
 use crate::model::addon_job::AddonWorkKind;
 use crate::model::addon_service::{AddonPlanName, AddonServiceName};
+use crate::model::auto_build::{CommitState, RunTrigger, SourceProvider};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -22,10 +23,10 @@ use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
     AccountId, AddonAttachmentId, AddonBackupId, AddonBackupRunId, AddonId, AddonPlanId, AddonServiceId,
-    AppId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AppId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId,
+    DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId,
+    LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, PromotionTargetId,
+    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -75,6 +76,23 @@ macro_rules! name_columns {
     )+};
 }
 
+macro_rules! json_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                let json = serde_json::to_string(self);
+                json.map(ToSqlOutput::from)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    )+};
+}
+
 macro_rules! enum_columns {
     ($($name:ident),+ $(,)?) => {$(
         impl ToSql for $name {
@@ -90,6 +108,8 @@ macro_rules! enum_columns {
     )+};
 }
 
+json_columns!(Details, PathScope);
+
 id_columns!(
     AccountId,
     AddonAttachmentId,
@@ -99,6 +119,8 @@ id_columns!(
     AddonPlanId,
     AddonServiceId,
     AppId,
+    AutoBuildId,
+    AutoBuildRunId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -159,6 +181,7 @@ enum_columns!(
     CertificateStatus,
     CheckState,
     ClientKind,
+    CommitState,
     DeliveryState,
     DeploymentStatus,
     DrainState,
@@ -174,7 +197,9 @@ enum_columns!(
     ResourceType,
     Role,
     RunKind,
+    RunTrigger,
     Scope,
+    SourceProvider,
     Stage,
     StackState,
     Terminal,
@@ -238,32 +263,6 @@ impl ToSql for ImageId {
 impl FromSql for ImageId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::new)
-    }
-}
-
-impl ToSql for Details {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for Details {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
-    }
-}
-
-impl ToSql for PathScope {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for PathScope {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 

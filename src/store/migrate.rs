@@ -30,6 +30,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0045_deployments.sql"),
     include_str!("migrations/0047_filters.sql"),
     include_str!("migrations/0046_oneoff_dynos.sql"),
+    include_str!("migrations/0051_site_drains.sql"),
+    include_str!("migrations/0050_auto_builds.sql"),
     include_str!("migrations/0048_addons.sql"),
     include_str!("migrations/0049_addon_backups.sql"),
 ];

@@ -13,6 +13,8 @@ pub mod addon_jobs;
 pub mod addon_periods;
 pub mod addons;
 pub mod apps;
+pub mod auto_build_runs;
+pub mod auto_builds;
 pub mod broker_catalogues;
 pub mod builds;
 pub mod certificates;

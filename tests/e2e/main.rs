@@ -12,6 +12,7 @@
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
 mod addons;
+mod auto_build;
 mod build;
 mod certificates;
 mod crash_loop;

@@ -4,6 +4,7 @@ mod events;
 pub(crate) mod fake_engine;
 pub(crate) mod fake_instances;
 pub(crate) mod line_sink;
+pub(crate) mod provider;
 pub(crate) mod sink;
 pub(crate) mod wait;
 
@@ -25,13 +26,16 @@ use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
 use akkerisd::metrics::{Metrics, MetricsParts, RouterFigures};
 use akkerisd::model::account::{Email, Role};
+use akkerisd::model::auto_build::ChecksLimits;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
 use akkerisd::model::token::{Scope, TokenKind, TokenName};
+use akkerisd::outbound::Outbound;
 use akkerisd::password::Passwords;
 use akkerisd::reconcile::LookCounters;
 use akkerisd::seal::Sealer;
 use akkerisd::service;
+use akkerisd::source_control::{SourceControl, SourceControlParts, SourceServers};
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
@@ -73,6 +77,7 @@ struct Around {
     clock: Clock,
     telemetry: Telemetry,
     providers: Providers,
+    sources: (SourceServers, ChecksLimits),
 }
 
 /// Tasks that are told to stop when the test ends.
@@ -102,7 +107,12 @@ pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
 
 impl Default for Around {
     fn default() -> Self {
-        Self { clock: Clock::system(), telemetry: Telemetry::off(), providers: Providers::without_brokers() }
+        Self {
+            clock: Clock::system(),
+            telemetry: Telemetry::off(),
+            providers: Providers::without_brokers(),
+            sources: no_sources(),
+        }
     }
 }
 
@@ -141,6 +151,11 @@ impl TestDaemon {
     /// The same with these providers of addons.
     pub(crate) async fn with_providers(providers: Providers) -> Self {
         Self::made(Around { providers, ..Around::default() }, |_| {}).await
+    }
+
+    /// The same with servers of repositories.
+    pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
+        Self::made(Around { sources: (servers, limits), ..Around::default() }, |_| {}).await
     }
 
     /// Lets providers do what they are asked for; ends when the tasks are dropped.
@@ -192,6 +207,7 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
+        let source_control = source_control(&store, &sealer, &clock, around.sources);
         let addons = AddonParts {
             store: store.clone(),
             sealer: sealer.clone(),
@@ -216,6 +232,7 @@ impl TestDaemon {
             terminals,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
+            source_control,
             settings,
         });
         Self { router: api::router(state.clone()), state, engine, certificates, addons, dir }
@@ -312,6 +329,29 @@ impl TestDaemon {
     pub(crate) fn with_secret(&self, secret: &str) -> Client {
         self.anonymous().header("authorization", &format!("Bearer {secret}"))
     }
+}
+
+fn source_control(
+    store: &Store,
+    sealer: &Sealer,
+    clock: &Clock,
+    (servers, limits): (SourceServers, ChecksLimits),
+) -> SourceControl {
+    SourceControl::new(SourceControlParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: Ids::random(),
+        clock: clock.clone(),
+        outbound: Outbound::new(true).unwrap(),
+        servers,
+        limits,
+    })
+}
+
+/// No server is known.
+fn no_sources() -> (SourceServers, ChecksLimits) {
+    let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
+    (SourceServers::default(), limits)
 }
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {

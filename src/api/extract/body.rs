@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bad;
 use crate::api::json_body::json_body;
@@ -25,6 +25,8 @@ use crate::service;
 /// A body that is held in memory without asking.
 pub(super) const SMALL_BODY: u64 = 1024 * 1024;
 pub(super) const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
+/// What providers send at most (`behaviour.md` §12).
+const SIGNED_BODY: u64 = 25 * 1024 * 1024;
 const LARGE_BODY_DEADLINE: Duration = Duration::from_mins(15);
 /// How long a large body waits for its turn.
 const TURN_DEADLINE: Duration = Duration::from_mins(5);
@@ -53,6 +55,30 @@ pub(in crate::api) struct LargeJson<T> {
     pub(in crate::api) value: T,
     /// One of two turns; `None` when the body was small.
     pub(in crate::api) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A body of any form and its headers, as they were signed. Keep the permit until the memory is given back.
+#[derive(Debug)]
+pub(in crate::api) struct SignedBody {
+    pub(in crate::api) headers: HeaderMap,
+    pub(in crate::api) body: Vec<u8>,
+    /// One of few turns, not those of sources: anybody can take one. `None` when the body was small.
+    pub(in crate::api) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl FromRequest<ApiState> for SignedBody {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Error> {
+        let headers = request.headers().clone();
+        let declared = declared_length(&headers);
+        let permit = match declared {
+            Some(length) if length <= SMALL_BODY || length > SIGNED_BODY => None,
+            Some(_) | None => Some(take_turn(&state.signed_bodies, SMALL_BODY_DEADLINE).await?),
+        };
+        let body = read_body(request, SIGNED_BODY, SMALL_BODY_DEADLINE).await?;
+        Ok(Self { headers, body, permit })
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
@@ -104,7 +130,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T
         let method = request.method().clone();
         let limit = state.settings.max_upload;
         let small = declared_length(request.headers()).is_some_and(|length| length <= SMALL_BODY);
-        let permit = if small { None } else { Some(take_turn(state).await?) };
+        let permit = if small { None } else { Some(take_turn(&state.large_bodies, TURN_DEADLINE).await?) };
         let bytes = read_body(request, limit, LARGE_BODY_DEADLINE).await?;
         let value = tokio::task::spawn_blocking(move || parse(&bytes, Outermost::Object, &method))
             .await
@@ -122,14 +148,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-async fn take_turn(state: &ApiState) -> Result<OwnedSemaphorePermit, Error> {
-    let turn = Arc::clone(&state.large_bodies).acquire_owned();
+async fn take_turn(turns: &Arc<Semaphore>, deadline: Duration) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = Arc::clone(turns).acquire_owned();
     let busy = || {
         service::Error::Unavailable(
-            "Other sources are being received; nothing was changed. Try again in a moment.".to_owned(),
+            "Other large bodies are being received; nothing was changed. Try again in a moment.".to_owned(),
         )
     };
-    Ok(tokio::time::timeout(TURN_DEADLINE, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
+    Ok(tokio::time::timeout(deadline, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
 }
 
 pub(super) async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
@@ -256,9 +282,12 @@ mod tests {
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
+    use crate::model::auto_build::ChecksLimits;
     use crate::model::catalogue::Catalogue;
+    use crate::outbound::Outbound;
     use crate::reconcile::LookCounters;
     use crate::seal::Sealer;
+    use crate::source_control::{SourceControl, SourceControlParts, SourceServers};
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
@@ -335,7 +364,17 @@ mod tests {
             providers: Providers::without_brokers(),
             retry: Duration::from_secs(1),
         });
+        let source_control = SourceControl::new(SourceControlParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            ids: Ids::counter(),
+            clock: clock.clone(),
+            outbound: Outbound::new(true).unwrap(),
+            servers: SourceServers::default(),
+            limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
+        });
         ApiState::new(ApiParts {
+            source_control,
             addons,
             backups: BackupFolder::new(dir.path().join("backups")),
             store,

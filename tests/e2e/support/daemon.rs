@@ -1,5 +1,6 @@
 //! The real daemon in a data directory of its own, and the web as its apps' users see it.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -24,6 +25,12 @@ struct Ports {
     api: u16,
     http: u16,
     https: u16,
+}
+
+/// The daemon that is tested: the one of this build, or what `AKKERISD_PROGRAM` names where somebody measures another
+/// one (a release build).
+pub fn tested_program() -> OsString {
+    std::env::var_os("AKKERISD_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_akkerisd").into())
 }
 
 impl Daemon {
@@ -54,13 +61,13 @@ impl Daemon {
 
     /// Starts the process, which must not run.
     pub fn spawn(&mut self, extra: &[(&str, &str)]) {
-        self.spawn_by(Command::new(env!("CARGO_BIN_EXE_akkerisd")), extra);
+        self.spawn_by(Command::new(tested_program()), extra);
     }
 
     /// Starts the process by a program that is given sockets for it as its standard streams, and what to run with
     /// which arguments.
     pub fn spawn_with_sockets(&mut self, mut launcher: Command) {
-        launcher.arg(env!("CARGO_BIN_EXE_akkerisd"));
+        launcher.arg(tested_program());
         self.run(launcher, &[]);
     }
 
@@ -132,7 +139,7 @@ impl Daemon {
 
     /// Runs `akkerisd upgrade` with these arguments; gives whether it succeeded, and what it said.
     pub async fn upgrade(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_akkerisd"));
+        let mut command = Command::new(tested_program());
         command.arg("upgrade").arg("--data-dir").arg(self.data_dir()).args(arguments);
         let finished = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         let said = [finished.stdout, finished.stderr].concat();
