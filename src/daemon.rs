@@ -9,6 +9,7 @@ mod addons;
 mod certificates;
 mod control_plane;
 mod error;
+mod instances;
 mod listeners;
 mod settings;
 mod signals;

@@ -28,7 +28,6 @@ use crate::model::event::Event;
 use crate::model::ids::{AppSetupId, BuildId};
 use crate::outbound::{DownloadLimits, Outbound};
 use crate::service;
-use crate::service::addons::Shop;
 use crate::service::app_setups::{self, Advance, ManifestFinding, SetupTools};
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;

@@ -3,6 +3,7 @@
 
 mod account;
 mod addon_attachments;
+mod addon_backups;
 mod addon_services;
 mod addons;
 mod aka;
@@ -37,6 +38,7 @@ mod hook_deliveries;
 mod hook_payloads;
 mod hooks;
 mod house_rules;
+mod instances;
 mod invoices;
 mod keys;
 mod log_drains;

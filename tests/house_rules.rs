@@ -24,7 +24,7 @@ const CROSS_CUTS: &[&str] = &[
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("addons", &["store", "service", "config", "outbound"]),
+    ("addons", &["store", "service", "config", "outbound", "engine"]),
     ("model", &["text_enum"]),
     ("clock", &["model"]),
     ("ids", &["model"]),

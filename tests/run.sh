@@ -36,6 +36,17 @@ need_promtool() {
   rm -rf "$folder"
 }
 
+# Their programs become images of addons. A cluster that the package makes would be started, so it makes none.
+need_databases() {
+  if ! command -v pg_createcluster >/dev/null; then
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+      echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  # The server of Redis is in the package of its tools.
+  need_packages postgresql redis-tools
+}
+
 # As promtool: the package would start a server. The libraries that it links are those of curl and the like.
 need_nginx() {
   local tools=$PWD/target/tools folder package
@@ -64,6 +75,7 @@ install_everything() {
     as_builder rustup component add rustfmt clippy
   fi
   need_docker
+  need_databases
   need_promtool
   need_nginx
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"

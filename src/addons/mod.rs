@@ -4,7 +4,9 @@
 //! daemon dies.
 
 mod actions;
+pub mod backups;
 pub mod broker;
+pub mod instances;
 mod provider;
 mod providers;
 mod securekey;

@@ -5,6 +5,7 @@
 
 mod account;
 mod addon_attachments;
+mod addon_backups;
 mod addon_services;
 mod addons;
 mod app_setups;
@@ -80,6 +81,7 @@ pub use self::openapi::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
 use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -133,6 +135,8 @@ pub struct ApiParts {
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
     pub addons: Addons,
+    /// Where the backups of addons lie.
+    pub backups: BackupFolder,
     pub terminals: Terminals,
     /// The repositories of apps.
     pub git: Git,

@@ -11,8 +11,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, account, addon_attachments, addon_services, addons, app_setups, apps, audits,
-    authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
+    ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, app_setups, apps,
+    audits, authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
     environments, favorites, features, filter_attachments, filters, formations, git, health, hooks, invoices,
     keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
     page, pipeline_couplings, pipeline_promotions, pipelines, plugins, previews, recommendations, regions,
@@ -46,6 +46,7 @@ pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(account::router())
         .merge(addon_attachments::router())
+        .merge(addon_backups::router())
         .merge(addon_services::router())
         .merge(addons::router())
         .merge(app_setups::router())

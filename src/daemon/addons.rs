@@ -17,15 +17,22 @@ use crate::tasks::Tasks;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Starts the work at addons, and gives the API its part of it. Blocks while it reads the brokers' credentials.
-pub(super) async fn start(config: &Config, state: &State, tasks: &Tasks) -> Result<Addons, DaemonError> {
+pub(super) async fn start(
+    config: &Config,
+    (state, engine): (&State, Arc<dyn Provider>),
+    tasks: &Tasks,
+) -> Result<Addons, DaemonError> {
     let offer = Offer::new(state.catalogue.shared());
     let clients = clients(config)?;
     let broker = |client: &BrokerClient| {
         let broker: Arc<dyn Provider> = Arc::new(Broker::new(client.clone(), config.addons.poll_interval));
         (client.name().clone(), broker)
     };
-    let providers =
-        Providers { brokers: clients.iter().map(broker).collect(), ..Providers::without_brokers() };
+    let providers = Providers {
+        engine: Some(engine),
+        brokers: clients.iter().map(broker).collect(),
+        ..Providers::without_brokers()
+    };
     for client in clients {
         let (store, period) = (state.store.clone(), config.addons.refresh_interval);
         Refresh { client, store, offer: offer.clone(), period }.start(tasks).await?;

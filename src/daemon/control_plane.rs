@@ -17,7 +17,7 @@ use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
-use super::{DaemonError, addons};
+use super::{DaemonError, addons, instances};
 use crate::addons::Addons;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
@@ -210,7 +210,8 @@ async fn start_rooms(
     let outbound = Outbound::new(config.outbound.allow_private)?;
     state.start_hooks(&outbound, tasks).await?;
     let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
-    let engine = connect(config, installation).await?;
+    let docker = connect(config, installation).await?;
+    let engine: Arc<dyn ContainerEngine> = Arc::<DockerEngine>::clone(&docker);
     state.trace_work(tasks);
     SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
     // Before any app is in the table: none is served without what is in force for it.
@@ -219,8 +220,10 @@ async fn start_rooms(
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
+    // Apps find their databases when they start.
+    let instances = instances::start(&state, docker, tasks).await;
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
-    let addons = addons::start(config, &state, tasks).await?;
+    let addons = addons::start(config, (&state, instances), tasks).await?;
     let source_control = state.source_control(&outbound, (config, &addons), tasks)?;
     Builder::start(state.builder(&engine, outbound.clone(), config), tasks).await?;
     state.start_git();
@@ -254,7 +257,7 @@ async fn first_start(
 pub(super) async fn connect(
     config: &Config,
     installation: InstallationId,
-) -> Result<Arc<dyn ContainerEngine>, DaemonError> {
+) -> Result<Arc<DockerEngine>, DaemonError> {
     let host = &config.docker.host;
     let unusable = |source| DaemonError::Engine { host: host.clone(), source };
     let engine = DockerEngine::connect(Some(host), installation).await.map_err(unusable)?;

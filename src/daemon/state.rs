@@ -9,6 +9,7 @@ use super::DaemonError;
 use super::settings::{build_limits, git_settings};
 use super::sources::{checks_limits, servers};
 use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -58,6 +59,7 @@ pub(super) struct State {
     drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
+    pub(super) backups: BackupFolder,
     /// The logs of apps.
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
@@ -101,6 +103,7 @@ impl State {
             build_logs,
             rings,
             ids,
+            backups: BackupFolder::new(config.backups_dir()),
             telemetry,
             temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
@@ -314,6 +317,7 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             addons,
+            backups: self.backups.clone(),
             terminals,
             git: self.git.clone(),
             telemetry: self.telemetry.clone(),

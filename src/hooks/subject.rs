@@ -124,6 +124,11 @@ impl<'a> Subject<'a> {
             | Event::AddonDeprovisioned { .. }
             | Event::AddonAttachmentUpdated { .. }
             | Event::AddonVariablesChanged { .. }
+            | Event::AddonBackupCreated { .. }
+            | Event::AddonBackupFinished { .. }
+            | Event::AddonBackupDeleted { .. }
+            | Event::AddonBackupRunCreated { .. }
+            | Event::AddonBackupRunFinished { .. }
             | Event::AppCreated { .. }
             | Event::AutoBuildCreated { .. }
             | Event::AutoBuildDeleted { .. }

@@ -3,13 +3,14 @@
 //! Invariant: an event holds no secret and no config var's value. It is written in the transaction of the
 //! change it tells of and published after the commit.
 
+use super::addon_backup::RunKind;
 use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AddonAttachmentId, AddonId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId,
-    CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId,
-    HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId,
+    BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId,
+    GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
     RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
@@ -39,6 +40,11 @@ pub enum Event {
     AddonPromoted { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
     AddonDetached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
     AddonVariablesChanged { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonBackupCreated { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupFinished { app: AppId, addon: AddonId, backup: AddonBackupId, succeeded: bool },
+    AddonBackupDeleted { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupRunCreated { app: AppId, backup: AddonBackupId, kind: RunKind },
+    AddonBackupRunFinished { app: AppId, backup: AddonBackupId, kind: RunKind, succeeded: bool },
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
@@ -171,6 +177,11 @@ impl Event {
             | Self::AddonPromoted { app, .. }
             | Self::AddonDetached { app, .. }
             | Self::AddonVariablesChanged { app, .. }
+            | Self::AddonBackupCreated { app, .. }
+            | Self::AddonBackupFinished { app, .. }
+            | Self::AddonBackupDeleted { app, .. }
+            | Self::AddonBackupRunCreated { app, .. }
+            | Self::AddonBackupRunFinished { app, .. }
             | Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
@@ -292,6 +303,11 @@ impl Event {
             Self::AddonPromoted { .. } => "addon_promoted",
             Self::AddonDetached { .. } => "addon_detached",
             Self::AddonVariablesChanged { .. } => "addon_variables_changed",
+            Self::AddonBackupCreated { .. } => "addon_backup_created",
+            Self::AddonBackupFinished { .. } => "addon_backup_finished",
+            Self::AddonBackupDeleted { .. } => "addon_backup_deleted",
+            Self::AddonBackupRunCreated { .. } => "addon_backup_run_created",
+            Self::AddonBackupRunFinished { .. } => "addon_backup_run_finished",
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",

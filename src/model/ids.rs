@@ -37,6 +37,10 @@ typed_id!(
     AccountId,
     /// An app's use of an addon.
     AddonAttachmentId,
+    /// A backup of an addon that runs on this host's engine.
+    AddonBackupId,
+    /// A use of such a backup.
+    AddonBackupRunId,
     AddonId,
     AddonPlanId,
     AddonServiceId,

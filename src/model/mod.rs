@@ -7,6 +7,9 @@
 pub mod account;
 pub mod addon;
 pub mod addon_attachment;
+pub mod addon_backup;
+pub mod addon_engine;
+pub mod addon_instance;
 pub mod addon_job;
 pub mod addon_service;
 pub mod address;

@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod addon_attachments;
+pub mod addon_backups;
 pub mod addons;
 pub mod app_setups;
 pub mod apps;

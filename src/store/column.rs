@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::model::account::{MemberRole, Role};
 use crate::model::addon::AddonState;
 use crate::model::addon_attachment::{AttachmentName, AttachmentState};
+use crate::model::addon_backup::{BackupOrigin, BackupStatus, RunKind};
+use crate::model::addon_instance::InstancePhase;
 use crate::model::addon_job::AddonWorkKind;
 use crate::model::addon_service::{AddonPlanName, AddonServiceName};
 use crate::model::app_setup::SetupStatus;
@@ -21,11 +23,12 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AddonAttachmentId, AddonId, AddonPlanId, AddonServiceId, AppId, AppSetupId, AutoBuildId,
-    AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId,
-    FilterAttachmentId, FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId,
-    OrganizationId, PipelineId, PluginId, PreviewId, PromotionId, PromotionTargetId, RecommendationId,
-    ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonBackupRunId, AddonId, AddonPlanId, AddonServiceId,
+    AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
+    DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
+    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -113,6 +116,8 @@ json_columns!(Details, PathScope);
 id_columns!(
     AccountId,
     AddonAttachmentId,
+    AddonBackupId,
+    AddonBackupRunId,
     AddonId,
     AddonPlanId,
     AddonServiceId,
@@ -174,6 +179,8 @@ enum_columns!(
     AddonState,
     AddonWorkKind,
     AttachmentState,
+    BackupOrigin,
+    BackupStatus,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,
@@ -187,6 +194,7 @@ enum_columns!(
     Feature,
     FilterType,
     HookEvent,
+    InstancePhase,
     IssuerKind,
     MemberRole,
     Origin,
@@ -194,6 +202,7 @@ enum_columns!(
     PreviewTrigger,
     ResourceType,
     Role,
+    RunKind,
     RunTrigger,
     Scope,
     SourceProvider,

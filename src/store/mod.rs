@@ -6,6 +6,9 @@
 pub mod accounts;
 pub mod acme;
 pub mod addon_attachments;
+pub mod addon_backup_runs;
+pub mod addon_backups;
+pub mod addon_instances;
 pub mod addon_jobs;
 pub mod addon_periods;
 pub mod addons;

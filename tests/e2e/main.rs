@@ -11,6 +11,7 @@
 #![expect(clippy::print_stderr, reason = "a failed story shows the daemon's log and the figures")]
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
+mod addons;
 mod auto_build;
 mod build;
 mod certificates;

@@ -2,6 +2,7 @@
 
 mod events;
 pub(crate) mod fake_engine;
+pub(crate) mod fake_instances;
 pub(crate) mod line_sink;
 pub(crate) mod provider;
 pub(crate) mod sink;
@@ -10,6 +11,7 @@ pub(crate) mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use akkerisd::addons::backups::BackupFolder;
 use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
@@ -213,6 +215,7 @@ impl TestDaemon {
             log_sessions: LogSessions::new(clock),
             metrics,
             addons: Addons::new(addons.clone()),
+            backups: BackupFolder::new(dir.path().join("backups")),
             terminals,
             git,
             telemetry,

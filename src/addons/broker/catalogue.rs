@@ -92,6 +92,7 @@ fn service(broker: &BrokerName, body: ServiceBody) -> Result<AddonService, RuleE
         supports_multiple_installations: flag(&metadata, &["supports_multiple_installations"])
             .unwrap_or(true),
         supports_sharing: flag(&metadata, &["supports_sharing", "shareable"]).unwrap_or(true),
+        engine: None,
         plans,
         name,
     })
@@ -117,6 +118,7 @@ fn plan(
         bindable: body.bindable.unwrap_or(bindable),
         updateable: body.plan_updateable.unwrap_or(updateable),
         patience: body.maximum_polling_duration.map(Duration::from_secs),
+        engine: None,
         reference: body.id,
     })
 }

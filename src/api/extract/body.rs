@@ -269,6 +269,7 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
+    use crate::addons::backups::BackupFolder;
     use crate::addons::{AddonParts, Addons, Offer, Providers};
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
@@ -376,8 +377,7 @@ mod tests {
         });
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
-        let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
-        let sealer = Sealer::from_key(&[1; 32]);
+        let (sealer, catalogue) = (Sealer::from_key(&[1; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
         let addons = Addons::new(AddonParts {
             store: store.clone(),
             sealer: sealer.clone(),
@@ -400,6 +400,7 @@ mod tests {
         ApiState::new(ApiParts {
             source_control,
             addons,
+            backups: BackupFolder::new(dir.path().join("backups")),
             store,
             terminals,
             git,

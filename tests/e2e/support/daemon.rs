@@ -41,8 +41,16 @@ impl Daemon {
 
     /// Starts a daemon with more environment variables.
     pub async fn start_with(extra: &[(&str, &str)]) -> Self {
+        Self::start_prepared(extra, |_| {}).await
+    }
+
+    /// The same, with a data dir into which something was put.
+    pub async fn start_prepared(extra: &[(&str, &str)], prepare: impl FnOnce(&std::path::Path)) -> Self {
         archive::Source::version("warm-up");
         let dir = tempfile::Builder::new().prefix("akkerisd-e2e-").tempdir().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        prepare(&data);
         let ports = Ports { api: free_port(), http: free_port(), https: free_port() };
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut daemon = Self { dir, ports, extra, child: None };
@@ -270,6 +278,11 @@ impl Daemon {
         self.listed(&["network", "ls", "-q", "--filter", &self.label()])
     }
 
+    /// The volumes of this installation.
+    pub fn volumes(&self) -> Vec<String> {
+        self.listed(&["volume", "ls", "-q", "--filter", &self.label()])
+    }
+
     /// The images of this installation.
     pub fn images(&self) -> Vec<String> {
         let installation = self.installation();
@@ -314,6 +327,9 @@ impl Drop for Daemon {
         }
         for container in self.containers() {
             docker_quietly(&["rm", "-f", "-v", &container]);
+        }
+        for volume in self.volumes() {
+            docker_quietly(&["volume", "rm", &volume]);
         }
         for network in self.networks() {
             docker_quietly(&["network", "rm", &network]);

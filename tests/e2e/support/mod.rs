@@ -10,6 +10,7 @@ pub mod pebble;
 #[path = "../../support/provider.rs"]
 #[expect(dead_code, reason = "suite 1 asks it for more")]
 pub mod provider;
+pub mod services;
 pub mod streams;
 
 use std::future::Future;
