@@ -149,11 +149,6 @@ impl TestDaemon {
         Self::made(Around { telemetry, ..Around::default() }, |_| {}).await
     }
 
-    /// The same with servers of repositories.
-    pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
-        Self::made(Around { sources: (servers, limits), ..Around::default() }, |_| {}).await
-    }
-
     /// The same with these providers of addons.
     pub(crate) async fn with_providers(providers: Providers) -> Self {
         Self::made(Around { providers, ..Around::default() }, |_| {}).await
@@ -401,7 +396,7 @@ fn git((store, sealer): (&Store, &Sealer), ids: &Ids, rings: &Rings, dir: &tempf
         max_push: 1 << 20,
         max_repository: 4 << 20,
         max_archive: 1 << 20,
-        limit: std::time::Duration::from_mins(5),
+        limit: Duration::from_mins(5),
     };
     Git::new(GitParts {
         store: store.clone(),
