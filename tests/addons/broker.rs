@@ -55,7 +55,8 @@ impl World {
     /// Makes an addon that fails, and returns the reason.
     async fn fails(&self) -> String {
         let made = self.create().await;
-        addon_in(&self.client, &made, "failed").await["state_description"].as_str().unwrap().to_owned()
+        let failed = addon_in(&self.client, &made, "failed").await;
+        failed.get("state_description").and_then(Value::as_str).unwrap().to_owned()
     }
 
     async fn nothing_left(&self) {

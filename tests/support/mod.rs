@@ -175,19 +175,7 @@ impl TestDaemon {
         let (sealer, catalogue) = (Sealer::from_key(&[7; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
         let outbox = HookOutbox::new(sealer.clone(), Arc::clone(&catalogue), ids.clone());
         store.join_outbox(Arc::new(outbox));
-        let mut settings = ApiSettings {
-            public_url: None,
-            apps_domain: "localhost".to_owned(),
-            https_port: 443,
-            dialect: Dialect::Document,
-            public_metrics: false,
-            max_upload: 256 * 1024 * 1024,
-            orders: service::certificates::OrderRules {
-                issuer: akkerisd::model::certificate::IssuerKind::Local,
-                acme: false,
-                apps_domain: "localhost".to_owned(),
-            },
-        };
+        let mut settings = api_settings();
         change(&mut settings);
         let log_sessions = LogSessions::new(clock.clone());
         let certificates = CertificateBook::default();
@@ -208,14 +196,7 @@ impl TestDaemon {
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
         let source_control = source_control(&store, &sealer, &clock, around.sources);
-        let addons = AddonParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            clock: clock.clone(),
-            offer: Offer::new(Arc::clone(&catalogue)),
-            providers: around.providers,
-            retry: Duration::from_millis(20),
-        };
+        let addons = addon_parts(&store, (&sealer, &clock), &catalogue, around.providers);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
@@ -352,6 +333,38 @@ fn source_control(
 fn no_sources() -> (SourceServers, ChecksLimits) {
     let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
     (SourceServers::default(), limits)
+}
+
+fn addon_parts(
+    store: &Store,
+    (sealer, clock): (&Sealer, &Clock),
+    catalogue: &Arc<ArcSwap<Catalogue>>,
+    providers: Providers,
+) -> AddonParts {
+    AddonParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        clock: clock.clone(),
+        offer: Offer::new(Arc::clone(catalogue)),
+        providers,
+        retry: Duration::from_millis(20),
+    }
+}
+
+fn api_settings() -> ApiSettings {
+    ApiSettings {
+        public_url: None,
+        apps_domain: "localhost".to_owned(),
+        https_port: 443,
+        dialect: Dialect::Document,
+        public_metrics: false,
+        max_upload: 256 * 1024 * 1024,
+        orders: service::certificates::OrderRules {
+            issuer: akkerisd::model::certificate::IssuerKind::Local,
+            acme: false,
+            apps_domain: "localhost".to_owned(),
+        },
+    }
 }
 
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {

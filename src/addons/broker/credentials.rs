@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    fn of(credentials: Value) -> Result<Vec<(String, String)>, ProviderError> {
+    fn of(credentials: &Value) -> Result<Vec<(String, String)>, ProviderError> {
         let service = AddonServiceName::parse("some-db").unwrap();
         let reply = Reply { status: 200, json: json!({ "credentials": credentials }), retry_after: None };
         let pair =
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn upper_case_names_stay_and_others_are_named_after_the_service() {
         let found = of(
-            json!({ "DATABASE_URL": "x", "uri": "y", "port": 5432, "PORT": "1", "hosts": ["a"], "n": null }),
+            &json!({ "DATABASE_URL": "x", "uri": "y", "port": 5432, "PORT": "1", "hosts": ["a"], "n": null }),
         );
         let expected = [
             ("DATABASE_URL", "x"),
@@ -96,15 +96,15 @@ mod tests {
     #[test]
     fn nonsense_is_refused_and_may_have_left_a_binding() {
         for bad in [json!("text"), json!([1]), json!({ "a": "nul\u{0}" }), json!({ "k".repeat(300): "x" })] {
-            assert!(matches!(of(bad.clone()), Err(ProviderError::Broken(_))), "{bad}");
+            assert!(matches!(of(&bad), Err(ProviderError::Broken(_))), "{bad}");
         }
-        assert!(of(Value::Null).unwrap().is_empty());
+        assert!(of(&Value::Null).unwrap().is_empty());
     }
 
     proptest! {
         #[test]
         fn every_name_is_one_of_an_environment_variable(key in "\\PC{1,40}") {
-            for (name, _) in of(json!({ key: "x" })).unwrap() {
+            for (name, _) in of(&json!({ key: "x" })).unwrap() {
                 prop_assert!(ConfigVarName::parse(&name).is_ok());
             }
         }
