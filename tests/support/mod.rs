@@ -367,11 +367,7 @@ fn api_settings() -> ApiSettings {
         dialect: Dialect::Document,
         public_metrics: false,
         max_upload: 256 * 1024 * 1024,
-        orders: service::certificates::OrderRules {
-            issuer: akkerisd::model::certificate::IssuerKind::Local,
-            acme: false,
-            apps_domain: "localhost".to_owned(),
-        },
+        orders: local_orders(),
     }
 }
 
