@@ -27,6 +27,7 @@ mod dynos;
 mod edge;
 mod endpoints;
 mod environments;
+mod events;
 mod examples;
 mod favorites;
 mod features;

@@ -428,6 +428,24 @@ async fn crashed_is_told_with_code_and_dyno() {
 }
 
 #[tokio::test]
+async fn security_scan_is_told_in_the_words_of_the_scanner() {
+    let told = Told::of("security_scan").await;
+    let report = json!({ "action": "security_scan", "key": "dev-space", "status": "failed",
+        "service_name": "scanner", "message": "2 findings", "link": "https://scanner.example.com/2" });
+    told.client.post("/events", report).await.json(200);
+    let expected = json!({
+        "action": "security_scan",
+        "app": { "name": "dev", "id": told.app.to_string() },
+        "space": { "name": "space" },
+        "status": "failed",
+        "service_name": "scanner",
+        "message": "2 findings",
+        "link": "https://scanner.example.com/2"
+    });
+    assert_eq!(told.payload().await, expected);
+}
+
+#[tokio::test]
 async fn pipeline_promotion_is_told_on_the_target() {
     let told = Told::on("qa", "pipeline_promotion").await;
     let source = released(&told.daemon, &told.client, "dev-space").await;

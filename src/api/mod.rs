@@ -23,6 +23,7 @@ mod dynos;
 mod envelope;
 mod environments;
 mod error;
+mod events;
 mod extract;
 mod favorites;
 mod features;

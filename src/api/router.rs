@@ -13,11 +13,11 @@ use super::auth::{self, Policy};
 use super::{
     ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, app_setups, apps,
     audits, authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
-    environments, favorites, features, filter_attachments, filters, formations, git, health, hooks, invoices,
-    keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
-    page, pipeline_couplings, pipeline_promotions, pipelines, plugins, previews, recommendations, regions,
-    release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
-    ssl_orders, stacks, terminal, trace,
+    environments, events, favorites, features, filter_attachments, filters, formations, git, health, hooks,
+    invoices, keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members,
+    organizations, page, pipeline_couplings, pipeline_promotions, pipelines, plugins, previews,
+    recommendations, regions, release_candidates, release_projects, release_statuses, releases, routes,
+    sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
@@ -60,6 +60,7 @@ pub(super) fn nouns() -> Routes {
         .merge(deployments::router())
         .merge(dynos::router())
         .merge(environments::router())
+        .merge(events::router())
         .merge(favorites::router())
         .merge(features::router())
         .merge(filter_attachments::router())

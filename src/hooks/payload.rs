@@ -357,6 +357,7 @@ pub(super) fn build(scene: &Scene<'_>, subject: Subject<'_>) -> Result<Vec<Paylo
         Subject::Release { release, failed } => {
             scene.payload(event, scene.release_event(release, failed)?)?
         }
+        Subject::SecurityScan(scan) => scene.payload(event, scan)?,
         Subject::Released(release) => {
             let one = |process_type| scene.payload(event, scene.released(release, &process_type)?);
             return scene.released_types()?.into_iter().map(one).collect();

@@ -7,6 +7,7 @@ use crate::model::feature::Feature;
 use crate::model::hook::HookEvent;
 use crate::model::ids::{AddonAttachmentId, AddonId, BuildId, FormationId, LogDrainId, PreviewId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType};
+use crate::model::security_scan::SecurityScan;
 
 /// What a payload is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub(super) enum Subject<'a> {
     },
     /// Its dynos are up.
     Released(ReleaseId),
+    SecurityScan(&'a SecurityScan),
 }
 
 impl<'a> Subject<'a> {
@@ -114,6 +116,7 @@ impl<'a> Subject<'a> {
             Event::ReleaseCreated { release, .. } => Some(Self::Release { release: *release, failed: false }),
             Event::ReleaseFailed { release, .. } => Some(Self::Release { release: *release, failed: true }),
             Event::ReleaseSucceeded { release, .. } => Some(Self::Released(*release)),
+            Event::SecurityScanReported { scan, .. } => Some(Self::SecurityScan(scan)),
             Event::AccountCreated { .. }
             | Event::AccountUpdated { .. }
             | Event::AccountLoggedIn { .. }
@@ -225,6 +228,7 @@ impl<'a> Subject<'a> {
             Self::Promotion { .. } => HookEvent::PipelinePromotion,
             Self::Release { .. } => HookEvent::Release,
             Self::Released(_) => HookEvent::Released,
+            Self::SecurityScan(_) => HookEvent::SecurityScan,
         }
     }
 }

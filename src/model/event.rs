@@ -18,12 +18,14 @@ use super::oneoff::Ended;
 use super::release_status::CheckState;
 use super::repository_url::BranchName;
 use super::schedule::SkipReason;
+use super::security_scan::SecurityScan;
 use super::signal::Signal;
 use super::time::Timestamp;
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, strum::IntoStaticStr)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Event {
     AccountCreated { account: AccountId },
     AccountUpdated { account: AccountId },
@@ -131,6 +133,7 @@ pub enum Event {
     ScheduleSkipped { app: AppId, process_type: ProcessType, due_at: Timestamp, reason: SkipReason },
     RouteCreated { app: AppId, site: SiteId, route: RouteId },
     RouteDeleted { app: AppId, site: SiteId, route: RouteId },
+    SecurityScanReported { app: AppId, scan: SecurityScan },
     SiteCreated { site: SiteId },
     SiteUpdated { site: SiteId },
     SiteDeleted { site: SiteId },
@@ -238,6 +241,7 @@ impl Event {
             | Self::ReleasePromoted { app, .. }
             | Self::ReleaseStatusCreated { app, .. }
             | Self::ReleaseStatusUpdated { app, .. }
+            | Self::SecurityScanReported { app, .. }
             | Self::RouteCreated { app, .. }
             | Self::RouteDeleted { app, .. } => Some(*app),
             Self::AccountCreated { .. }
@@ -285,125 +289,7 @@ impl Event {
     }
 
     /// The kind of the event, as stored beside its payload.
-    #[expect(clippy::too_many_lines, reason = "one line an event")]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::AccountCreated { .. } => "account_created",
-            Self::AccountUpdated { .. } => "account_updated",
-            Self::AccountLoggedIn { .. } => "account_logged_in",
-            Self::AddonCreated { .. } => "addon_created",
-            Self::AddonProvisioned { .. } => "addon_provisioned",
-            Self::AddonFailed { .. } => "addon_failed",
-            Self::AddonUpdated { .. } => "addon_updated",
-            Self::AddonPlanChanged { .. } => "addon_plan_changed",
-            Self::AddonDeleted { .. } => "addon_deleted",
-            Self::AddonDeprovisioned { .. } => "addon_deprovisioned",
-            Self::AddonAttached { .. } => "addon_attached",
-            Self::AddonAttachmentUpdated { .. } => "addon_attachment_updated",
-            Self::AddonPromoted { .. } => "addon_promoted",
-            Self::AddonDetached { .. } => "addon_detached",
-            Self::AddonVariablesChanged { .. } => "addon_variables_changed",
-            Self::AddonBackupCreated { .. } => "addon_backup_created",
-            Self::AddonBackupFinished { .. } => "addon_backup_finished",
-            Self::AddonBackupDeleted { .. } => "addon_backup_deleted",
-            Self::AddonBackupRunCreated { .. } => "addon_backup_run_created",
-            Self::AddonBackupRunFinished { .. } => "addon_backup_run_finished",
-            Self::AppCreated { .. } => "app_created",
-            Self::AppUpdated { .. } => "app_updated",
-            Self::AppDeleted { .. } => "app_deleted",
-            Self::AutoBuildCreated { .. } => "auto_build_created",
-            Self::AutoBuildDeleted { .. } => "auto_build_deleted",
-            Self::AutoBuildQueued { .. } => "auto_build_queued",
-            Self::AutoBuildFailed { .. } => "auto_build_failed",
-            Self::AppSetupCreated { .. } => "app_setup_created",
-            Self::AppSetupSucceeded { .. } => "app_setup_succeeded",
-            Self::AppSetupFailed { .. } => "app_setup_failed",
-            Self::BuildCreated { .. } => "build_created",
-            Self::BuildStarted { .. } => "build_started",
-            Self::BuildSucceeded { .. } => "build_succeeded",
-            Self::BuildFailed { .. } => "build_failed",
-            Self::BuildStopped { .. } => "build_stopped",
-            Self::CertificateOrdered { .. } => "certificate_ordered",
-            Self::CertificateIssued { .. } => "certificate_issued",
-            Self::CertificateRejected { .. } => "certificate_rejected",
-            Self::CertificateInstalled { .. } => "certificate_installed",
-            Self::CertificateDeleted { .. } => "certificate_deleted",
-            Self::ConfigVarsChanged { .. } => "config_vars_changed",
-            Self::ConfigVarNotesChanged { .. } => "config_var_notes_changed",
-            Self::DeploymentCreated { .. } => "deployment_created",
-            Self::DeploymentCanceled { .. } => "deployment_canceled",
-            Self::DeploymentReported { .. } => "deployment_reported",
-            Self::DynoCrashed { .. } => "dyno_crashed",
-            Self::DynoSignalled { .. } => "dyno_signalled",
-            Self::DynosRestarted { .. } => "dynos_restarted",
-            Self::EnvironmentChanged { .. } => "environment_changed",
-            Self::FeatureChanged { .. } => "feature_changed",
-            Self::FavoriteCreated { .. } => "favorite_created",
-            Self::FavoriteDeleted { .. } => "favorite_deleted",
-            Self::FilterCreated { .. } => "filter_created",
-            Self::FilterUpdated { .. } => "filter_updated",
-            Self::FilterDeleted { .. } => "filter_deleted",
-            Self::FilterAttached { .. } => "filter_attached",
-            Self::FilterAttachmentUpdated { .. } => "filter_attachment_updated",
-            Self::FilterDetached { .. } => "filter_detached",
-            Self::FormationCreated { .. } => "formation_created",
-            Self::FormationUpdated { .. } => "formation_updated",
-            Self::FormationDeleted { .. } => "formation_deleted",
-            Self::HookCreated { .. } => "hook_created",
-            Self::HookUpdated { .. } => "hook_updated",
-            Self::HookDeleted { .. } => "hook_deleted",
-            Self::LogDrainCreated { .. } => "log_drain_created",
-            Self::LogDrainDeleted { .. } => "log_drain_deleted",
-            Self::CouplingCreated { .. } => "coupling_created",
-            Self::CouplingUpdated { .. } => "coupling_updated",
-            Self::CouplingDeleted { .. } => "coupling_deleted",
-            Self::GrantCreated { .. } => "grant_created",
-            Self::GrantRevoked { .. } => "grant_revoked",
-            Self::OneOffCreated { .. } => "one_off_created",
-            Self::OneOffAttached { .. } => "one_off_attached",
-            Self::OneOffStopped { .. } => "one_off_stopped",
-            Self::OneOffEnded { .. } => "one_off_ended",
-            Self::ScheduleSkipped { .. } => "schedule_skipped",
-            Self::OauthClientCreated { .. } => "oauth_client_created",
-            Self::OauthClientUpdated { .. } => "oauth_client_updated",
-            Self::OauthClientDeleted { .. } => "oauth_client_deleted",
-            Self::OrganizationCreated { .. } => "organization_created",
-            Self::OrganizationMemberChanged { .. } => "organization_member_changed",
-            Self::PipelineCreated { .. } => "pipeline_created",
-            Self::PipelineDeleted { .. } => "pipeline_deleted",
-            Self::PluginCreated { .. } => "plugin_created",
-            Self::PluginUpdated { .. } => "plugin_updated",
-            Self::PluginDeleted { .. } => "plugin_deleted",
-            Self::PreviewCreated { .. } => "preview_created",
-            Self::PreviewReleased { .. } => "preview_released",
-            Self::PreviewDeleted { .. } => "preview_deleted",
-            Self::PreviewRefused { .. } => "preview_refused",
-            Self::RecommendationCreated { .. } => "recommendation_created",
-            Self::RecommendationUpdated { .. } => "recommendation_updated",
-            Self::RecommendationDeleted { .. } => "recommendation_deleted",
-            Self::ReleaseCreated { .. } => "release_created",
-            Self::ReleaseStarted { .. } => "release_started",
-            Self::ReleaseSucceeded { .. } => "release_succeeded",
-            Self::ReleaseFailed { .. } => "release_failed",
-            Self::ReleaseCandidateCreated { .. } => "release_candidate_created",
-            Self::ReleaseCandidateReady { .. } => "release_candidate_ready",
-            Self::ReleasePromoted { .. } => "release_promoted",
-            Self::ReleaseStatusCreated { .. } => "release_status_created",
-            Self::ReleaseStatusUpdated { .. } => "release_status_updated",
-            Self::RouteCreated { .. } => "route_created",
-            Self::RouteDeleted { .. } => "route_deleted",
-            Self::SiteCreated { .. } => "site_created",
-            Self::SiteUpdated { .. } => "site_updated",
-            Self::SiteDeleted { .. } => "site_deleted",
-            Self::SiteLogDrainCreated { .. } => "site_log_drain_created",
-            Self::SiteLogDrainDeleted { .. } => "site_log_drain_deleted",
-            Self::SpaceCreated { .. } => "space_created",
-            Self::SpaceUpdated { .. } => "space_updated",
-            Self::StackCreated { .. } => "stack_created",
-            Self::StackUpdated { .. } => "stack_updated",
-            Self::StackDeleted { .. } => "stack_deleted",
-            Self::TokenCreated { .. } => "token_created",
-            Self::TokenRevoked { .. } => "token_revoked",
-        }
+        self.into()
     }
 }

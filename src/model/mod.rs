@@ -62,6 +62,7 @@ pub mod route;
 pub mod router_limits;
 pub mod rule;
 pub mod schedule;
+pub mod security_scan;
 pub mod signal;
 pub mod site;
 pub mod source_event;

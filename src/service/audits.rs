@@ -100,6 +100,7 @@ fn action(kind: &str) -> &str {
         "release_created" => "release",
         "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",
+        "security_scan_reported" => "security_scan",
         other => other,
     }
 }

@@ -21,6 +21,7 @@ pub mod deployments;
 pub mod dynos;
 pub mod environments;
 mod error;
+pub mod events;
 pub mod favorites;
 pub mod features;
 pub mod filter_attachments;
