@@ -36,6 +36,21 @@ need_promtool() {
   rm -rf "$folder"
 }
 
+# As promtool: the package would start a server; its libraries have a package of their own.
+need_named() {
+  local tools=$PWD/target/tools folder
+  if [ -x /usr/sbin/named ] || [ -x "$tools/named" ]; then return 0; fi
+  say "fetching named"
+  need_packages bind9-libs
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  (cd "$folder" && apt-get download -q bind9 >/dev/null 2>&1 && dpkg-deb -x bind9_*.deb .) ||
+    fail "the package bind9, which holds named, cannot be fetched"
+  as_builder mkdir -p "$tools"
+  install -m 755 "$folder/usr/sbin/named" "$tools/named"
+  rm -rf "$folder"
+}
+
 # As promtool: the package would start a server. The libraries that it links are those of curl and the like.
 need_nginx() {
   local tools=$PWD/target/tools folder package
@@ -65,6 +80,7 @@ install_everything() {
   need_docker
   need_promtool
   need_nginx
+  need_named
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
 }
 

@@ -1,6 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
-use super::{DATA_DIR, api, builds, certs, docker, dynos, edge, log, logs, metrics, outbound, telemetry};
+use super::{
+    DATA_DIR, api, builds, certs, dns, docker, dynos, edge, log, logs, metrics, outbound, telemetry,
+};
 
 /// A setting as an operator sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Form {
     Text,
     Number,
     Switch,
+    /// Texts; in the environment as a JSON array.
+    List,
 }
 
 /// Every setting, in the order in which `config check` prints them.
@@ -41,6 +45,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,
+    dns::SETTINGS,
     telemetry::SETTINGS,
 ];
 
@@ -76,7 +81,11 @@ impl Form {
             (Self::Text, toml::Value::String(text)) => Some(text.clone()),
             (Self::Number, toml::Value::Integer(number)) => Some(number.to_string()),
             (Self::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
-            (Self::Text | Self::Number | Self::Switch, _) => None,
+            (Self::List, toml::Value::Array(items)) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                texts.and_then(|texts| serde_json::to_string(&texts).ok())
+            }
+            (Self::Text | Self::Number | Self::Switch | Self::List, _) => None,
         }
     }
 
@@ -84,7 +93,9 @@ impl Form {
     pub fn to_toml(self, text: &str) -> String {
         match self {
             Self::Text => toml::Value::String(text.to_owned()).to_string(),
-            Self::Number | Self::Switch => text.to_owned(),
+            Self::List if text.is_empty() => "[]".to_owned(),
+            // A JSON array of texts is a TOML array too.
+            Self::Number | Self::Switch | Self::List => text.to_owned(),
         }
     }
 }

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0046_oneoff_dynos.sql"),
     include_str!("migrations/0048_addons.sql"),
     include_str!("migrations/0053_app_setups.sql"),
+    include_str!("migrations/0053_acme_dns_records.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -129,6 +129,7 @@ impl TestDaemon {
             orders: service::certificates::OrderRules {
                 issuer: akkerisd::model::certificate::IssuerKind::Local,
                 acme: false,
+                dns: false,
                 apps_domain: "localhost".to_owned(),
             },
         };
