@@ -207,7 +207,7 @@ fn an_acme_server_is_set_up_as_a_whole() {
     let dns = config(file, &[zone, server], &[]).unwrap().certs.acme.unwrap().dns.unwrap();
     let update = DnsWay::Update { server: server.1.to_owned(), zone: "example.com".to_owned(), key: None };
     assert_eq!(dns.way, update);
-    assert!(refusal(file, &[zone, server, hook], &[]).contains("acme.dns_hook"));
+    assert!(refusal(file, &[zone, server, hook], &[]).contains("acme.dns_zone"));
     assert!(refusal(file, &[("AKKERISD_ACME_CHALLENGE", "dns-01")], &[]).contains("acme.dns_hook"));
     assert!(refusal(file, &[("AKKERISD_ACME_DNS_KEY_NAME", "k")], &[]).contains("acme.dns_key_file"));
     for (key, bad) in
