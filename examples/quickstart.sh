@@ -188,6 +188,8 @@ The API is on    $api
 The token is in  $data/admin-token
 The daemon       pid $(daemon_pid), log $state/log
 Deploy again     $0
+                 or push any repository with a Dockerfile; a token is the password:
+                 git push http://x@127.0.0.1:$api_port/git/hello-default.git main
 Look around      $daemon doctor --data-dir $data --api-addr 127.0.0.1:$api_port --http-addr 127.0.0.1:$http_port --https-addr 127.0.0.1:$https_port
 Stop             $0 stop
 END
@@ -200,6 +202,8 @@ if [ "${1:-}" = stop ]; then
 fi
 step "What this machine needs"
 need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps
+# Recommended: with it, apps take git push.
+command -v git >/dev/null || need_packages git
 need_rust
 need_docker
 say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version)"

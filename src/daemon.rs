@@ -5,12 +5,15 @@
 //! The daemon is two things that start and stop by themselves: the edge, which serves, and the control plane, which
 //! works on the data dir. `crate::upgrade` tells how another process takes them over.
 
+mod addons;
 mod certificates;
 mod control_plane;
 mod error;
+mod instances;
 mod listeners;
 mod settings;
 mod signals;
+mod sources;
 mod state;
 mod systemd;
 mod takeover;

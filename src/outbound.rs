@@ -3,6 +3,7 @@
 //! Invariant: no connection is made to an address that the policy refuses, whatever a name resolves to and
 //! wherever a redirect points.
 
+mod api_client;
 mod connect;
 
 use std::collections::BTreeMap;
@@ -12,12 +13,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
+use http::header::AUTHORIZATION;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Response, Url};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
+pub use self::api_client::{ApiClient, ApiClientError, Lines};
 use crate::model::address::{AddressKind, embedded};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +51,7 @@ pub struct DownloadLimits {
     pub total: Duration,
 }
 
-/// How much one POST may take.
+/// How much one request and its answer may take.
 #[derive(Debug, Clone, Copy)]
 pub struct PostLimits {
     /// From the first step to the last byte of the answer that is kept.
@@ -56,7 +60,7 @@ pub struct PostLimits {
     pub body: usize,
 }
 
-/// What a server answered to a POST.
+/// What a server answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -97,11 +101,17 @@ impl Outbound {
         Ok(Self { client, poster: build(policy, Policy::none(), None)?, policy })
     }
 
-    /// Fetches `url` into a new file at `to` and returns its length. Follows up to three redirects.
+    /// Fetches `url` into a new file at `to` and returns its length. Follows up to three redirects; the header
+    /// `Authorization` goes to the host of `url` only.
     ///
     /// On an error or when the future is dropped, a part of the content may be left at `to`.
-    pub async fn download(&self, url: &str, to: &Path, limits: DownloadLimits) -> Result<u64, OutboundError> {
-        tokio::time::timeout(limits.total, self.fetch(url, to, limits.bytes))
+    pub async fn download(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+        (to, limits): (&Path, DownloadLimits),
+    ) -> Result<u64, OutboundError> {
+        tokio::time::timeout(limits.total, self.fetch((url, authorization), to, limits.bytes))
             .await
             .unwrap_or(Err(OutboundError::TimedOut(limits.total)))
     }
@@ -109,7 +119,7 @@ impl Outbound {
     /// Fetches `url` into memory. Follows up to three redirects.
     pub async fn get(&self, url: &str, limits: DownloadLimits) -> Result<Vec<u8>, OutboundError> {
         let read = async {
-            let mut response = self.open(url, limits.bytes).await?;
+            let mut response = self.open((url, None), limits.bytes).await?;
             let mut content = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(transport)? {
                 content.extend_from_slice(&chunk);
@@ -130,10 +140,24 @@ impl Outbound {
         body: String,
         limits: PostLimits,
     ) -> Result<Answer, OutboundError> {
+        self.send((Method::POST, url), headers, Some(body), limits).await
+    }
+
+    /// Sends a request and returns what was answered, whatever its status. Follows no redirect.
+    pub async fn send<N: AsRef<str>>(
+        &self,
+        (method, url): (Method, &str),
+        headers: &[(N, String)],
+        body: Option<String>,
+        limits: PostLimits,
+    ) -> Result<Answer, OutboundError> {
         let deadline = Instant::now() + limits.total;
         let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
         check_url(&url, self.policy)?;
-        let mut request = self.poster.post(url).body(body);
+        let mut request = self.poster.request(method, url);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
         for (name, value) in headers {
             request = request.header(name.as_ref(), value);
         }
@@ -150,10 +174,18 @@ impl Outbound {
     }
 
     /// The head of an answer with success whose body is not known to be larger than `limit`.
-    async fn open(&self, url: &str, limit: u64) -> Result<Response, OutboundError> {
+    async fn open(
+        &self,
+        (url, authorization): (&str, Option<&str>),
+        limit: u64,
+    ) -> Result<Response, OutboundError> {
         let url = Url::parse(url).map_err(|_| OutboundError::Url)?;
         check_url(&url, self.policy)?;
-        let response = self.client.get(url).send().await.map_err(transport)?;
+        let mut request = self.client.get(url);
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(transport)?;
         if !response.status().is_success() {
             return Err(OutboundError::Status(response.status().to_string()));
         }
@@ -163,8 +195,8 @@ impl Outbound {
         Ok(response)
     }
 
-    async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<u64, OutboundError> {
-        let mut response = self.open(url, limit).await?;
+    async fn fetch(&self, from: (&str, Option<&str>), to: &Path, limit: u64) -> Result<u64, OutboundError> {
+        let mut response = self.open(from, limit).await?;
         let file = tokio::fs::File::create(to).await?;
         let mut file = tokio::io::BufWriter::with_capacity(BUFFER, file);
         let mut length = 0_u64;
@@ -342,7 +374,7 @@ mod tests {
     async fn download(url: &str, allow_private: bool) -> Result<Vec<u8>, OutboundError> {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("content");
-        let length = Outbound::new(allow_private)?.download(url, &to, limits()).await?;
+        let length = Outbound::new(allow_private)?.download(url, None, (&to, limits())).await?;
         let content = std::fs::read(to)?;
         assert_eq!(content.len() as u64, length);
         Ok(content)
@@ -420,7 +452,7 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let dir = tempfile::tempdir().unwrap();
         let limits = DownloadLimits { bytes: 10, total: Duration::from_millis(200) };
-        let result = Outbound::new(true).unwrap().download(&url, &dir.path().join("x"), limits).await;
+        let result = Outbound::new(true).unwrap().download(&url, None, (&dir.path().join("x"), limits)).await;
         assert!(matches!(result, Err(OutboundError::TimedOut(_))));
     }
 

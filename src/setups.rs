@@ -19,16 +19,15 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use crate::addons::Offer;
+use crate::addons::Addons;
 use crate::builds::archive::ArchiveLimits;
 use crate::builds::manifest;
 use crate::builds::source::SourceFolder;
-use crate::model::build::BuildSource;
+use crate::model::build::{ArchiveLogin, BuildSource};
 use crate::model::event::Event;
 use crate::model::ids::{AppSetupId, BuildId};
 use crate::outbound::{DownloadLimits, Outbound};
 use crate::service;
-use crate::service::addons::Shop;
 use crate::service::app_setups::{self, Advance, ManifestFinding, SetupTools};
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
@@ -48,7 +47,7 @@ pub struct SetupsParts {
     pub store: Store,
     pub tools: SetupTools,
     /// What addons there are to be had.
-    pub offer: Offer,
+    pub addons: Addons,
     pub outbound: Outbound,
     pub sources: SourceFolder,
     /// A folder for what is fetched.
@@ -167,9 +166,7 @@ impl Setups {
     /// Whether another step may follow.
     async fn step(&self, id: AppSetupId) -> Result<bool, service::Error> {
         let (store, tools) = (&self.parts.store, &self.parts.tools);
-        let region = tools.catalogue.load().region.name.clone();
-        let shop = Shop { offer: self.parts.offer.current(), region };
-        match app_setups::advance(store, tools, shop, id).await? {
+        match app_setups::advance(store, tools, self.parts.addons.shop(), id).await? {
             Advance::Stepped => Ok(true),
             Advance::Waiting | Advance::Finished => Ok(false),
             Advance::Unread { build, source } => {
@@ -184,7 +181,7 @@ impl Setups {
     async fn look_into(&self, build: BuildId, source: &BuildSource) -> ManifestFinding {
         let found = match source {
             BuildSource::Upload => manifest::read(self.parts.sources.path(build), self.parts.limits).await,
-            BuildSource::Archive { url } => self.fetch(build, url).await,
+            BuildSource::Archive { url, login } => self.fetch(build, (url, login.as_ref())).await,
             BuildSource::Image { .. } => Ok(None),
         };
         match found {
@@ -197,13 +194,18 @@ impl Setups {
         }
     }
 
-    async fn fetch(&self, build: BuildId, url: &str) -> io::Result<Option<Vec<u8>>> {
+    async fn fetch(
+        &self,
+        build: BuildId,
+        (url, login): (&str, Option<&ArchiveLogin>),
+    ) -> io::Result<Option<Vec<u8>>> {
         let _turn = self.fetches.acquire().await.map_err(io::Error::other)?;
         let folder = &self.parts.work;
         tokio::fs::create_dir_all(folder).await?;
         let path = folder.join(format!("{build}.setup"));
         let limits = DownloadLimits { bytes: self.parts.max_archive, total: FETCH_LIMIT };
-        let fetched = self.parts.outbound.download(url, &path, limits).await;
+        let fetched =
+            self.parts.outbound.download(url, login.map(ArchiveLogin::reveal), (&path, limits)).await;
         let found = match fetched {
             Ok(_) => manifest::read(path.clone(), self.parts.limits).await,
             Err(error) => Err(io::Error::other(error)),

@@ -304,7 +304,7 @@ fn failing_drain(tx: &Tx<'_>, sealer: &Sealer, app: AppId) -> Result<(), StoreEr
     let (state, description) = (DrainState::Failing, "the server closed the connection".to_owned());
     let drain = LogDrain {
         id: LogDrainId::new(deterministic("drain")),
-        app_id: app,
+        owner: app.into(),
         url: DrainUrl::parse("syslog://logs.example.com").unwrap(),
         token: DrainToken::from_stored("d.token".to_owned()),
         progress: DrainProgress { state, description, ..DrainProgress::default() },
@@ -370,6 +370,16 @@ fn doctor_finds_secrets_that_others_may_read() {
     assert!(!open.output.contains("secret\n"));
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(line_of(&akkerisd(&at, &[]), "admin token").starts_with("ok"));
+}
+
+#[test]
+fn doctor_names_the_package_without_which_nobody_can_push() {
+    let (dir, _store) = data_dir_of_a_running_daemon();
+    let arguments = ["doctor", "--data-dir", text(dir.path())];
+    let answer = akkerisd(&arguments, &[("AKKERISD_GIT_PROGRAM", "/nowhere/git")]);
+    let line = line_of(&answer, "git ");
+    assert!(line.starts_with("warn") && line.contains("install the package git"), "{line}");
+    assert!(line_of(&akkerisd(&arguments, &[]), "git ").starts_with("ok"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Log drains at work: what arrives at servers of each kind, and what happens when one is slow or gone.
 
+mod sites;
+
 use std::time::Duration;
 
 use akkerisd::drains::{DrainFigures, DrainsParts};
@@ -31,6 +33,8 @@ pub(crate) struct Draining {
     pub(crate) app: AppId,
     pub(crate) rings: Rings,
     pub(crate) figures: DrainFigures,
+    /// The limit of a ring, in bytes.
+    ring: u64,
     tasks: Tasks,
 }
 
@@ -48,8 +52,8 @@ impl Draining {
         let app = app.get("id").and_then(Value::as_str).unwrap().parse().unwrap();
         let rings = Rings::new(daemon.dir.path().join("drained-logs"), ring);
         let (figures, tasks) = (DrainFigures::default(), Tasks::new());
-        let draining = Self { daemon, client, app, rings, figures, tasks };
-        draining.parts(allow_private).start(&draining.tasks);
+        let draining = Self { daemon, client, app, rings, figures, ring, tasks };
+        draining.parts(allow_private).start(&draining.tasks).await.unwrap();
         draining
     }
 
@@ -65,12 +69,13 @@ impl Draining {
         }
     }
 
-    /// Ends all drains as a daemon does, and begins anew.
+    /// Ends all drains as a daemon does, and begins anew with rings that have opened nothing yet.
     async fn restart(&mut self, meanwhile: impl AsyncFnOnce(&Self)) {
         assert!(self.tasks.stop(STOP).await, "drains did not stop in time");
         meanwhile(self).await;
+        self.rings = Rings::new(self.daemon.dir.path().join("drained-logs"), self.ring);
         self.tasks = Tasks::new();
-        self.parts(true).start(&self.tasks);
+        self.parts(true).start(&self.tasks).await.unwrap();
     }
 
     /// The path of a new drain.

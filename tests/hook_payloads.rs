@@ -21,6 +21,7 @@ use sha2::Digest;
 use crate::pipelines::{end, id_of, release, released, slug, succeed, text, with_stages};
 use crate::release_candidates::built;
 use crate::support::sink::{Received, Sink};
+use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon, assert_shape};
 
 const SECRET: &str = "some secret for hash";
@@ -295,6 +296,49 @@ async fn logdrain_change_is_told_with_the_address_when_a_drain_comes_and_goes() 
     for (payload, change) in payloads.iter().zip(["create", "delete"]) {
         assert_eq!(payload["change"], change);
         assert_eq!(payload["changes"], json!([{ "id": id, "url": "https://u:[redacted]@foo.com" }]));
+    }
+}
+
+#[tokio::test]
+async fn addon_change_is_told_when_an_addon_comes_and_goes() {
+    let told = Told::of("addon_change").await;
+    let path = format!("{APP}/addons");
+    let made =
+        told.client.post(&path, json!({ "plan": "securekey:manual", "name": "mykey" })).await.json(201);
+    told.client.delete(&format!("{path}/mykey")).await.json(200);
+    let documented = json!({ "change": "create", "changes": [{
+        "actions": null, "addon_service": { "id": "", "name": "" }, "config_vars": {}, "created_at": "", "id": "",
+        "name": "", "plan": { "id": "", "name": "" }, "provider_id": "", "updated_at": "", "web_url": "",
+    }] });
+    for (payload, change) in told.payloads(2).await.iter().zip(["create", "delete"]) {
+        assert_shape(&documented, payload, &["actions"]);
+        let part = &payload["changes"][0];
+        assert_eq!((&payload["change"], &part["id"]), (&json!(change), &made["id"]));
+        assert_eq!(part["plan"]["name"], "securekey:manual");
+    }
+}
+
+#[tokio::test]
+async fn addon_change_is_told_when_an_app_attaches_promotes_and_detaches() {
+    let told = Told::on("qa", "addon_change").await;
+    let _work = told.daemon.work_at_addons();
+    let addon =
+        told.client.post(&format!("{APP}/addons"), json!({ "plan": "securekey:manual" })).await.json(201);
+    let path = format!("{APP}/addons/{}", text(&addon, "id"));
+    wait_until("the addon", Duration::from_secs(30), async || {
+        (told.client.get(&path).await.json(200)["state"] == "provisioned").then_some(())
+    })
+    .await;
+    let attachments = "/apps/qa-space/addon-attachments";
+    told.client.post(attachments, json!({ "addon": addon["id"] })).await.json(201);
+    told.client.delete(&format!("{attachments}/{}", text(&addon, "id"))).await.json(200);
+    for (payload, change) in told.payloads(2).await.iter().zip(["attach", "detach"]) {
+        let part = &payload["changes"][0];
+        assert_eq!((&payload["change"], &part["addon"]["id"]), (&json!(change), &addon["id"]));
+        assert_eq!(
+            (&part["plan"]["name"], &part["addon"]["app"]["name"]),
+            (&json!("securekey:manual"), &json!("dev-space"))
+        );
     }
 }
 

@@ -24,7 +24,7 @@ const CROSS_CUTS: &[&str] = &[
 
 /// What a room may import beside itself, and beside [`CROSS_CUTS`] where it is no cross-cut.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("addons", &["store", "service", "config", "outbound"]),
+    ("addons", &["store", "service", "config", "outbound", "engine"]),
     ("model", &["text_enum"]),
     ("clock", &["model"]),
     ("ids", &["model"]),
@@ -45,13 +45,31 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("edge", &[]),
     ("certs", &["edge", "store", "service", "config"]),
     ("service", &["store"]),
+    ("previews", &["store", "service"]),
     ("reconcile", &["store", "service", "engine", "edge", "config", "outbound"]),
     ("metrics", &["store", "engine", "edge", "reconcile", "certs", "logs", "telemetry", "drains"]),
     ("builds", &["store", "service", "engine", "config", "outbound", "logs"]),
     ("telemetry", &["store", "outbound", "edge"]),
     ("hooks", &["store", "outbound", "telemetry"]),
+    ("source_control", &["store", "service", "addons", "outbound"]),
     ("terminals", &["store", "service", "engine"]),
-    ("api", &["store", "service", "addons", "builds", "config", "logs", "metrics", "telemetry", "terminals"]),
+    (
+        "api",
+        &[
+            "store",
+            "service",
+            "addons",
+            "builds",
+            "config",
+            "git",
+            "logs",
+            "metrics",
+            "source_control",
+            "telemetry",
+            "terminals",
+        ],
+    ),
+    ("git", &["store", "service", "builds", "config", "logs"]),
     ("drains", &["store", "logs", "outbound"]),
     ("setups", &["store", "service", "addons", "builds", "outbound"]),
 ];

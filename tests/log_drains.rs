@@ -1,5 +1,6 @@
 //! Log drains, walked as the document shows them, and what it leaves open.
 
+use akkerisd::model::account::Role;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -142,6 +143,80 @@ async fn delete_log_drain_happens_with_the_app() {
     create(&client, "syslog://logs.example.com").await;
     daemon.admin().delete("/apps/app-default").await.json(200);
     assert_eq!(daemon.count("log_drains"), 0);
+}
+
+async fn with_site() -> (TestDaemon, Client) {
+    let (daemon, client) = with_app().await;
+    for domain in ["shop.example", "other.example"] {
+        client.post("/sites", json!({ "domain": domain })).await.json(201);
+    }
+    (daemon, client)
+}
+
+const SITE_DRAINS: &str = "/sites/shop.example/log-drains";
+
+#[tokio::test]
+async fn create_site_log_drain_as_documented_and_refuses_as_for_apps() {
+    let (daemon, client) = with_site().await;
+    let mut events = daemon.events().await;
+    let url = json!({ "url": "syslog+tls://logs.app.com:44112" });
+    let made = client.post(SITE_DRAINS, url.clone()).await.json(201);
+    assert_shape(&documented(), &made, &[]);
+    assert_eq!(events.kinds_so_far().await, ["site_log_drain_created"]);
+    let error = client.post(SITE_DRAINS, url.clone()).await.error(409);
+    assert!(error.starts_with("The site has a log drain to"), "{error}");
+    client.post("/sites/other.example/log-drains", url.clone()).await.json(201);
+    client.post(DRAINS, url.clone()).await.json(201);
+    client.post(SITE_DRAINS, json!({ "url": "ftp://logs" })).await.error(422);
+    client.post("/sites/none.example/log-drains", url).await.error(404);
+}
+
+#[tokio::test]
+async fn list_site_log_drains_and_view_site_log_drain_of_this_site_only() {
+    let (_daemon, client) = with_site().await;
+    let make = async |url: &str| client.post(SITE_DRAINS, json!({ "url": url })).await.json(201);
+    let (zeta, alpha) = (make("syslog://zeta").await, make("syslog://alpha").await);
+    create(&client, "syslog://of-the-app").await;
+    assert_eq!(client.get(SITE_DRAINS).await.json(200), json!([zeta, alpha]));
+    let id = alpha["id"].as_str().unwrap();
+    assert_eq!(client.get(&format!("{SITE_DRAINS}/{id}")).await.json(200), alpha);
+    for elsewhere in ["/sites/other.example/log-drains", DRAINS] {
+        client.get(&format!("{elsewhere}/{id}")).await.error(404);
+        client.delete(&format!("{elsewhere}/{id}")).await.error(404);
+    }
+    let error = client.get(&format!("/sites/other.example/log-drains/{id}")).await.error(404);
+    assert_eq!(error, format!("The log drain {id} does not exist for this site."));
+}
+
+#[tokio::test]
+async fn view_site_log_drain_is_for_those_whom_the_site_belongs_to() {
+    let (daemon, client) = with_site().await;
+    let made = client.post(SITE_DRAINS, json!({ "url": "syslog://logs" })).await.json(201);
+    let one = format!("{SITE_DRAINS}/{}", made["id"].as_str().unwrap());
+    daemon.admin().post("/organizations", json!({ "name": "theirs" })).await.json(201);
+    daemon.account("mallory", Role::Member, &["theirs"]).await;
+    let mallory = daemon.personal("mallory").await;
+    mallory.get(SITE_DRAINS).await.error(403);
+    mallory.get(&one).await.error(403);
+    mallory.delete(&one).await.error(403);
+    mallory.post(SITE_DRAINS, json!({ "url": "syslog://theirs" })).await.error(403);
+    assert_eq!(client.get(SITE_DRAINS).await.json(200), json!([made]));
+}
+
+#[tokio::test]
+async fn delete_site_log_drain_answers_what_was_and_is_audited() {
+    let (daemon, client) = with_site().await;
+    let made = client.post(SITE_DRAINS, json!({ "url": "syslog://logs.example.com" })).await.json(201);
+    let mut events = daemon.events().await;
+    let one = format!("{SITE_DRAINS}/{}", made["id"].as_str().unwrap());
+    assert_eq!(client.delete(&one).await.json(200), made);
+    client.delete(&one).await.error(404);
+    assert_eq!(events.kinds_so_far().await, ["site_log_drain_deleted"]);
+    let audits = daemon.admin().get("/audits").await.text();
+    for change in ["create", "delete"] {
+        let change = format!(r#""name":{},"type":"{change}""#, made["id"]);
+        assert!(audits.contains("logdrain_change") && audits.contains(&change), "{change} in {audits}");
+    }
 }
 
 #[tokio::test]

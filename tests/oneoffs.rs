@@ -1,7 +1,7 @@
 //! One-off dynos, release commands and schedules: the reconciler on a scripted engine, with the clock in the test's
 //! hands.
 
-mod harness;
+pub(crate) mod harness;
 mod release_commands;
 mod schedules;
 mod terminals;

@@ -48,6 +48,7 @@ const VERBS: &[&str] = &[
     "restart",
     "stop",
     "rebuild",
+    "act",
     "attach",
     "install",
     "authorize",

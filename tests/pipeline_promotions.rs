@@ -242,6 +242,20 @@ async fn create_pipeline_promotion_when_safe_wants_the_same_config_vars() {
 }
 
 #[tokio::test]
+async fn create_pipeline_promotion_when_safe_wants_addons_of_the_same_services() {
+    let (daemon, client) = with_stages(&[("dev", "development"), ("qa", "staging")]).await;
+    released(&daemon, &client, "dev-space").await;
+    let plan = || json!({ "plan": "securekey:manual" });
+    client.post("/apps/dev/addons", plan()).await.json(201);
+    let mut safe = promotion("dev", &["qa"]);
+    safe["safe"] = json!(true);
+    let refused = client.post(PROMOTIONS, safe.clone()).await.error(422);
+    assert!(refused.contains("do not both have addons of securekey"), "{refused}");
+    client.post("/apps/qa/addons", plan()).await.json(201);
+    client.post(PROMOTIONS, safe).await.json(200);
+}
+
+#[tokio::test]
 async fn create_release_of_a_slug_is_refused_behind_an_earlier_stage() {
     let (daemon, client) = with_stages(&[("dev", "development"), ("qa", "staging")]).await;
     released(&daemon, &client, "dev-space").await;

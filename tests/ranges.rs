@@ -196,6 +196,8 @@ async fn every_list_of_the_document_tells_what_it_may_be_paged_by() {
     let hook = json!({ "url": "https://example.com/", "events": ["build"], "secret": "secret" });
     let hook = client.post("/apps/events-default/hooks", hook).await.json(201);
     client.post("/sites", json!({ "domain": "shop.example" })).await.json(201);
+    let addon = json!({ "plan": "securekey:manual" });
+    let addon = client.post("/apps/events-default/addons", addon).await.json(201);
     let document = serde_json::to_value(api::openapi()).unwrap();
     let mut lists = 0;
     for (method, path, operation) in operations(&document) {
@@ -224,6 +226,8 @@ async fn every_list_of_the_document_tells_what_it_may_be_paged_by() {
             .replace("{project}", pipeline["name"].as_str().unwrap())
             .replace("{organization}", "akkeris")
             .replace("{site}", "shop.example")
+            .replace("{service}", "securekey")
+            .replace("{addon}", addon["id"].as_str().unwrap())
             .replace("{space}", "default");
         let answer = client.get(&path).await;
         let accepted =

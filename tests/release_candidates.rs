@@ -1,5 +1,6 @@
 //! Release candidates, as the section "Create a Release" documents them, and what it leaves open.
 
+use akkerisd::model::auto_build::SourceProvider;
 use akkerisd::model::build::{BuildState, ImageId};
 use akkerisd::model::ids::BuildId;
 use akkerisd::model::principal::Principal;
@@ -8,6 +9,7 @@ use akkerisd::service::{self, release_candidates};
 use akkerisd::store;
 use serde_json::{Value, json};
 
+use crate::auto_builds::harness::{Bench, TIP};
 use crate::pipelines::{text, with_stages};
 use crate::support::{Client, TestDaemon, assert_shape};
 
@@ -157,6 +159,33 @@ async fn create_release_candidate_triggers_no_build_of_an_app_without_auto_build
     assert!(error.contains("dev-space") && error.contains("auto build"), "{error}");
     assert_eq!(client.get("/api/releases/pipe/releases").await.json(200), json!([]));
     assert_eq!(client.get("/apps/dev/builds").await.json(200).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn create_release_candidate_triggers_the_build_of_its_commit_and_gets_it() {
+    let bench = Bench::start(SourceProvider::GitHub).await;
+    let client = &bench.client;
+    client.post("/pipelines", json!({ "name": "pipe" })).await.json(201);
+    let coupling = json!({ "app": "app", "pipeline": "pipe", "stage": "development" });
+    client.post("/pipeline-couplings", coupling).await.json(201);
+    bench.connect(json!({})).await;
+    bench.built(TIP, "succeeded").await;
+    let body = json!({ "repo": "org/app", "commit": SHA.to_uppercase(), "trigger_build_workflow": true });
+    let made = client.post(&path("1.0-rc1"), body.clone()).await.json(201);
+    assert_eq!((text(&made, "status"), text(&made, "commit")), ("waiting", SHA));
+    let build = bench.built(SHA, "succeeded").await;
+    let all = client.get("/api/releases/pipe/releases").await.json(200);
+    assert_eq!((&all[0]["status"], &all[0]["build"]["id"]), (&json!("ready"), &build["id"]));
+    assert_eq!(bench.latest("built").await["trigger"], "release_candidate");
+    let releases = client.get("/apps/app/releases").await.json(200);
+    assert_eq!(releases.as_array().unwrap().len(), 1, "a candidate is not released by itself: {releases}");
+    // An answer of 409 leaves no build behind.
+    client.post(&path("1.0-rc1"), body).await.release_error(409);
+    assert_eq!(bench.daemon.count("auto_build_runs"), 2);
+    let short = json!({ "repo": "org/app", "commit": SHA.split_at(7).0, "trigger_build_workflow": true });
+    client.post(&path("1.0-rc2"), short).await.json(201);
+    let unknown = json!({ "repo": "org/app", "commit": "fedcba9", "trigger_build_workflow": true });
+    client.post(&path("1.0-rc3"), unknown).await.release_error(400);
 }
 
 #[tokio::test]

@@ -36,19 +36,32 @@ need_promtool() {
   rm -rf "$folder"
 }
 
-# As promtool: the package would start a server; its libraries have a package of their own.
+# As promtool: the package would start a server. The program takes no libraries but those of its own version.
 need_named() {
   local tools=$PWD/target/tools folder
   if [ -x /usr/sbin/named ] || [ -x "$tools/named" ]; then return 0; fi
   say "fetching named"
-  need_packages bind9-libs
   folder=$(mktemp -d)
   chmod 755 "$folder"
+  apt-get update -q >/dev/null || true
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends bind9-libs </dev/null >/dev/null ||
+    fail "the package bind9-libs, which named runs with, cannot be installed"
   (cd "$folder" && apt-get download -q bind9 >/dev/null 2>&1 && dpkg-deb -x bind9_*.deb .) ||
     fail "the package bind9, which holds named, cannot be fetched"
   as_builder mkdir -p "$tools"
   install -m 755 "$folder/usr/sbin/named" "$tools/named"
   rm -rf "$folder"
+}
+
+# Their programs become images of addons. A cluster that the package makes would be started, so it makes none.
+need_databases() {
+  if ! command -v pg_createcluster >/dev/null; then
+    mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+      echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+  fi
+  # The server of Redis is in the package of its tools.
+  need_packages postgresql redis-tools
 }
 
 # As promtool: the package would start a server. The libraries that it links are those of curl and the like.
@@ -73,11 +86,13 @@ need_nginx() {
 
 install_everything() {
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv rsyslog rsyslog-gnutls pebble
+  command -v git >/dev/null || need_packages git
   need_rust
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     as_builder rustup component add rustfmt clippy
   fi
   need_docker
+  need_databases
   need_promtool
   need_nginx
   need_named

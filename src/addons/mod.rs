@@ -3,12 +3,17 @@
 //! Invariant: a provider is asked for nothing that is not journalled, so that nothing half-made is forgotten when the
 //! daemon dies.
 
+mod actions;
+pub mod backups;
+pub mod broker;
+pub mod instances;
 mod provider;
 mod providers;
 mod securekey;
 mod settle;
 mod worker;
 
+pub use self::actions::Addons;
 pub use self::provider::{
     Acted, Action, Changed, Outcome, Provider, ProviderError, Provisioned, Removed, Rework, Work, Working,
 };

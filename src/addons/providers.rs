@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::Provider;
+use super::{Provider, Securekey};
 use crate::model::addon_service::{AddonOffer, AddonService, BrokerName, ProviderName};
 use crate::model::catalogue::Catalogue;
+use crate::service::addons::Shop;
 
 /// Those that this daemon has.
 #[derive(Debug, Clone)]
@@ -27,6 +28,11 @@ pub struct Offer {
 }
 
 impl Providers {
+    /// Only the secure keys.
+    pub fn without_brokers() -> Self {
+        Self { securekey: Arc::new(Securekey), engine: None, brokers: BTreeMap::new() }
+    }
+
     /// The provider of that name.
     pub fn of(&self, name: &ProviderName) -> Option<&Arc<dyn Provider>> {
         match name {
@@ -48,6 +54,11 @@ impl Offer {
         let (catalogue, brokers) = (self.catalogue.load(), self.brokers.load());
         let all = catalogue.addon_services.iter().chain(brokers.values().flatten()).cloned();
         AddonOffer::of(all).0
+    }
+
+    /// The same, and where it is offered.
+    pub fn shop(&self) -> Shop {
+        Shop { offer: self.current(), region: self.catalogue.load().region.name.clone() }
     }
 
     /// Takes over what a broker offers; its services whose names are taken are not offered, and are returned.

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
-use super::{ApiState, Error, lasting};
+use super::{ApiState, Error, git, lasting};
 use crate::model::names::UserName;
 use crate::model::principal::{Access, Principal};
 use crate::model::token::{Scope, Token, TokenHash, TokenKind};
@@ -37,6 +37,8 @@ pub(super) enum Policy {
     Scraper,
     /// Like `User`, but a service token only for the user whom it names (`behaviour.md` §34).
     Person,
+    /// Like `User`, asked for as git asks; what changes nothing needs a token that reads.
+    Git,
     /// A person with a token of their own: no application that acts for one.
     Holder,
 }
@@ -47,7 +49,7 @@ impl Policy {
         match self {
             Self::Public => "public",
             Self::Password => "password",
-            Self::User | Self::Changer | Self::Scraper => "user",
+            Self::User | Self::Changer | Self::Scraper | Self::Git => "user",
             Self::Person => "person",
             Self::Holder => "holder",
         }
@@ -58,7 +60,9 @@ impl Policy {
         match self {
             Self::Public => None,
             Self::Password => Some("password"),
-            Self::User | Self::Changer | Self::Scraper | Self::Person | Self::Holder => Some("token"),
+            Self::User | Self::Changer | Self::Scraper | Self::Git | Self::Person | Self::Holder => {
+                Some("token")
+            }
         }
     }
 }
@@ -75,6 +79,16 @@ pub(super) async fn enforce(
         Policy::Scraper if state.settings.public_metrics => {
             let anyone = Principal::ordinary(UserName::from_stored("anonymous".to_owned()));
             request.extensions_mut().insert(anyone);
+        }
+        Policy::Git => {
+            let (token, principal) = match authenticate(&state, request.headers()) {
+                Err(Error::Unauthenticated) => return Ok(git::challenge()),
+                found => found?,
+            };
+            if git::is_push(request.uri()) {
+                check_scope(&token, &Method::POST)?;
+            }
+            request.extensions_mut().insert(principal);
         }
         Policy::User | Policy::Changer | Policy::Scraper | Policy::Person | Policy::Holder => {
             if let Some(principal) = temporary(&state, request.headers())? {

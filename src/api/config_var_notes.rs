@@ -7,13 +7,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::addons::NamedView;
 use super::auth::Policy;
 use super::extract::{AppPath, Json};
 use super::router::Routes;
 use super::{ApiState, Error};
-use crate::model::config_var_note::ConfigVarNotes;
+use crate::model::config_var_note::{ConfigVarNote, ConfigVarNotes};
+use crate::model::ids::AppId;
+use crate::model::names::ConfigVarName;
 use crate::model::principal::Principal;
+use crate::seal::Sealer;
+use crate::service;
 use crate::service::config_var_notes::{self, NoteChange};
+use crate::store::{self, Connection};
 
 pub(super) fn router() -> Routes {
     Routes::new("config-vars").route(Policy::User, routes!(list, update))
@@ -25,13 +31,12 @@ struct NoteView {
     description: String,
     /// Whether a copy of the app must be given a value.
     required: bool,
-    /// `user`, or `system` for what the platform sets.
+    /// `user`, `addon`, or `system` for what the platform sets.
     r#type: &'static str,
     /// Whether it cannot be changed here.
     read_only: bool,
-    /// The addon that set it; null, because the user did.
-    #[schema(value_type = Option<Object>)]
-    addon: Option<()>,
+    /// The addon that brings it; null when none does.
+    addon: Option<NamedView>,
 }
 
 /// What shall be noted; what is absent stays.
@@ -50,7 +55,11 @@ async fn list(
     AppPath(app): AppPath,
 ) -> Result<Json<BTreeMap<String, NoteView>>, Error> {
     let sealer = state.sealer.clone();
-    Ok(Json(views(state.store.read(move |c| config_var_notes::list(c, &sealer, app.id)).await?)))
+    let read = move |connection: &Connection| {
+        let notes = config_var_notes::list(connection, &sealer, app.id)?;
+        views(connection, &sealer, app.id, notes)
+    };
+    Ok(Json(state.store.read(read).await?))
 }
 
 /// Write notes on config vars of an app.
@@ -68,22 +77,38 @@ async fn update(
         .map(|(name, note)| (name, NoteChange { description: note.description, required: note.required }))
         .collect();
     let notes = config_var_notes::update(&state.store, &state.sealer, &author, app.id, changes).await?;
-    Ok(Json(views(notes)))
+    Ok(Json(state.store.look_up(|c| views(c, &state.sealer, app.id, notes))?))
 }
 
-fn views(notes: ConfigVarNotes) -> BTreeMap<String, NoteView> {
-    let mut views: BTreeMap<String, NoteView> = notes
-        .into_iter()
-        .map(|(name, note)| (name.to_string(), NoteView::new(note.description, note.required, false)))
-        .collect();
-    let port = "The port that the web dynos listen on; set it on the formation.".to_owned();
-    views.insert("PORT".to_owned(), NoteView::new(port, false, true));
-    views
-}
-
-impl NoteView {
-    fn new(description: String, required: bool, system: bool) -> Self {
-        let r#type = if system { "system" } else { "user" };
-        Self { description, required, r#type, read_only: system, addon: None }
-    }
+fn views(
+    connection: &Connection,
+    sealer: &Sealer,
+    app: AppId,
+    notes: ConfigVarNotes,
+) -> Result<BTreeMap<String, NoteView>, service::Error> {
+    let brought = store::addon_attachments::variables(connection, sealer, app)?;
+    let view = |(name, note): (ConfigVarName, ConfigVarNote)| {
+        let addon = brought
+            .get(&name)
+            .map(|variable| NamedView { id: variable.addon.uuid(), name: variable.attachment.to_string() });
+        let r#type = if addon.is_some() { "addon" } else { "user" };
+        let view = NoteView {
+            description: note.description,
+            required: note.required,
+            r#type,
+            read_only: addon.is_some(),
+            addon,
+        };
+        (name.to_string(), view)
+    };
+    let mut views: BTreeMap<String, NoteView> = notes.into_iter().map(view).collect();
+    let port = NoteView {
+        description: "The port that the web dynos listen on; set it on the formation.".to_owned(),
+        required: false,
+        r#type: "system",
+        read_only: true,
+        addon: None,
+    };
+    views.insert("PORT".to_owned(), port);
+    Ok(views)
 }

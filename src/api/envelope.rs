@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use uuid::Uuid;
 
 use super::error::{Error, Failure, ReleasesErrorView};
+use super::git;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -49,7 +50,7 @@ impl ErrorForm {
     fn of(request: &Request) -> Self {
         if is_of_releases(request.uri().path()) {
             Self::Releases
-        } else if prefers_plain_text(request.headers()) {
+        } else if git::is_repository(request.uri().path()) || prefers_plain_text(request.headers()) {
             Self::Plain
         } else {
             Self::Json

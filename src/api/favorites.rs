@@ -14,6 +14,7 @@ use super::router::Routes;
 use super::{ApiSettings, ApiState, Error};
 use crate::config::Dialect;
 use crate::model::favorite::Favorite;
+use crate::model::ids::PreviewId;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
 use crate::service::favorites;
@@ -46,7 +47,7 @@ struct FavoriteView {
     web_url: String,
     git_url: &'static str,
     organization: FavoriteOrganizationView,
-    /// Always `null`: no app of this machine is a preview of another.
+    /// What the app is as a preview of another.
     preview: Option<Uuid>,
     /// Always false: the favorite of a deleted app is not shown.
     deleted: bool,
@@ -124,7 +125,7 @@ impl FavoriteView {
             web_url: settings.web_url(&app),
             git_url: "",
             organization: FavoriteOrganizationView { name: app.organization.name.to_string() },
-            preview: None,
+            preview: app.preview.map(PreviewId::uuid),
             deleted: false,
             created_at: favorite.created_at,
             updated_at: favorite.created_at,

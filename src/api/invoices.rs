@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -14,7 +15,7 @@ use super::{ApiState, Error};
 use crate::model::invoice::{Cents, Month};
 use crate::model::principal::{Principal, Reach};
 use crate::model::time::Timestamp;
-use crate::service::invoices::{self, Invoice, Item};
+use crate::service::invoices::{self, Billed, Invoice, Item};
 use crate::service::{self, organizations, spaces};
 use crate::store::Connection;
 use crate::store::formation_periods::{BillingArea, BillingScope};
@@ -78,7 +79,8 @@ struct ItemView {
     r#type: &'static str,
     quantity: u32,
     /// Dollars a month of one.
-    price_per_unit: u32,
+    #[schema(value_type = f64)]
+    price_per_unit: Number,
     billed_price: f64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -231,8 +233,11 @@ impl Listed for InvoiceReference {
 impl From<Invoice> for InvoiceView {
     fn from(invoice: Invoice) -> Self {
         let (start, end) = (invoice.month.start(), invoice.period_end);
-        let total = invoice.items.iter().map(|item| item.billed).sum::<Cents>().dollars();
-        let dyno_units: u64 = invoice.items.iter().map(|item| u64::from(item.period.quantity)).sum();
+        let sum = |counts: fn(&Billed) -> bool| {
+            invoice.items.iter().filter(|item| counts(&item.what)).map(|item| item.billed).sum::<Cents>()
+        };
+        let total = sum(|_| true).dollars();
+        let dyno_units: u64 = invoice.items.iter().map(|item| u64::from(item.what.dynos())).sum();
         let days = end.since(start).as_secs() / 86_400 + 1;
         Self {
             id: invoice.month.to_string(),
@@ -241,10 +246,9 @@ impl From<Invoice> for InvoiceView {
             payment_status: if invoice.paid { "Paid" } else { "Pending" },
             period_start: start,
             period_end: end,
-            // Nothing but dynos costs anything: there are no addons.
-            addons_total: 0.0,
-            database_total: 0.0,
-            platform_total: total,
+            addons_total: sum(|what| matches!(what, Billed::Addon(_))).dollars(),
+            database_total: sum(Billed::is_database).dollars(),
+            platform_total: sum(|what| matches!(what, Billed::Dynos(_))).dollars(),
             charges_total: total,
             credits_total: 0.0,
             total,
@@ -257,18 +261,56 @@ impl From<Invoice> for InvoiceView {
     }
 }
 
+impl Billed {
+    fn dynos(&self) -> u32 {
+        match self {
+            Self::Dynos(period) => period.quantity,
+            Self::Addon(_) => 0,
+        }
+    }
+
+    /// By the name of the plan (`behaviour.md` §24).
+    fn is_database(&self) -> bool {
+        matches!(self, Self::Addon(period) if period.plan.as_str().contains("postgresql"))
+    }
+}
+
+/// A whole number of dollars without a point.
+fn per_unit(cents: u32) -> Number {
+    let exact = || Number::from_f64(Cents::from(cents).dollars());
+    if cents.is_multiple_of(100) {
+        Number::from(cents / 100)
+    } else {
+        exact().unwrap_or_else(|| Number::from(0))
+    }
+}
+
 impl From<Item> for ItemView {
-    fn from(Item { period, price, billed }: Item) -> Self {
-        Self {
-            organization: period.organization.to_string(),
-            app: ItemAppView { name: format!("{}-{}", period.app, period.space) },
-            description: format!("{} {} dyno", period.size, period.process_type),
-            r#type: "dyno",
-            quantity: period.quantity,
-            price_per_unit: price,
-            billed_price: billed.dollars(),
-            created_at: period.started_at,
-            deleted_at: period.ended_at,
+    fn from(Item { what, price, billed }: Item) -> Self {
+        let (price_per_unit, billed_price) = (per_unit(price), billed.dollars());
+        match what {
+            Billed::Dynos(period) => Self {
+                organization: period.organization.to_string(),
+                app: ItemAppView { name: format!("{}-{}", period.app, period.space) },
+                description: format!("{} {} dyno", period.size, period.process_type),
+                r#type: "dyno",
+                quantity: period.quantity,
+                price_per_unit,
+                billed_price,
+                created_at: period.started_at,
+                deleted_at: period.ended_at,
+            },
+            Billed::Addon(period) => Self {
+                organization: period.organization.to_string(),
+                app: ItemAppView { name: format!("{}-{}", period.app, period.space) },
+                description: format!("{} addon", period.plan),
+                r#type: "addon",
+                quantity: 1,
+                price_per_unit,
+                billed_price,
+                created_at: period.started_at,
+                deleted_at: period.ended_at,
+            },
         }
     }
 }

@@ -11,8 +11,9 @@ use super::extract::{AppPath, Json, Path, parse_id};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
 use super::router::Routes;
-use super::{ApiState, Error};
+use super::{ApiState, Error, sites};
 use crate::model::ids::LogDrainId;
+use crate::model::log::LogOwner;
 use crate::model::log_drain::LogDrain;
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;
@@ -23,9 +24,11 @@ pub(super) fn router() -> Routes {
     Routes::new("log_drains")
         .route(Policy::User, routes!(create, list))
         .route(Policy::User, routes!(view, delete))
+        .route(Policy::User, routes!(create_of_site, list_of_site))
+        .route(Policy::User, routes!(view_of_site, delete_of_site))
 }
 
-/// A log drain to be made.
+/// A log drain of an app or a site to be made.
 #[derive(Deserialize, ToSchema)]
 struct CreateLogDrain {
     /// `syslog+tls://`, `syslog://` (TCP), `syslog+udp://`, `https://` or `http://`, with a host. Over TLS `?ca=` takes
@@ -61,6 +64,11 @@ struct LogDrainPath {
     drain: String,
 }
 
+#[derive(Deserialize)]
+struct SitePath {
+    site: String,
+}
+
 /// Create a log drain.
 ///
 /// It gets each line of the app from now on: of dynos, builds, the router and the platform.
@@ -72,9 +80,7 @@ async fn create(
     AppPath(app): AppPath,
     Json(body): Json<CreateLogDrain>,
 ) -> Result<Created<LogDrainView>, Error> {
-    let drain =
-        log_drains::create(&state.store, (&state.sealer, &state.ids), &author, app.id, &body.url).await?;
-    Ok(Created(drain.into()))
+    made(&state, &author, app.id.into(), body).await
 }
 
 /// List the log drains of an app.
@@ -85,9 +91,7 @@ async fn list(
     AppPath(app): AppPath,
     paging: Paging,
 ) -> Result<Page<LogDrainView>, Error> {
-    let sealer = state.sealer.clone();
-    let all = state.store.read(move |c| store::log_drains::list(c, &sealer, app.id)).await?;
-    paging.page(all.into_iter().map(LogDrainView::from).collect())
+    listed(&state, app.id.into(), paging).await
 }
 
 /// View a log drain.
@@ -99,8 +103,7 @@ async fn view(
     AppPath(app): AppPath,
     Path(path): Path<LogDrainPath>,
 ) -> Result<Json<LogDrainView>, Error> {
-    let (id, sealer) = (path.id()?, state.sealer.clone());
-    Ok(Json(state.store.read(move |c| log_drains::resolve(c, &sealer, app.id, id)).await?.into()))
+    found(&state, app.id.into(), path.id()?).await
 }
 
 /// Delete a log drain.
@@ -113,8 +116,94 @@ async fn delete(
     AppPath(app): AppPath,
     Path(path): Path<LogDrainPath>,
 ) -> Result<Json<LogDrainView>, Error> {
-    let which = (app.id, path.id()?);
-    Ok(Json(log_drains::delete(&state.store, &state.sealer, &author, which).await?.into()))
+    removed(&state, &author, (app.id.into(), path.id()?)).await
+}
+
+/// Create a log drain of a site.
+///
+/// It gets the router lines of each request to the site from now on, whatever app answers it.
+#[utoipa::path(post, path = "/sites/{site}/log-drains", operation_id = "create_site_log_drain",
+    params(("site" = String, Path, description = "Domain or id")),
+    request_body = CreateLogDrain, responses((status = 201, description = "Created", body = LogDrainView)))]
+async fn create_of_site(
+    State(state): State<ApiState>,
+    author: Principal,
+    Path(path): Path<SitePath>,
+    Json(body): Json<CreateLogDrain>,
+) -> Result<Created<LogDrainView>, Error> {
+    let site = sites::find(&state, &author, &path.site)?;
+    made(&state, &author, site.id.into(), body).await
+}
+
+/// List the log drains of a site.
+#[utoipa::path(get, path = "/sites/{site}/log-drains", operation_id = "list_site_log_drains",
+    params(("site" = String, Path, description = "Domain or id")),
+    responses((status = 200, description = "All, oldest first", body = Vec<LogDrainView>)))]
+async fn list_of_site(
+    State(state): State<ApiState>,
+    principal: Principal,
+    Path(path): Path<SitePath>,
+    paging: Paging,
+) -> Result<Page<LogDrainView>, Error> {
+    let site = sites::find(&state, &principal, &path.site)?;
+    listed(&state, site.id.into(), paging).await
+}
+
+/// View a log drain of a site.
+#[utoipa::path(get, path = "/sites/{site}/log-drains/{drain}", operation_id = "view_site_log_drain",
+    params(("site" = String, Path, description = "Domain or id"), ("drain" = String, Path, description = "Id")),
+    responses((status = 200, description = "The log drain", body = LogDrainView)))]
+async fn view_of_site(
+    State(state): State<ApiState>,
+    principal: Principal,
+    Path(path): Path<SitePath>,
+    Path(drain): Path<LogDrainPath>,
+) -> Result<Json<LogDrainView>, Error> {
+    let site = sites::find(&state, &principal, &path.site)?;
+    found(&state, site.id.into(), drain.id()?).await
+}
+
+/// Delete a log drain of a site.
+#[utoipa::path(delete, path = "/sites/{site}/log-drains/{drain}", operation_id = "delete_site_log_drain",
+    params(("site" = String, Path, description = "Domain or id"), ("drain" = String, Path, description = "Id")),
+    responses((status = 200, description = "The log drain that was", body = LogDrainView)))]
+async fn delete_of_site(
+    State(state): State<ApiState>,
+    author: Principal,
+    Path(path): Path<SitePath>,
+    Path(drain): Path<LogDrainPath>,
+) -> Result<Json<LogDrainView>, Error> {
+    let site = sites::find(&state, &author, &path.site)?;
+    removed(&state, &author, (site.id.into(), drain.id()?)).await
+}
+
+async fn made(
+    state: &ApiState,
+    author: &Principal,
+    owner: LogOwner,
+    body: CreateLogDrain,
+) -> Result<Created<LogDrainView>, Error> {
+    let made_of = (&state.sealer, &state.ids);
+    Ok(Created(log_drains::create(&state.store, made_of, author, owner, &body.url).await?.into()))
+}
+
+async fn listed(state: &ApiState, owner: LogOwner, paging: Paging) -> Result<Page<LogDrainView>, Error> {
+    let sealer = state.sealer.clone();
+    let all = state.store.read(move |c| store::log_drains::list(c, &sealer, owner)).await?;
+    paging.page(all.into_iter().map(LogDrainView::from).collect())
+}
+
+async fn found(state: &ApiState, owner: LogOwner, id: LogDrainId) -> Result<Json<LogDrainView>, Error> {
+    let sealer = state.sealer.clone();
+    Ok(Json(state.store.read(move |c| log_drains::resolve(c, &sealer, owner, id)).await?.into()))
+}
+
+async fn removed(
+    state: &ApiState,
+    author: &Principal,
+    which: (LogOwner, LogDrainId),
+) -> Result<Json<LogDrainView>, Error> {
+    Ok(Json(log_drains::delete(&state.store, &state.sealer, author, which).await?.into()))
 }
 
 impl Listed for LogDrainView {

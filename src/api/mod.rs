@@ -4,11 +4,16 @@
 //! engine. Status codes, error bodies and the two dialects each have one home: `respond`, `error`, `dialect`.
 
 mod account;
+mod addon_attachments;
+mod addon_backups;
+mod addon_services;
+mod addons;
 mod app_setups;
 mod apps;
 mod audits;
 mod auth;
 mod authorizations;
+mod auto_builds;
 mod builds;
 mod config_var_notes;
 mod config_vars;
@@ -24,6 +29,7 @@ mod features;
 mod filter_attachments;
 mod filters;
 mod formations;
+mod git;
 mod health;
 mod hooks;
 mod invoices;
@@ -45,6 +51,7 @@ mod pipeline_promotions;
 mod pipelines;
 mod place;
 mod plugins;
+mod previews;
 mod range;
 mod recommendations;
 mod regions;
@@ -73,10 +80,13 @@ pub use self::error::Error;
 pub use self::openapi::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
+use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
 use crate::config::Dialect;
+use crate::git::Git;
 use crate::ids::Ids;
 use crate::logs::{LogSessions, Rings};
 use crate::metrics::Metrics;
@@ -86,6 +96,7 @@ use crate::model::site::PlatformHosts;
 use crate::seal::Sealer;
 use crate::service::certificates::OrderRules;
 use crate::service::logins::Logins;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::temporary_token::TemporaryTokens;
@@ -103,6 +114,7 @@ pub struct ApiState(Arc<Shared>);
 pub struct Shared {
     parts: ApiParts,
     large_bodies: Arc<Semaphore>,
+    signed_bodies: Arc<Semaphore>,
     logins: Logins,
 }
 
@@ -122,9 +134,15 @@ pub struct ApiParts {
     pub rings: Rings,
     pub log_sessions: LogSessions,
     pub metrics: Metrics,
+    pub addons: Addons,
+    /// Where the backups of addons lie.
+    pub backups: BackupFolder,
     pub terminals: Terminals,
+    /// The repositories of apps.
+    pub git: Git,
     pub telemetry: Telemetry,
     pub temporary_tokens: TemporaryTokens,
+    pub source_control: SourceControl,
     pub settings: ApiSettings,
 }
 
@@ -152,7 +170,8 @@ impl ApiState {
     pub fn new(parts: ApiParts) -> Self {
         let logins = Logins::new(parts.store.clone(), parts.sealer.clone(), parts.clock.clone());
         let large_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
-        Self(Arc::new(Shared { parts, large_bodies, logins }))
+        let signed_bodies = Arc::new(Semaphore::new(LARGE_BODIES));
+        Self(Arc::new(Shared { parts, large_bodies, signed_bodies, logins }))
     }
 }
 

@@ -90,7 +90,8 @@ async fn create(
             Some(false) | None => CandidateBuild::Any,
         },
     };
-    let candidate = release_candidates::create(&state.store, &state.ids, &author, new).await?;
+    let candidate =
+        release_candidates::create(&state.store, (&state.sealer, &state.ids), &author, new).await?;
     Ok(Created(candidate.into()))
 }
 

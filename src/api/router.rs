@@ -11,12 +11,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::auth::{self, Policy};
 use super::{
-    ApiState, Error, account, app_setups, apps, audits, authorizations, builds, config_var_notes,
-    config_vars, deployments, dynos, envelope, environments, favorites, features, filter_attachments,
-    filters, formations, health, hooks, invoices, keys, log_drains, logs, metrics, oauth, oauth_clients,
-    openapi, organization_members, organizations, page, pipeline_couplings, pipeline_promotions, pipelines,
-    plugins, recommendations, regions, release_candidates, release_projects, release_statuses, releases,
-    routes, sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
+    ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, app_setups, apps,
+    audits, authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
+    environments, favorites, features, filter_attachments, filters, formations, git, health, hooks, invoices,
+    keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members, organizations,
+    page, pipeline_couplings, pipeline_promotions, pipelines, plugins, previews, recommendations, regions,
+    release_candidates, release_projects, release_statuses, releases, routes, sites, spaces, ssl_endpoints,
+    ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
@@ -44,10 +45,15 @@ fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::
 pub(super) fn nouns() -> Routes {
     Routes::new("")
         .merge(account::router())
+        .merge(addon_attachments::router())
+        .merge(addon_backups::router())
+        .merge(addon_services::router())
+        .merge(addons::router())
         .merge(app_setups::router())
         .merge(apps::router())
         .merge(audits::router())
         .merge(authorizations::router())
+        .merge(auto_builds::router())
         .merge(builds::router())
         .merge(config_var_notes::router())
         .merge(config_vars::router())
@@ -59,6 +65,7 @@ pub(super) fn nouns() -> Routes {
         .merge(filter_attachments::router())
         .merge(filters::router())
         .merge(formations::router())
+        .merge(git::router())
         .merge(health::router())
         .merge(hooks::router())
         .merge(invoices::router())
@@ -79,6 +86,7 @@ pub(super) fn nouns() -> Routes {
         .merge(release_projects::router())
         .merge(release_statuses::router())
         .merge(plugins::router())
+        .merge(previews::router())
         .merge(recommendations::router())
         .merge(releases::router())
         .merge(routes::router())

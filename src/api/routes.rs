@@ -17,6 +17,7 @@ use super::router::Routes;
 use super::{ApiState, Error, sites};
 use crate::config::Dialect;
 use crate::model::catalogue::Catalogue;
+use crate::model::ids::PreviewId;
 use crate::model::names::AppKey;
 use crate::model::principal::Principal;
 use crate::model::route::Route;
@@ -90,6 +91,7 @@ struct RouteSiteView {
     domain: String,
     region: PlaceView,
     compliance: Vec<String>,
+    /// The preview that the site was made with.
     preview: Option<Uuid>,
 }
 
@@ -311,7 +313,7 @@ impl RouteView {
             domain: domain.clone(),
             region: PlaceView::region(catalogue),
             compliance: Vec::new(),
-            preview: None,
+            preview: site.preview.map(PreviewId::uuid),
         };
         Self {
             id: route.id.uuid(),

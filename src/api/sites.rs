@@ -14,6 +14,7 @@ use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
 use crate::model::catalogue::Catalogue;
+use crate::model::ids::PreviewId;
 use crate::model::principal::Principal;
 use crate::model::site::Site;
 use crate::model::time::Timestamp;
@@ -62,7 +63,7 @@ struct SiteView {
     labels: String,
     /// Always empty: no site of this machine is internal.
     compliance: Vec<String>,
-    /// Always `null`: no site of this machine is a preview of another.
+    /// The preview that the site was made with.
     preview: Option<Uuid>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -187,7 +188,7 @@ impl SiteView {
             description: site.description,
             labels: site.labels,
             compliance: Vec::new(),
-            preview: None,
+            preview: site.preview.map(PreviewId::uuid),
             created_at: site.created_at,
             updated_at: site.updated_at,
         }

@@ -10,7 +10,7 @@ use super::extract::{Json, Path};
 use super::page::{Page, Paging};
 use super::router::Routes;
 use super::ssl_orders::{CertificatePath, CertificateView};
-use super::{ApiState, Error};
+use super::{ApiState, Error, ssl_orders};
 use crate::model::principal::Principal;
 use crate::service::certificates;
 use crate::store::{self, Connection};
@@ -36,9 +36,7 @@ async fn list(
     principal: Principal,
     paging: Paging,
 ) -> Result<Page<CertificateView>, Error> {
-    let query = move |c: &Connection| certificates::list(c, &principal.reach, true);
-    let (all, catalogue) = (state.store.read(query).await?, state.catalogue.load());
-    paging.page(all.into_iter().map(|one| CertificateView::new(one, &catalogue)).collect())
+    ssl_orders::page(&state, principal, paging, true).await
 }
 
 /// View an installed certificate.

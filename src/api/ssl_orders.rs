@@ -148,7 +148,17 @@ async fn list(
     principal: Principal,
     paging: Paging,
 ) -> Result<Page<CertificateView>, Error> {
-    let query = move |c: &Connection| certificates::list(c, &principal.reach, false);
+    page(&state, principal, paging, false).await
+}
+
+/// The certificates that are installed, or those that are not.
+pub(super) async fn page(
+    state: &ApiState,
+    principal: Principal,
+    paging: Paging,
+    installed: bool,
+) -> Result<Page<CertificateView>, Error> {
+    let query = move |c: &Connection| certificates::list(c, &principal.reach, installed);
     let (all, catalogue) = (state.store.read(query).await?, state.catalogue.load());
     paging.page(all.into_iter().map(|one| CertificateView::new(one, &catalogue)).collect())
 }

@@ -2,7 +2,7 @@
 
 /// The patterns of a file; the last one that matches a path, or a folder it lies in, decides.
 #[derive(Debug, Default)]
-pub(super) struct Ignore(Vec<Pattern>);
+pub struct Ignore(Vec<Pattern>);
 
 #[derive(Debug)]
 struct Pattern {
@@ -11,13 +11,14 @@ struct Pattern {
 }
 
 impl Ignore {
-    pub(super) fn parse(text: &str) -> Self {
+    /// Reads the lines; comments and empty ones count for nothing.
+    pub fn parse(text: &str) -> Self {
         let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         Self(lines.filter(|line| !line.starts_with('#')).filter_map(Pattern::parse).collect())
     }
 
     /// Whether a path of the context, `a/b/c`, stays out.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    pub fn leaves_out(&self, path: &str) -> bool {
         let parts: Vec<&str> = path.split('/').collect();
         let last = self.0.iter().rev().find(|pattern| pattern.covers(&parts));
         last.is_some_and(|pattern| !pattern.brings_back)

@@ -4,7 +4,7 @@
 //! and no other line of it reads so.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +48,17 @@ struct Mirror {
     clock: Clock,
 }
 
+/// What was added to a log after a place in it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Without the last line of a finished log, which only says how it ended.
+    pub lines: Vec<String>,
+    /// The place to go on from, in bytes.
+    pub next: u64,
+    /// The log is finished, and these are its last lines.
+    pub ended: bool,
+}
+
 impl BuildLogs {
     /// Uses `folder`, which is made with the first log.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -59,6 +70,12 @@ impl BuildLogs {
         let path = self.path(id);
         blocking(move || Ok(complete_lines(&read_or_empty(&path)?).lines().map(str::to_owned).collect()))
             .await
+    }
+
+    /// The lines after the first `offset` bytes; none when the build has no log yet.
+    pub async fn read_from(&self, id: BuildId, offset: u64) -> io::Result<Tail> {
+        let path = self.path(id);
+        blocking(move || read_from(&path, offset)).await
     }
 
     /// Opens the log of a build for appending, at its end when it is there already.
@@ -184,6 +201,20 @@ fn read_or_empty(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
+fn read_from(path: &Path, offset: u64) -> io::Result<Tail> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
+        opened => opened?,
+    };
+    file.seek(SeekFrom::Start(offset))?;
+    let mut content = Vec::new();
+    file.take(LOG_LIMIT).read_to_end(&mut content)?;
+    let end = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let mut lines: Vec<String> = complete_lines(&content).lines().map(str::to_owned).collect();
+    let ended = lines.pop_if(|last| last == SUCCESS || last == FAILURE).is_some();
+    Ok(Tail { lines, next: offset + end as u64, ended })
+}
+
 /// The text up to the last line end.
 fn complete_lines(content: &[u8]) -> std::borrow::Cow<'_, str> {
     let end = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
@@ -244,6 +275,22 @@ mod tests {
         assert_eq!(logs.read(ID).await.unwrap(), ["one", "> Finished: SUCCESS"]);
         log.finish(false).await.unwrap();
         assert_eq!(logs.read(ID).await.unwrap().last().unwrap(), "Finished: FAILURE");
+    }
+
+    #[tokio::test]
+    async fn a_log_is_read_on_from_where_one_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = BuildLogs::new(dir.path());
+        assert_eq!(logs.read_from(ID, 0).await.unwrap(), Tail::default());
+        let mut log = logs.open(ID).await.unwrap();
+        log.append(lines(&["one"])).await.unwrap();
+        let first = logs.read_from(ID, 0).await.unwrap();
+        assert_eq!(first, Tail { lines: lines(&["one"]), next: 4, ended: false });
+        log.append(lines(&["two"])).await.unwrap();
+        log.finish(true).await.unwrap();
+        let rest = logs.read_from(ID, first.next).await.unwrap();
+        assert_eq!((rest.lines, rest.ended), (lines(&["two"]), true));
+        assert!(!logs.read_from(ID, rest.next).await.unwrap().ended);
     }
 
     #[tokio::test]

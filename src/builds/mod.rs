@@ -6,7 +6,7 @@
 pub mod archive;
 mod data_uri;
 pub mod dockerfile;
-mod dockerignore;
+pub mod dockerignore;
 pub mod log;
 pub mod manifest;
 pub mod procfile;

@@ -210,7 +210,9 @@ async fn succeed(
             store::builds::set_state(tx, id, &done)?;
             tx.record(Event::BuildSucceeded { app, build: id })?;
             release_candidates::complete(tx, app, id, &sha)?;
-            if !store::features::is_enabled(tx, app, Feature::AutoRelease)? {
+            // An auto build may be told not to deploy; whoever switched the feature off wants no release at all.
+            let deployed = store::auto_build_runs::is_deployed(tx, id)?.unwrap_or(true);
+            if !deployed || !store::features::is_enabled(tx, app, Feature::AutoRelease)? {
                 return Ok(Some(None));
             }
             let text = id.to_string();

@@ -9,6 +9,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncReadExt};
+
 use super::data_uri::{self, DataError};
 use crate::model::RuleError;
 use crate::model::build::{BuildSource, ImageReference, RegistryLogin};
@@ -63,6 +65,38 @@ impl SourceFolder {
             "docker" => Ok(image(rest.trim_end())?),
             _ => Err(unknown_scheme(trimmed).into()),
         }
+    }
+
+    /// Stores what a reader gives, at most `limit` bytes of it, as the upload of a build. It is on disk, flushed, when
+    /// this returns.
+    ///
+    /// Cancelling leaves at most a file that [`SourceFolder::sweep`] removes.
+    pub async fn receive_stream(
+        &self,
+        id: BuildId,
+        reader: impl AsyncRead + Unpin,
+        limit: u64,
+    ) -> Result<(), SourceError> {
+        let (folder, path) = (Arc::clone(&self.0), self.path(id));
+        let beside = path.with_extension("new");
+        let at = beside.clone();
+        let file = blocking(move || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(at)
+        });
+        let mut file = tokio::fs::File::from_std(file.await?);
+        let copied = copy_within(reader, &mut file, limit).await;
+        if copied.is_err() {
+            // The reason of the failure is what the client needs; the sweep removes the file otherwise.
+            drop(tokio::fs::remove_file(&beside).await);
+        }
+        copied?;
+        let folder = Arc::clone(&self.0);
+        Ok(blocking(move || {
+            fs::rename(&beside, &path)?;
+            File::open(&folder)?.sync_all()
+        })
+        .await?)
     }
 
     /// Removes the upload of a build; nothing when it has none.
@@ -127,6 +161,21 @@ impl SourceFolder {
     }
 }
 
+async fn copy_within(
+    reader: impl AsyncRead + Unpin,
+    file: &mut tokio::fs::File,
+    limit: u64,
+) -> Result<(), SourceError> {
+    // One byte more tells a content that is too long.
+    let copied = tokio::io::copy(&mut reader.take(limit.saturating_add(1)), file).await?;
+    if copied > limit {
+        return Err(
+            RuleError::new(format!("The source is larger than {limit} bytes, which is the limit.")).into()
+        );
+    }
+    Ok(file.sync_all().await?)
+}
+
 fn write_content(uri: &str, path: &Path) -> Result<(), SourceError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut writer = BufWriter::with_capacity(256 * 1024, file);
@@ -156,7 +205,7 @@ fn archive(url: &str) -> Result<BuildSource, RuleError> {
     if parsed.host().is_none_or(str::is_empty) {
         return Err(refused("names no host; write it like https://host/path/source.tar.gz"));
     }
-    Ok(BuildSource::Archive { url: url.to_owned() })
+    Ok(BuildSource::Archive { url: url.to_owned(), login: None })
 }
 
 fn image(rest: &str) -> Result<BuildSource, RuleError> {
@@ -252,6 +301,17 @@ mod tests {
             assert!(matches!(error, SourceError::Rule(_)), "{url}: {error}");
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_stored_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = SourceFolder::new(dir.path().join("sources"));
+        folder.receive_stream(id(1), &b"hello"[..], 5).await.unwrap();
+        assert_eq!(fs::read(folder.path(id(1))).unwrap(), b"hello");
+        let error = folder.receive_stream(id(2), &b"hello"[..], 4).await.unwrap_err();
+        assert!(matches!(error, SourceError::Rule(_)), "{error}");
+        assert_eq!(fs::read_dir(dir.path().join("sources")).unwrap().count(), 1);
     }
 
     #[tokio::test]

@@ -19,7 +19,9 @@ use super::{dockerfile, procfile, run, unpack};
 use crate::config::ChecksumRule;
 use crate::engine::{BuildSpec, EngineError};
 use crate::model::RuleError;
-use crate::model::build::{Build, BuildSource, BuildStep, ImageId, ImageReference, RegistryLogin};
+use crate::model::build::{
+    ArchiveLogin, Build, BuildSource, BuildStep, ImageId, ImageReference, RegistryLogin,
+};
 use crate::model::command::Command;
 use crate::model::config_var::{ConfigValue, ConfigVars};
 use crate::model::names::ProcessType;
@@ -97,7 +99,7 @@ impl<'a> Steps<'a> {
     /// Brings the archive to this machine and returns where it lies.
     async fn fetch(&mut self) -> Result<PathBuf, Failure> {
         tokio::fs::create_dir_all(&self.work).await?;
-        let BuildSource::Archive { url } = &self.build.source else {
+        let BuildSource::Archive { url, login } = &self.build.source else {
             let path = self.parts.sources.path(self.build.id);
             if !tokio::fs::try_exists(&path).await? {
                 return Err(Failure::Failed(
@@ -111,7 +113,11 @@ impl<'a> Steps<'a> {
             DownloadLimits { bytes: self.parts.limits.max_archive, total: self.parts.limits.timeout };
         let started = Instant::now();
         self.log.note(&format!("Fetching {}", self.build.source.shown_url())).await?;
-        let length = self.parts.outbound.download(url, &path, limits).await?;
+        let length = self
+            .parts
+            .outbound
+            .download(url, login.as_ref().map(ArchiveLogin::reveal), (&path, limits))
+            .await?;
         self.log.note(&format!("Fetched {} in {}", size(length), took(started))).await?;
         Ok(path)
     }

@@ -4,11 +4,7 @@
 //! has deleted it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::ids::Ids;
 use crate::model::certificate::{
@@ -57,7 +53,7 @@ impl AutoOrders {
                 }
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = changed(&mut events) => {}
+                    () = store::events::wait_for(&mut events, concerns_sites) => {}
                     () = tokio::time::sleep(PERIOD) => {}
                 }
             }
@@ -144,20 +140,7 @@ fn place(
     }
 }
 
-/// Waits until a site comes or goes, or a certificate goes.
-async fn changed(events: &mut Receiver<Arc<Event>>) {
-    let concerns = |event: &Event| {
-        matches!(
-            event,
-            Event::SiteCreated { .. } | Event::SiteDeleted { .. } | Event::CertificateDeleted { .. }
-        )
-    };
-    loop {
-        match events.recv().await {
-            Ok(event) if concerns(&event) => return,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
+/// Whether a site comes or goes, or a certificate goes.
+fn concerns_sites(event: &Event) -> bool {
+    matches!(event, Event::SiteCreated { .. } | Event::SiteDeleted { .. } | Event::CertificateDeleted { .. })
 }

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::issuer::{IssueError, Issuers, Renewal};
@@ -92,7 +90,7 @@ async fn run(parts: OrdersParts, wake: Activator, stop: CancellationToken) {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = ordered(&mut events) => {}
+            () = store::events::wait_for(&mut events, is_order) => {}
             () = wake.activated() => {}
             Some(id) = attempts.next() => drop(under_way.remove(&id)),
             () = tokio::time::sleep(pause) => {}
@@ -100,16 +98,8 @@ async fn run(parts: OrdersParts, wake: Activator, stop: CancellationToken) {
     }
 }
 
-/// Waits for a new order.
-async fn ordered(events: &mut Receiver<std::sync::Arc<Event>>) {
-    loop {
-        match events.recv().await {
-            Ok(event) if matches!(*event, Event::CertificateOrdered { .. }) => return,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
+fn is_order(event: &Event) -> bool {
+    matches!(event, Event::CertificateOrdered { .. })
 }
 
 /// What to begin now, and how long nothing more will be due.

@@ -11,14 +11,17 @@ mod failure;
 mod flags;
 mod log_output;
 mod openapi;
+mod pre_receive;
 mod progress;
 mod serve;
 mod token;
 mod upgrade;
 mod user;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -58,10 +61,16 @@ enum Command {
     Upgrade(upgrade::UpgradeCommand),
     /// Print the OpenAPI document of the API
     Openapi,
+    /// Build and release a folder whenever it changes, and show the log of its app
+    Watch(watch::WatchCommand),
 }
 
 /// Runs the command that the arguments name; the exit codes are those of the operator's interface.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.peek().is_some_and(|program| pre_receive::is_called(Path::new(program))) {
+        return pre_receive::run();
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return answer_usage(&error),
@@ -88,6 +97,7 @@ fn run(arguments: Arguments, output: &mut dyn Write) -> Result<(), Failure> {
         Command::Doctor => doctor::run(&flags.load()?, output),
         Command::Upgrade(command) => upgrade::run(command, &flags.load()?, output),
         Command::Openapi => openapi::run(output),
+        Command::Watch(command) => watch::run(&command, &flags.load()?, output),
     }
 }
 

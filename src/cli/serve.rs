@@ -53,7 +53,9 @@ impl From<DaemonError> for Failure {
             DaemonError::Store(error) => error.into(),
             DaemonError::Catalogue(error) => error.into(),
             DaemonError::Bootstrap(error) => error.into(),
-            DaemonError::TelemetryHeader { .. } => Self::Usage(error.into()),
+            DaemonError::TelemetryHeader { .. }
+            | DaemonError::BrokerCredential { .. }
+            | DaemonError::NoSourceToken { .. } => Self::Usage(error.into()),
             DaemonError::Engine { .. } => Self::EngineUnavailable(error.into()),
             DaemonError::DataDir { .. }
             | DaemonError::InUse(_)
@@ -67,7 +69,9 @@ impl From<DaemonError> for Failure {
             | DaemonError::Reconcile(_)
             | DaemonError::Edge(_)
             | DaemonError::Api(_)
+            | DaemonError::BrokerCredentials { .. }
             | DaemonError::TelemetryHeaders { .. }
+            | DaemonError::SourceToken { .. }
             | DaemonError::Signals(_) => Self::Io(error.into()),
         }
     }

@@ -82,6 +82,16 @@ impl Config {
         self.data_dir.join("build-logs")
     }
 
+    /// Backups of addons.
+    pub fn backups_dir(&self) -> PathBuf {
+        self.data_dir.join("backups")
+    }
+
+    /// The repositories of apps, and the socket at which their pushes ask to be let in.
+    pub fn git_dir(&self) -> PathBuf {
+        self.data_dir.join("git")
+    }
+
     /// The logs of apps, a folder each.
     pub fn logs_dir(&self) -> PathBuf {
         self.data_dir.join("logs")

@@ -47,7 +47,7 @@ const HOOK: Setting = Setting {
     flag: None,
     form: Form::List,
     default: "",
-    expected: "a list like [\"/usr/local/bin/dns-hook\"], the absolute path of a program and its first arguments; not together with acme.dns_zone",
+    expected: "the absolute path of a program and its first arguments, without commas; not together with acme.dns_zone",
 };
 const SERVER: Setting = Setting {
     key: "acme.dns_server",
@@ -118,7 +118,7 @@ impl DnsConfig {
 }
 
 fn program(text: &str) -> Option<Vec<String>> {
-    let argv: Vec<String> = serde_json::from_str(text).ok()?;
+    let argv: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
     argv.first().is_some_and(|program| program.starts_with('/')).then_some(argv)
 }
 

@@ -7,6 +7,7 @@ use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{Form, Setting};
 use super::units;
+use crate::model::domain::is_label;
 use crate::model::network::Network;
 
 /// Settings of the edge.
@@ -194,13 +195,7 @@ fn networks(text: &str) -> Option<Vec<Network>> {
 /// Lower-cased; labels of letters, digits and inner dashes. Room is left for the app's own label.
 fn domain(text: &str) -> Option<String> {
     const LONGEST: usize = 189;
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
     let usable =
-        text.len() <= LONGEST && text.split('.').all(label) && text.parse::<std::net::IpAddr>().is_err();
+        text.len() <= LONGEST && text.split('.').all(is_label) && text.parse::<std::net::IpAddr>().is_err();
     usable.then(|| text.to_ascii_lowercase())
 }

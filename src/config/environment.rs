@@ -11,6 +11,10 @@ use super::setting::Setting;
 const ADMIN_TOKEN: &str = "AKKERISD_ADMIN_TOKEN";
 /// Set by a daemon for the process that it starts to take its place (`crate::upgrade`).
 pub const SUCCESSOR: &str = "AKKERISD_SUCCESSOR";
+/// Set for git, whose hook they lead to the daemon: the path of a socket, and the key of the push.
+pub const PUSH_VARIABLES: (&str, &str) = ("AKKERISD_PUSH_SOCKET", "AKKERISD_PUSH_KEY");
+/// Set by git for its hooks: where the objects lie that are not let in yet.
+const QUARANTINE: &str = "GIT_QUARANTINE_PATH";
 /// What Docker's own tools read; `AKKERISD_DOCKER_HOST` wins over it.
 pub(super) const DOCKER_HOST: &str = "DOCKER_HOST";
 
@@ -81,6 +85,26 @@ impl Environment {
 /// Whether a daemon started this process to take its place.
 pub fn is_successor() -> Result<bool, ConfigError> {
     Ok(read(SUCCESSOR, "set by a daemon for its successor only")?.is_some())
+}
+
+/// What git's hook was given.
+pub struct PushVariables {
+    pub socket: String,
+    pub key: String,
+    pub quarantine: Option<String>,
+}
+
+/// The token of a command that is a client of the API (`AKKERISD_TOKEN`).
+pub fn client_token() -> Result<Option<Secret>, ConfigError> {
+    Ok(read("AKKERISD_TOKEN", "a token")?.map(Secret::new))
+}
+
+/// Which push git runs this process for; `None` when it was not git of the daemon.
+pub fn pushed() -> Result<Option<PushVariables>, ConfigError> {
+    let expected = "set by the daemon for git only";
+    let (socket, key) = PUSH_VARIABLES;
+    let (Some(socket), Some(key)) = (read(socket, expected)?, read(key, expected)?) else { return Ok(None) };
+    Ok(Some(PushVariables { socket, key, quarantine: read(QUARANTINE, "set by git")? }))
 }
 
 /// The step at which a test wants the daemon to die (`AKKERISD_ABORT_AT`).

@@ -4,6 +4,7 @@
 //! environment (`AKKERISD_…`), flags. Invariant: nothing else reads the environment, and no other room
 //! decides a default.
 
+mod addons;
 mod api;
 mod builds;
 mod certs;
@@ -14,18 +15,22 @@ mod dynos;
 mod edge;
 mod environment;
 mod error;
+mod git;
 mod layers;
 mod log;
 mod logs;
 mod metrics;
 mod outbound;
+mod previews;
 mod setting;
 mod sockets;
+mod sources;
 mod telemetry;
 mod units;
 
 use std::path::PathBuf;
 
+pub use addons::{AddonsConfig, BrokerConfig};
 pub use api::{ApiConfig, Dialect};
 pub use builds::{BuildsConfig, ChecksumRule};
 pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
@@ -36,15 +41,20 @@ pub use dynos::DynosConfig;
 pub use edge::EdgeConfig;
 #[cfg(feature = "failpoints")]
 pub use environment::abort_at;
-pub use environment::{Environment, SUCCESSOR, Secret, is_successor};
+pub use environment::{
+    Environment, PUSH_VARIABLES, PushVariables, SUCCESSOR, Secret, client_token, is_successor, pushed,
+};
 pub use error::ConfigError;
+pub use git::GitConfig;
 pub use layers::{Layers, Place, Value};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use logs::LogsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
+pub use previews::PreviewsConfig;
 pub use setting::{Form, SETTINGS, Setting};
 pub use sockets::{PassedSockets, SocketsError};
+pub use sources::{SourceAccount, SourcesConfig};
 pub use telemetry::TelemetryConfig;
 pub use units::duration;
 
@@ -71,11 +81,15 @@ pub struct Config {
     pub log: LogConfig,
     pub logs: LogsConfig,
     pub builds: BuildsConfig,
+    pub git: GitConfig,
     pub dynos: DynosConfig,
     pub outbound: OutboundConfig,
+    pub previews: PreviewsConfig,
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
+    pub addons: AddonsConfig,
     pub telemetry: TelemetryConfig,
+    pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
     pub admin_token: Option<Secret>,
 }
@@ -91,11 +105,15 @@ impl Config {
             log: LogConfig::read(layers)?,
             logs: LogsConfig::read(layers)?,
             builds: BuildsConfig::read(layers)?,
+            git: GitConfig::read(layers)?,
             dynos: DynosConfig::read(layers)?,
             outbound: OutboundConfig::read(layers)?,
+            previews: PreviewsConfig::read(layers)?,
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
+            addons: AddonsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
+            sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,
         };
         config.check_addresses(layers)?;

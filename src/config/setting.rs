@@ -1,7 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, api, builds, certs, dns, docker, dynos, edge, log, logs, metrics, outbound, telemetry,
+    DATA_DIR, addons, api, builds, certs, dns, docker, dynos, edge, git, log, logs, metrics, outbound,
+    previews, sources, telemetry,
 };
 
 /// A setting as an operator sees it.
@@ -27,7 +28,7 @@ pub enum Form {
     Text,
     Number,
     Switch,
-    /// Texts; in the environment as a JSON array.
+    /// Texts without commas; joined by commas in the environment.
     List,
 }
 
@@ -40,13 +41,17 @@ pub const SETTINGS: &[&[Setting]] = &[
     log::SETTINGS,
     logs::SETTINGS,
     builds::SETTINGS,
+    git::SETTINGS,
     dynos::SETTINGS,
     outbound::SETTINGS,
+    previews::SETTINGS,
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,
     dns::SETTINGS,
+    addons::SETTINGS,
     telemetry::SETTINGS,
+    sources::SETTINGS,
 ];
 
 impl Setting {
@@ -81,9 +86,10 @@ impl Form {
             (Self::Text, toml::Value::String(text)) => Some(text.clone()),
             (Self::Number, toml::Value::Integer(number)) => Some(number.to_string()),
             (Self::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
-            (Self::List, toml::Value::Array(items)) => {
-                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-                texts.and_then(|texts| serde_json::to_string(&texts).ok())
+            (Self::List, toml::Value::Array(texts)) => {
+                let one =
+                    |text: &toml::Value| text.as_str().filter(|text| !text.contains(',')).map(str::to_owned);
+                texts.iter().map(one).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
             }
             (Self::Text | Self::Number | Self::Switch | Self::List, _) => None,
         }
@@ -93,9 +99,12 @@ impl Form {
     pub fn to_toml(self, text: &str) -> String {
         match self {
             Self::Text => toml::Value::String(text.to_owned()).to_string(),
-            Self::List if text.is_empty() => "[]".to_owned(),
-            // A JSON array of texts is a TOML array too.
-            Self::Number | Self::Switch | Self::List => text.to_owned(),
+            Self::Number | Self::Switch => text.to_owned(),
+            Self::List => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect())
+                    .to_string()
+            }
         }
     }
 }

@@ -50,6 +50,29 @@ fn the_defaults_are_those_of_the_operators_interface() {
 }
 
 #[test]
+fn brokers_are_a_list_and_hold_no_password() {
+    let file = "[addons]\nbrokers = [\"big=https://broker.example.com/\", \"small=http://127.0.0.1:1/x\"]";
+    let brokers = config(file, &[], &[]).unwrap().addons.brokers;
+    let shown: Vec<(&str, &str)> = brokers.iter().map(|one| (one.name.as_str(), one.url.as_str())).collect();
+    assert_eq!(shown, [("big", "https://broker.example.com"), ("small", "http://127.0.0.1:1/x")]);
+    let variable = ("AKKERISD_ADDONS_BROKERS", "a=http://h, b=http://h");
+    assert_eq!(config(file, &[variable], &[]).unwrap().addons.brokers.len(), 2);
+    for wrong in [
+        "a",
+        "a=ftp://h",
+        "A=http://h",
+        "a=http://u:p@h",
+        "a=http://h,a=http://i",
+        "=http://h",
+        "a=http://h?x=1",
+    ] {
+        let text = refusal("", &[("AKKERISD_ADDONS_BROKERS", wrong)], &[]);
+        assert!(text.contains("expected brokers like"), "{wrong}: {text}");
+    }
+    assert!(refusal("[addons]\nbrokers = \"a=http://h\"", &[], &[]).contains("expected brokers like"));
+}
+
+#[test]
 fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
     let file = "[api]\naddr = \"127.0.0.1:1\"";
     let variable = ("AKKERISD_API_ADDR", "127.0.0.1:2");
@@ -196,11 +219,14 @@ fn an_acme_server_is_set_up_as_a_whole() {
     assert!(refusal(file, &[eab], &[]).contains("acme.eab_key_file"));
     assert!(refusal(file, &[key], &[]).contains("acme.eab_kid"));
     assert!(refusal("[certs]\nissuer = \"acme\"", &[], &[]).contains("acme.directory"));
-    let hook = ("AKKERISD_ACME_DNS_HOOK", "[\"/usr/bin/hook\",\"-v\"]");
+    let hook = ("AKKERISD_ACME_DNS_HOOK", "/usr/bin/hook,-v");
     let dns = config(file, &[hook], &[]).unwrap().certs.acme.unwrap().dns.unwrap();
     assert_eq!(dns.way, DnsWay::Hook(vec!["/usr/bin/hook".to_owned(), "-v".to_owned()]));
     let listed = format!("{file}\ndns_hook = [\"/usr/bin/hook\", \"-v\"]\nchallenge = \"dns-01\"");
     assert_eq!(config(&listed, &[], &[]).unwrap().certs.acme.unwrap().dns, Some(dns));
+    let parted = format!("{file}\ndns_hook = [\"/usr/bin/hook\", \"a,b\"]");
+    assert!(refusal(&parted, &[], &[]).contains("without commas"), "it would be two arguments");
+    assert!(refusal(file, &[("AKKERISD_ACME_DNS_HOOK", "hook")], &[]).contains("absolute path"));
     let zone = ("AKKERISD_ACME_DNS_ZONE", "Example.com.");
     assert!(refusal(file, &[zone], &[]).contains("acme.dns_server"));
     let server = ("AKKERISD_ACME_DNS_SERVER", "127.0.0.1:53");

@@ -13,11 +13,12 @@ use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::DaemonError;
 use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
+use super::{DaemonError, addons, instances};
+use crate::addons::Addons;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
@@ -31,10 +32,12 @@ use crate::ids::Ids;
 use crate::model::ids::InstallationId;
 use crate::model::trace::Sampler;
 use crate::outbound::Outbound;
+use crate::previews::PreviewSweep;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::sites::SitePublisher;
 use crate::reconcile::{LookCounters, Reconciler};
 use crate::service;
+use crate::source_control::SourceControl;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::terminals::Terminals;
@@ -70,6 +73,8 @@ struct Rooms {
     engine: Arc<dyn ContainerEngine>,
     looks: LookCounters,
     certificates: Certificates,
+    source_control: SourceControl,
+    addons: Addons,
 }
 
 /// The right to use the data dir.
@@ -129,8 +134,11 @@ impl ControlPlane {
         metrics.start(Arc::clone(&self.rooms.engine), config.metrics.interval);
         metrics.start_push();
         let store = self.rooms.state.store.clone();
+        let source_control = self.rooms.source_control.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
-        let state = ApiState::new(self.rooms.state.api(metrics, terminals, settings));
+        let addons = self.rooms.addons.clone();
+        let rooms = (terminals, source_control, addons);
+        let state = ApiState::new(self.rooms.state.api(metrics, rooms, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
             // Cancelled also when it panics.
@@ -167,8 +175,9 @@ impl ControlPlane {
     /// Refuses new work: the API's listener is closed, and who follows a log is sent away.
     pub(super) fn refuse_work(&self) {
         self.api_stop.cancel();
-        // Who follows a log would hold the listeners open.
+        // Who follows a log, or waits for the build of a push, would hold the listeners open.
         self.rooms.state.rings.close();
+        self.rooms.state.git.close();
     }
 
     /// Lets what the API has begun come to its end, then the tasks, then the store; each within its limit. What was
@@ -196,26 +205,35 @@ async fn start_rooms(
     let telemetry = telemetry::start(config, tasks)?;
     let at_address = || format!("http://{}", surroundings.api_address);
     let api_url = config.api.public_url.clone().unwrap_or_else(at_address);
-    let state = State::open(config, telemetry, api_url)?;
+    let state = State::open(config, (telemetry, api_url), tasks)?;
     state.catalogue.watch(tasks);
     let outbound = Outbound::new(config.outbound.allow_private)?;
     state.start_hooks(&outbound, tasks).await?;
     let installation = first_start(config, &state.store, &state.ids, &state.catalogue).await?;
-    let engine = connect(config, installation).await?;
+    let docker = connect(config, installation).await?;
+    let engine: Arc<dyn ContainerEngine> = Arc::<DockerEngine>::clone(&docker);
     state.trace_work(tasks);
     SitePublisher::new(state.store.clone(), Arc::clone(&surroundings.routes)).start(tasks).await?;
     // Before any app is in the table: none is served without what is in force for it.
     state.publish_filters(&surroundings.routes, &outbound, tasks).await?;
-    state.start_drains(&outbound, config, tasks);
+    state.start_drains(&outbound, config, tasks).await?;
     state.keep_logs(&engine, config.logs.dyno_rate, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
+    // Apps find their databases when they start.
+    let instances = instances::start(&state, docker, tasks).await;
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
+    let addons = addons::start(config, (&state, instances), tasks).await?;
+    let source_control = state.source_control(&outbound, (config, &addons), tasks)?;
     Builder::start(state.builder(&engine, outbound.clone(), config), tasks).await?;
-    state.start_setups(outbound, config, tasks);
+    state.start_git();
+    state.start_setups(outbound, (config, &addons), tasks);
     state.take_access(&surroundings.records, tasks);
+    if let Some(max_age) = config.previews.max_age {
+        PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
+    }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates })
+    Ok(Rooms { state, engine, looks, certificates, source_control, addons })
 }
 
 async fn first_start(
@@ -239,7 +257,7 @@ async fn first_start(
 pub(super) async fn connect(
     config: &Config,
     installation: InstallationId,
-) -> Result<Arc<dyn ContainerEngine>, DaemonError> {
+) -> Result<Arc<DockerEngine>, DaemonError> {
     let host = &config.docker.host;
     let unusable = |source| DaemonError::Engine { host: host.clone(), source };
     let engine = DockerEngine::connect(Some(host), installation).await.map_err(unusable)?;

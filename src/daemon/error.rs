@@ -54,6 +54,16 @@ pub enum DaemonError {
     TelemetryHeaders { path: String, source: io::Error },
     #[error("line {line} of {path} (telemetry.otlp_headers_file) is not a header like \"name: value\"")]
     TelemetryHeader { path: String, line: usize },
+    #[error("the token file {path} (sources) cannot be read")]
+    SourceToken { path: String, source: io::Error },
+    #[error("the token file {path} (sources) does not hold a token")]
+    NoSourceToken { path: String },
+    #[error("the file of addons.credentials_file, {path}, cannot be read")]
+    BrokerCredentials { path: String, source: io::Error },
+    #[error(
+        "line {line} of {path} (addons.credentials_file) is not like \"broker: user:password\" or \"broker: bearer token\""
+    )]
+    BrokerCredential { path: String, line: usize },
     #[error("the apps could not be looked at")]
     Reconcile(#[from] ReconcileError),
     #[error("the edge could not be started")]

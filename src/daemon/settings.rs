@@ -9,12 +9,16 @@ use crate::builds::archive::ArchiveLimits;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::edge::EdgeSettings;
+use crate::git::GitSettings;
 use crate::reconcile::Timing;
 use crate::reconcile::plan::Limits;
 use crate::service::certificates::OrderRules;
 
 /// A release that is not up this long after it began fails (`behaviour.md` §9 gives up after as long).
 const RELEASE_LIMIT: Duration = Duration::from_mins(10);
+
+/// What a push may take beside its build: a turn among other builds, and a release with its command.
+const BESIDE_THE_BUILD: Duration = Duration::from_hours(2);
 
 pub(super) fn timing(config: &Config) -> Timing {
     Timing {
@@ -56,6 +60,19 @@ pub(super) fn build_limits(config: &Config) -> BuildLimits {
             total: config.builds.max_unpacked,
             ..ArchiveLimits::default()
         },
+    }
+}
+
+pub(super) fn git_settings(config: &Config) -> GitSettings {
+    GitSettings {
+        folder: config.git_dir(),
+        program: config.git.program.clone(),
+        // This very program, also after its file was replaced.
+        hook: format!("/proc/{}/exe", std::process::id()).into(),
+        max_push: config.git.max_push_bytes,
+        max_repository: config.git.max_repository_bytes,
+        max_archive: config.builds.max_archive,
+        limit: config.builds.timeout + BESIDE_THE_BUILD,
     }
 }
 

@@ -6,8 +6,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::DaemonError;
-use super::settings::build_limits;
-use crate::addons::Offer;
+use super::settings::{build_limits, git_settings};
+use super::sources::{checks_limits, servers};
+use crate::addons::Addons;
+use crate::addons::backups::BackupFolder;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -19,6 +21,7 @@ use crate::config::Config;
 use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
+use crate::git::{Git, GitParts};
 use crate::hooks;
 use crate::ids::Ids;
 use crate::logs::{Collector, CollectorParts, LogSessions, Narrator, Rings, RouterLines};
@@ -31,6 +34,7 @@ use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
 use crate::service::app_setups::SetupTools;
 use crate::setups::SetupsParts;
+use crate::source_control::{SourceControl, SourceControlParts};
 use crate::store::samples::SampleStore;
 use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
@@ -55,27 +59,51 @@ pub(super) struct State {
     drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
+    pub(super) backups: BackupFolder,
     /// The logs of apps.
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
     temporary_tokens: TemporaryTokens,
+    /// The repositories of apps.
+    pub(super) git: Git,
 }
 
 impl State {
     /// Opens everything, making what is not there. Blocks.
-    pub(super) fn open(config: &Config, telemetry: Telemetry, api_url: String) -> Result<Self, DaemonError> {
+    pub(super) fn open(
+        config: &Config,
+        (telemetry, api_url): (Telemetry, String),
+        tasks: &Tasks,
+    ) -> Result<Self, DaemonError> {
         let clock = Clock::system();
+        let store = Store::open(&config.database_path(), clock.clone())?;
+        let (sealer, ids) = (Sealer::open(&config.seal_key_path())?, Ids::random());
+        let (sources, build_logs) =
+            (SourceFolder::new(config.sources_dir()), BuildLogs::new(config.build_logs_dir()));
+        let rings = Rings::new(config.logs_dir(), config.logs.ring_bytes);
+        let git = Git::new(GitParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            ids: ids.clone(),
+            sources: sources.clone(),
+            build_logs: build_logs.clone(),
+            rings: rings.clone(),
+            tasks: tasks.clone(),
+            settings: git_settings(config),
+        });
         Ok(Self {
-            store: Store::open(&config.database_path(), clock.clone())?,
-            sealer: Sealer::open(&config.seal_key_path())?,
+            store,
+            sealer,
+            git,
             catalogue: CatalogueHandle::open(&config.data_dir)?,
             samples: SampleStore::open(&config.samples_path())?,
             router: RouterFigures::default(),
             drains: DrainFigures::default(),
-            sources: SourceFolder::new(config.sources_dir()),
-            build_logs: BuildLogs::new(config.build_logs_dir()),
-            rings: Rings::new(config.logs_dir(), config.logs.ring_bytes),
-            ids: Ids::random(),
+            sources,
+            build_logs,
+            rings,
+            ids,
+            backups: BackupFolder::new(config.backups_dir()),
             telemetry,
             temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
@@ -111,14 +139,47 @@ impl State {
         Collector::new(parts, tasks.clone()).start();
     }
 
+    /// Connects apps with repositories, and carries on what it left.
+    pub(super) fn source_control(
+        &self,
+        outbound: &Outbound,
+        (config, addons): (&Config, &Addons),
+        tasks: &Tasks,
+    ) -> Result<SourceControl, DaemonError> {
+        let source_control = SourceControl::new(SourceControlParts {
+            store: self.store.clone(),
+            sealer: self.sealer.clone(),
+            ids: self.ids.clone(),
+            clock: self.clock.clone(),
+            outbound: outbound.clone(),
+            servers: servers(&config.sources)?,
+            limits: checks_limits(&config.sources),
+            addons: addons.clone(),
+        });
+        source_control.start(tasks);
+        Ok(source_control)
+    }
+
+    /// Begins to hear of pushes. Without it everything else works, so the daemon starts all the same.
+    pub(super) fn start_git(&self) {
+        if let Err(error) = self.git.start() {
+            tracing::error!(%error, "git push will not work");
+        }
+    }
+
     /// Traces builds and releases.
     pub(super) fn trace_work(&self, tasks: &Tasks) {
         let (store, sealer) = (self.store.clone(), self.sealer.clone());
         WorkSpans { store, sealer, telemetry: self.telemetry.clone() }.start(tasks);
     }
 
-    /// Sends the logs of apps on to their drains.
-    pub(super) fn start_drains(&self, outbound: &Outbound, config: &Config, tasks: &Tasks) {
+    /// Sends logs on to their drains.
+    pub(super) async fn start_drains(
+        &self,
+        outbound: &Outbound,
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<(), StoreError> {
         let parts = DrainsParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -128,7 +189,7 @@ impl State {
             figures: self.drains.clone(),
             cas: config.drain_cas_dir(),
         };
-        parts.start(tasks);
+        parts.start(tasks).await
     }
 
     /// Takes the edge's records of requests to all who want them.
@@ -143,7 +204,7 @@ impl State {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
-                lines.write(&batch).await;
+                lines.write(batch).await;
             }
         });
     }
@@ -193,7 +254,12 @@ impl State {
     }
 
     /// Goes on with the app setups. Call it after the builder, which tidies up the folder that both work in.
-    pub(super) fn start_setups(&self, outbound: Outbound, config: &Config, tasks: &Tasks) {
+    pub(super) fn start_setups(
+        &self,
+        outbound: Outbound,
+        (config, addons): (&Config, &Addons),
+        tasks: &Tasks,
+    ) {
         let limits = build_limits(config);
         let parts = SetupsParts {
             store: self.store.clone(),
@@ -202,7 +268,7 @@ impl State {
                 ids: self.ids.clone(),
                 catalogue: self.catalogue.shared(),
             },
-            offer: Offer::new(self.catalogue.shared()),
+            addons: addons.clone(),
             outbound,
             sources: self.sources.clone(),
             work: config.build_work_dir(),
@@ -233,7 +299,12 @@ impl State {
         })
     }
 
-    pub(super) fn api(&self, metrics: Metrics, terminals: Terminals, settings: ApiSettings) -> ApiParts {
+    pub(super) fn api(
+        &self,
+        metrics: Metrics,
+        (terminals, source_control, addons): (Terminals, SourceControl, Addons),
+        settings: ApiSettings,
+    ) -> ApiParts {
         ApiParts {
             store: self.store.clone(),
             sealer: self.sealer.clone(),
@@ -245,9 +316,13 @@ impl State {
             rings: self.rings.clone(),
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
+            addons,
+            backups: self.backups.clone(),
             terminals,
+            git: self.git.clone(),
             telemetry: self.telemetry.clone(),
             temporary_tokens: self.temporary_tokens.clone(),
+            source_control,
             settings,
         }
     }

@@ -19,7 +19,6 @@ use super::progress::Progress;
 use super::stream::Confirmation;
 use crate::logs::{Chunk, Reader, Rings};
 use crate::model::log_drain::{DrainState, LogDrain, Loss};
-use crate::model::names::AppKey;
 
 /// A connection that lived this long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
@@ -29,7 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// What the follower of a drain needs.
 pub(super) struct Follower {
     pub(super) drain: LogDrain,
-    pub(super) host: AppKey,
+    /// The host name of its messages.
+    pub(super) host: String,
     pub(super) rings: Rings,
     pub(super) links: Links,
     pub(super) figures: DrainFigures,
@@ -56,7 +56,7 @@ struct Memory {
 }
 
 impl Follower {
-    /// Sends until the drain, its app or the daemon ends.
+    /// Sends until the drain, the owner of the log or the daemon ends.
     pub(super) async fn run(mut self) {
         let mut memory = Memory::default();
         loop {
@@ -113,15 +113,16 @@ impl Follower {
 
     /// The log from the position on, and a connection. A new drain begins at the end of the log.
     async fn open(&mut self) -> Result<(Reader, Link), DrainError> {
-        let app = self.drain.app_id;
-        let position = self.progress.position().unwrap_or(u64::MAX);
-        let reader = self.rings.reader(app, position).await.map_err(DrainError::Log)?;
-        if self.progress.position().is_none() {
-            self.progress.set_position(reader.end());
+        let owner = self.drain.owner;
+        let position = if let Some(position) = self.progress.position() {
+            position
+        } else {
+            let end = self.rings.reader(owner, u64::MAX).await.map_err(DrainError::Log)?.end();
+            self.progress.set_position(end);
             self.progress.save().await;
-        }
-        let position = self.progress.position().unwrap_or(reader.end());
-        let reader = self.rings.reader(app, position).await.map_err(DrainError::Log)?;
+            end
+        };
+        let reader = self.rings.reader(owner, position).await.map_err(DrainError::Log)?;
         Ok((reader, self.links.open(&self.drain).await?))
     }
 

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 
 use crate::model::log::{LogLine, LogSource, OutputStream};
 use crate::model::log_drain::Loss;
-use crate::model::names::AppKey;
 use crate::model::time::Timestamp;
 
 /// Longest datagram, in bytes.
@@ -42,8 +41,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The lines of an app, in order.
-    pub(super) fn of(lines: &[LogLine], host: &AppKey, framing: Framing) -> Self {
+    /// The lines of a log, in order. `host` is the key of its app, or the domain of its site.
+    pub(super) fn of(lines: &[LogLine], host: &str, framing: Framing) -> Self {
         let mut batch = Self::default();
         for line in lines {
             let (before, after) = line.part.marks();
@@ -61,7 +60,7 @@ impl Batch {
     }
 
     /// The message that tells of lost lines.
-    pub(super) fn of_loss(loss: Loss, now: Timestamp, host: &AppKey, framing: Framing) -> Self {
+    pub(super) fn of_loss(loss: Loss, now: Timestamp, host: &str, framing: Framing) -> Self {
         let mut batch = Self { told: Some(loss.lines), ..Self::default() };
         let text = format!(
             "Error L10 (output buffer overflow): drain dropped {} messages since {}.",
@@ -116,7 +115,7 @@ impl Batch {
     }
 }
 
-fn head(priority: u8, at: Timestamp, host: &AppKey, tag: &str) -> String {
+fn head(priority: u8, at: Timestamp, host: &str, tag: &str) -> String {
     // Times are kept in milliseconds, and shown with microseconds.
     let at = at.to_string();
     format!("<{priority}>1 {}000Z {host} {tag} - - - ", at.trim_end_matches('Z'))
@@ -141,9 +140,7 @@ mod tests {
     use crate::model::log::Part;
     use crate::model::names::{DynoName, ProcessType};
 
-    fn key() -> AppKey {
-        AppKey::from_stored("api-default".to_owned())
-    }
+    const KEY: &str = "api-default";
 
     fn web(stream: OutputStream) -> LogSource {
         let dyno = DynoName::from_stored("1562910588-cg82f".to_owned());
@@ -161,7 +158,7 @@ mod tests {
             line(web(OutputStream::Stderr), "oh"),
             line(LogSource::Router, "path=/"),
         ];
-        let batch = Batch::of(&lines, &key(), Framing::Newline);
+        let batch = Batch::of(&lines, KEY, Framing::Newline);
         assert_eq!(
             batch.text(),
             "<14>1 2026-01-01T00:00:00.123000Z api-default web.1562910588-cg82f - - - a  b c\n\
@@ -173,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_count_before_a_message_counts_its_line_end() {
-        let batch = Batch::of(&[line(LogSource::Build, "hi")], &key(), Framing::Counted);
+        let batch = Batch::of(&[line(LogSource::Build, "hi")], KEY, Framing::Counted);
         let text = "<14>1 2026-01-01T00:00:00.123000Z api-default akkeris/build - - - hi\n";
         assert_eq!(batch.text(), format!("{} {text}", text.len()));
     }
@@ -181,7 +178,7 @@ mod tests {
     #[test]
     fn a_loss_is_told_as_l10() {
         let at = Timestamp::from_millis(1_767_225_600_123);
-        let batch = Batch::of_loss(Loss { lines: 5, since: at }, at, &key(), Framing::Newline);
+        let batch = Batch::of_loss(Loss { lines: 5, since: at }, at, KEY, Framing::Newline);
         assert_eq!(
             batch.text(),
             "<11>1 2026-01-01T00:00:00.123000Z api-default akkeris/logplex - - - Error L10 (output buffer overflow): \
@@ -196,7 +193,7 @@ mod tests {
         let piece = LogLine::piece(long.at, LogSource::Build, Part::First, "é".repeat(60_000));
         for (framing, limit) in [(Framing::Datagram, DATAGRAM_LIMIT), (Framing::Newline, STREAM_LIMIT + 1)] {
             for line in [&long, &piece] {
-                let batch = Batch::of(std::slice::from_ref(line), &key(), framing);
+                let batch = Batch::of(std::slice::from_ref(line), KEY, framing);
                 let length = batch.text().len();
                 assert!(length <= limit && length >= limit - 2, "{length}");
                 assert!(batch.text().trim_end().ends_with('é'));
@@ -208,7 +205,7 @@ mod tests {
         #[test]
         fn counted_messages_can_be_read_back(texts in prop::collection::vec("(?s).{0,80}", 0..8)) {
             let lines: Vec<LogLine> = texts.iter().map(|text| line(LogSource::Router, text)).collect();
-            let batch = Batch::of(&lines, &key(), Framing::Counted);
+            let batch = Batch::of(&lines, KEY, Framing::Counted);
             let (mut rest, mut found) = (batch.text(), Vec::new());
             while let Some((count, after)) = rest.split_once(' ') {
                 let (message, after) = after.split_at(count.parse().unwrap());
@@ -222,7 +219,7 @@ mod tests {
         #[test]
         fn each_line_is_one_message_and_a_line_of_its_own(texts in prop::collection::vec("(?s).{0,80}", 0..8)) {
             let lines: Vec<LogLine> = texts.iter().map(|text| line(web(OutputStream::Stdout), text)).collect();
-            let batch = Batch::of(&lines, &key(), Framing::Newline);
+            let batch = Batch::of(&lines, KEY, Framing::Newline);
             prop_assert_eq!(batch.text().split('\n').count(), lines.len() + 1);
             let messages: Vec<&str> = batch.messages().collect();
             prop_assert_eq!(messages.concat(), batch.text());

@@ -1,7 +1,9 @@
-//! Log drains: each line of an app's log, sent on to where its people want it.
+//! Log drains: each line of an app's log, or of a site's, sent on to where its people want it.
 //!
-//! One follower a drain reads the app's ring from its own position, so a drain that is slow or dead holds up nothing
+//! One follower a drain reads the ring from its own position, so a drain that is slow or dead holds up nothing
 //! and costs no memory: the ring is its queue, and what the ring overwrites before it was sent is counted.
+//!
+//! The ring of a site is there only while the site has a drain, so that the others cost nothing.
 //!
 //! # What is guaranteed
 //!

@@ -1,4 +1,4 @@
-//! Keeps a follower for each drain that there is.
+//! Keeps a follower for each drain that there is, and a ring for each site with a drain.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::DrainFigures;
@@ -16,9 +15,9 @@ use super::progress::Progress;
 use crate::clock::Clock;
 use crate::logs::Rings;
 use crate::model::event::Event;
-use crate::model::ids::LogDrainId;
+use crate::model::ids::{LogDrainId, SiteId};
+use crate::model::log::LogOwner;
 use crate::model::log_drain::LogDrain;
-use crate::model::names::AppKey;
 use crate::outbound::Outbound;
 use crate::seal::Sealer;
 use crate::store::{self, Store, StoreError};
@@ -40,66 +39,90 @@ pub struct DrainsParts {
     pub cas: PathBuf,
 }
 
-type Followers = HashMap<LogDrainId, CancellationToken>;
+/// What is there for the drains.
+#[derive(Debug, Default)]
+struct Kept {
+    followers: HashMap<LogDrainId, CancellationToken>,
+    /// Those that have a ring.
+    sites: HashSet<SiteId>,
+}
 
 impl DrainsParts {
-    /// Follows all drains until the tasks stop; one that is made or removed is taken up or dropped at once.
-    pub fn start(self, tasks: &Tasks) {
+    /// Follows all drains until the tasks stop; one that is made or removed is taken up or dropped at once. When this
+    /// returns, the logs of all sites with drains are kept.
+    pub async fn start(self, tasks: &Tasks) -> Result<(), StoreError> {
         let (events, stop, tasks_of_drains) = (self.store.subscribe(), tasks.stopping(), tasks.clone());
+        let mut kept = Kept::default();
+        self.bring_up_to_date(&mut kept, tasks).await?;
         tasks.spawn("log drains", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = self.keep(events, &tasks_of_drains) => {}
+                () = self.keep(kept, events, &tasks_of_drains) => {}
             }
         });
+        Ok(())
     }
 
-    async fn keep(&self, mut events: Receiver<Arc<Event>>, tasks: &Tasks) {
-        let mut followers = Followers::new();
+    async fn keep(&self, mut kept: Kept, mut events: Receiver<Arc<Event>>, tasks: &Tasks) {
         loop {
-            if let Err(error) = self.bring_up_to_date(&mut followers, tasks).await {
+            store::events::wait_for(&mut events, concerns_drains).await;
+            while let Err(error) = self.bring_up_to_date(&mut kept, tasks).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the log drains cannot be read");
                 tokio::time::sleep(FAULT_PAUSE).await;
-                continue;
-            }
-            loop {
-                match events.recv().await {
-                    Ok(event) if concerns_drains(&event) => break,
-                    Ok(_) => {}
-                    Err(RecvError::Lagged(_)) => break,
-                    Err(RecvError::Closed) => return,
-                }
             }
         }
     }
 
-    async fn bring_up_to_date(&self, followers: &mut Followers, tasks: &Tasks) -> Result<(), StoreError> {
-        let wanted: HashSet<LogDrainId> = self
-            .store
-            .read(|c| Ok::<_, StoreError>(store::log_drains::list_ids_of_live_apps(c)?.into_iter().collect()))
-            .await?;
-        followers.retain(|id, stop| {
-            let kept = wanted.contains(id);
+    async fn bring_up_to_date(&self, kept: &mut Kept, tasks: &Tasks) -> Result<(), StoreError> {
+        let wanted: HashMap<LogDrainId, LogOwner> =
+            self.store.read(store::log_drains::list_owners).await?.into_iter().collect();
+        kept.followers.retain(|id, stop| {
+            let kept = wanted.contains_key(id);
             if !kept {
                 stop.cancel();
             }
             kept
         });
-        for id in wanted {
-            followers.entry(id).or_insert_with(|| self.follow(id, tasks));
+        self.keep_sites(&mut kept.sites, wanted.values().copied()).await;
+        for id in wanted.into_keys() {
+            kept.followers.entry(id).or_insert_with(|| self.follow(id, tasks));
         }
-        self.figures.running(followers.len());
+        self.figures.running(kept.followers.len());
         Ok(())
     }
 
-    /// The drain and the key of its app; `None` when it was removed since.
-    async fn load(&self, id: LogDrainId) -> Result<Option<(LogDrain, AppKey)>, StoreError> {
+    /// Opens the rings of sites that got their first drain, and removes those of sites that lost their last.
+    async fn keep_sites(&self, kept: &mut HashSet<SiteId>, owners: impl Iterator<Item = LogOwner>) {
+        let wanted = owners.filter_map(|owner| match owner {
+            LogOwner::Site(site) => Some(site),
+            LogOwner::App(_) => None,
+        });
+        let before = std::mem::replace(kept, wanted.collect());
+        for site in before.difference(kept) {
+            if let Err(error) = self.rings.remove(*site).await {
+                tracing::warn!(%site, %error, "the log of a site without drains is left");
+            }
+        }
+        for site in kept.difference(&before) {
+            // The follower of the drain tries again.
+            if let Err(error) = self.rings.ring(*site).await {
+                tracing::warn!(%site, %error, "the log of a site cannot be kept");
+            }
+        }
+    }
+
+    /// The drain and the host name of its messages: its app's key, or its site's domain. `None` when it was removed
+    /// since.
+    async fn load(&self, id: LogDrainId) -> Result<Option<(LogDrain, String)>, StoreError> {
         let sealer = self.sealer.clone();
         self.store
             .read(move |c| {
                 let Some(drain) = store::log_drains::find(c, &sealer, id)? else { return Ok(None) };
-                let app = store::apps::find(c, drain.app_id)?;
-                Ok(app.map(|app| (drain, app.key())))
+                let host = match drain.owner {
+                    LogOwner::App(app) => store::apps::find(c, app)?.map(|app| app.key().to_string()),
+                    LogOwner::Site(site) => store::sites::find(c, site)?.map(|site| site.domain.to_string()),
+                };
+                Ok(host.map(|host| (drain, host)))
             })
             .await
     }
@@ -138,5 +161,13 @@ impl DrainsParts {
 }
 
 fn concerns_drains(event: &Event) -> bool {
-    matches!(event, Event::LogDrainCreated { .. } | Event::LogDrainDeleted { .. } | Event::AppDeleted { .. })
+    matches!(
+        event,
+        Event::LogDrainCreated { .. }
+            | Event::LogDrainDeleted { .. }
+            | Event::AppDeleted { .. }
+            | Event::SiteLogDrainCreated { .. }
+            | Event::SiteLogDrainDeleted { .. }
+            | Event::SiteDeleted { .. }
+    )
 }

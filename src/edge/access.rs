@@ -4,6 +4,7 @@
 //! counted.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,15 +28,17 @@ use crate::model::time::Timestamp;
 use crate::model::trace::{TraceContext, Traced};
 
 /// Records that are sent together.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// How long a record waits for company.
 const BATCH_PERIOD: Duration = Duration::from_millis(100);
 /// Batches that wait to be taken; a few megabytes at most.
-const QUEUE: usize = 128;
+const QUEUE: usize = 32;
 /// Bytes of a path that are told.
 const PATH_LIMIT: usize = 1024;
 /// A client that went away before it was answered (`behaviour.md` §10).
 const CLIENT_CLOSED: u16 = 499;
+/// Room for what the edge adds to a line besides host, path and id, and for what the log adds to it.
+const REST_OF_LINE: usize = 208;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -47,7 +50,7 @@ pub struct AccessRecord {
     pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
-    /// `host=… fwd=… method=… path=… request_id=…`
+    /// `host=… fwd=… method=… path=… request_id=…`, with room for the rest of its line.
     pub request: String,
     /// 499 when the client went away first.
     pub status: u16,
@@ -292,8 +295,14 @@ fn described<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> Stri
     let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
-    let (forwarded, id) = (client.came_by.address(), id.to_str().unwrap_or(""));
-    format!("host={host} fwd={forwarded} method={} path={path} request_id={id}", request.method())
+    let id = id.to_str().unwrap_or("");
+    // Grown once: this happens for each request.
+    let mut line = String::with_capacity(host.len() + path.len() + id.len() + REST_OF_LINE);
+    line.extend(["host=", host, " fwd="]);
+    // Writing to a string cannot fail.
+    let _ = write!(line, "{}", client.came_by.address());
+    line.extend([" method=", request.method().as_str(), " path=", path, " request_id=", id]);
+    line
 }
 
 fn host<B>(request: &Request<B>) -> &str {

@@ -158,9 +158,7 @@ impl CameBy {
             set_upgrade(headers, protocol);
         }
     }
-}
 
-impl CameBy {
     /// Leaves what a trusted proxy says, and adds the proxy itself to the chain.
     fn append(&self, headers: &mut HeaderMap, host: HeaderValue) {
         let mut chain: Vec<u8> = Vec::new();

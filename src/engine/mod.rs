@@ -4,6 +4,7 @@
 //! is never listed, changed or removed; "it is not there" is an outcome, not an error.
 
 pub mod docker;
+pub mod instance;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -3,6 +3,7 @@
 //! Invariant: `app.name` is the short name, and config vars are redacted as in answers (reading 13).
 
 mod addon;
+mod preview;
 
 use std::collections::BTreeMap;
 
@@ -348,6 +349,10 @@ pub(super) fn build(scene: &Scene<'_>, subject: Subject<'_>) -> Result<Vec<Paylo
             scene.payload(event, scene.formation(formation, change)?)?
         }
         Subject::LogDrain { drain, change } => scene.payload(event, scene.log_drain(drain, change)?)?,
+        Subject::Preview(preview) => scene.payload(event, scene.preview(preview)?)?,
+        Subject::PreviewReleased { preview, release } => {
+            scene.payload(event, scene.preview_released(preview, release)?)?
+        }
         Subject::Promotion { release, source } => scene.payload(event, scene.promoted(release, source)?)?,
         Subject::Release { release, failed } => {
             scene.payload(event, scene.release_event(release, failed)?)?

@@ -5,7 +5,7 @@ use crate::model::dyno::CrashCode;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::feature::Feature;
 use crate::model::hook::HookEvent;
-use crate::model::ids::{AddonAttachmentId, AddonId, BuildId, FormationId, LogDrainId, ReleaseId};
+use crate::model::ids::{AddonAttachmentId, AddonId, BuildId, FormationId, LogDrainId, PreviewId, ReleaseId};
 use crate::model::names::{DynoName, ProcessType};
 
 /// What a payload is about.
@@ -41,6 +41,13 @@ pub(super) enum Subject<'a> {
     LogDrain {
         drain: LogDrainId,
         change: ChangeKind,
+    },
+    /// One was made for the app.
+    Preview(PreviewId),
+    /// The dynos of one are up.
+    PreviewReleased {
+        preview: PreviewId,
+        release: ReleaseId,
     },
     Promotion {
         release: ReleaseId,
@@ -97,6 +104,10 @@ impl<'a> Subject<'a> {
             Event::LogDrainDeleted { drain, .. } => {
                 Some(Self::LogDrain { drain: *drain, change: ChangeKind::Delete })
             }
+            Event::PreviewCreated { preview, .. } => Some(Self::Preview(*preview)),
+            Event::PreviewReleased { preview, release, .. } => {
+                Some(Self::PreviewReleased { preview: *preview, release: *release })
+            }
             Event::ReleasePromoted { release, source, .. } => {
                 Some(Self::Promotion { release: *release, source: *source })
             }
@@ -113,7 +124,16 @@ impl<'a> Subject<'a> {
             | Event::AddonDeprovisioned { .. }
             | Event::AddonAttachmentUpdated { .. }
             | Event::AddonVariablesChanged { .. }
+            | Event::AddonBackupCreated { .. }
+            | Event::AddonBackupFinished { .. }
+            | Event::AddonBackupDeleted { .. }
+            | Event::AddonBackupRunCreated { .. }
+            | Event::AddonBackupRunFinished { .. }
             | Event::AppCreated { .. }
+            | Event::AutoBuildCreated { .. }
+            | Event::AutoBuildDeleted { .. }
+            | Event::AutoBuildQueued { .. }
+            | Event::AutoBuildFailed { .. }
             | Event::AppSetupCreated { .. }
             | Event::AppSetupSucceeded { .. }
             | Event::AppSetupFailed { .. }
@@ -161,6 +181,8 @@ impl<'a> Subject<'a> {
             | Event::PluginCreated { .. }
             | Event::PluginUpdated { .. }
             | Event::PluginDeleted { .. }
+            | Event::PreviewDeleted { .. }
+            | Event::PreviewRefused { .. }
             | Event::RecommendationCreated { .. }
             | Event::RecommendationUpdated { .. }
             | Event::RecommendationDeleted { .. }
@@ -174,6 +196,8 @@ impl<'a> Subject<'a> {
             | Event::SiteCreated { .. }
             | Event::SiteUpdated { .. }
             | Event::SiteDeleted { .. }
+            | Event::SiteLogDrainCreated { .. }
+            | Event::SiteLogDrainDeleted { .. }
             | Event::SpaceCreated { .. }
             | Event::SpaceUpdated { .. }
             | Event::StackCreated { .. }
@@ -196,6 +220,8 @@ impl<'a> Subject<'a> {
             Self::Feature { .. } => HookEvent::FeatureChange,
             Self::Formation { .. } => HookEvent::FormationChange,
             Self::LogDrain { .. } => HookEvent::LogdrainChange,
+            Self::Preview(_) => HookEvent::Preview,
+            Self::PreviewReleased { .. } => HookEvent::PreviewReleased,
             Self::Promotion { .. } => HookEvent::PipelinePromotion,
             Self::Release { .. } => HookEvent::Release,
             Self::Released(_) => HookEvent::Released,

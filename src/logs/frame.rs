@@ -15,6 +15,9 @@ pub(super) const HEADER: usize = 20;
 /// A length beyond this is no frame's: the bytes are torn.
 pub(super) const FRAME_LIMIT: usize = 16 << 20;
 
+/// About what a line takes beside its text.
+const LINE_HEAD: usize = 48;
+
 /// How far the output of a container was taken, per stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -55,7 +58,9 @@ pub(super) struct Frame {
 
 /// The bytes of a frame.
 pub(super) fn encode(first: u64, lines: &[LogLine], checkpoint: Option<&Checkpoint>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; HEADER];
+    let texts: usize = lines.iter().map(|line| line.text().len() + LINE_HEAD).sum();
+    let mut bytes = Vec::with_capacity(HEADER + texts);
+    bytes.resize(HEADER, 0);
     match checkpoint {
         None => bytes.push(0),
         Some(checkpoint) => {

@@ -1,4 +1,4 @@
-//! The logs of apps: a ring of lines on disk for each, and what fills it.
+//! The logs of apps, and of sites with drains: a ring of lines on disk for each, and what fills it.
 //!
 //! Invariant: nothing here is held up by a reader. Writers append to the ring, readers ask it for what comes after
 //! their position, and who is too slow is told how many lines were lost.

@@ -8,8 +8,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::rings::Rings;
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
-use crate::model::ids::AppId;
-use crate::model::log::{LogLine, LogSource};
+use crate::model::ids::{AddonId, AppId};
+use crate::model::log::{LogLine, LogOwner, LogSource};
 use crate::model::names::ProcessType;
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
@@ -48,17 +48,19 @@ impl Narrator {
         }
     }
 
-    /// Removes the logs of apps that were deleted while nobody listened.
+    /// Removes the logs whose owners went while nobody listened.
     async fn sweep(&self) {
         let live = |c: &store::Connection| {
-            Ok::<_, StoreError>(store::apps::list(c)?.iter().map(|app| app.id).collect())
+            let apps = store::apps::list(c)?.into_iter().map(|app| LogOwner::App(app.id));
+            let drained = store::log_drains::list_owners(c)?.into_iter().map(|(_, owner)| owner);
+            Ok::<_, StoreError>(apps.chain(drained).collect())
         };
         let swept = match self.store.read(live).await {
             Ok(live) => self.rings.sweep(live).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = swept {
-            tracing::warn!(error, "logs of deleted apps may be left");
+            tracing::warn!(error, "logs without owners may be left");
         }
     }
 
@@ -77,8 +79,13 @@ impl Narrator {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of an app's log")]
+    #[expect(clippy::too_many_lines, reason = "a line or two an event")]
     async fn text(&self, app: AppId, event: &Event) -> Option<String> {
         match event {
+            Event::AutoBuildFailed { sha, reason, .. } => {
+                let short: String = sha.chars().take(7).collect();
+                Some(format!("Auto build of {short} failed: {reason}"))
+            }
             Event::AppSetupSucceeded { .. } => Some("App setup succeeded".to_owned()),
             Event::AppSetupFailed { .. } => Some("App setup failed".to_owned()),
             Event::BuildStarted { .. } => Some("Build started".to_owned()),
@@ -126,13 +133,64 @@ impl Narrator {
             Event::FormationDeleted { process_type, .. } => Some(format!("Removed {process_type}")),
             Event::LogDrainCreated { .. } => Some("Log drain added".to_owned()),
             Event::LogDrainDeleted { .. } => Some("Log drain removed".to_owned()),
+            Event::PreviewCreated { .. } | Event::PreviewDeleted { .. } | Event::PreviewRefused { .. } => {
+                self.preview(event).await
+            }
             Event::ReleaseCreated { version, .. } => Some(format!("Release v{version} created")),
             Event::ReleaseSucceeded { version, .. } => Some(format!("Release v{version} succeeded")),
             Event::ReleaseFailed { version, reason, .. } => {
                 let reason = reason.lines().next().unwrap_or_default();
                 Some(format!("Release v{version} failed: {reason}"))
             }
+            _ => self.addon_text(event).await,
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are not about addons")]
+    async fn addon_text(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::AddonProvisioned { addon, .. } => Some(self.addon("ready", *addon).await),
+            Event::AddonFailed { addon, reason, .. } => {
+                Some(format!("{}: {reason}", self.addon("not made", *addon).await))
+            }
+            Event::AddonPlanChanged { addon, .. } => Some(self.addon("on another plan", *addon).await),
+            Event::AddonDeleted { addon, .. } => Some(self.addon("deleted", *addon).await),
+            Event::AddonAttached { addon, .. } => Some(self.addon("attached", *addon).await),
+            Event::AddonDetached { addon, .. } => Some(self.addon("detached", *addon).await),
+            Event::AddonPromoted { addon, .. } => Some(self.addon("promoted", *addon).await),
             _ => None,
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "it is asked for these alone")]
+    async fn preview(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::PreviewCreated { preview_app, .. } => {
+                Some(format!("Preview app {} created", self.key(*preview_app).await))
+            }
+            Event::PreviewDeleted { preview_app, .. } => {
+                Some(format!("Preview app {} removed", self.key(*preview_app).await))
+            }
+            Event::PreviewRefused { branch, reason, .. } => {
+                Some(format!("No preview app of the branch {branch} was made: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// The key of an app, also of a deleted one.
+    async fn key(&self, app: AppId) -> String {
+        match self.store.read(move |c| store::apps::find_any(c, app)).await {
+            Ok(Some(app)) => app.key().to_string(),
+            Ok(None) | Err(_) => app.to_string(),
+        }
+    }
+
+    async fn addon(&self, what: &str, id: AddonId) -> String {
+        let found = self.store.read(move |c| store::addons::find_any(c, id)).await;
+        match found {
+            Ok(Some(addon)) => format!("Addon {} ({}) {what}", addon.name, addon.plan.name),
+            Ok(None) | Err(_) => format!("Addon {what}"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The rings of all apps, opened when they are first asked for.
+//! The rings of all apps and of the sites with drains, opened when they are first asked for.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -10,10 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::reader::Reader;
 use super::ring::{Checkpoint, Ring};
-use crate::model::ids::AppId;
-use crate::model::log::{LogFilter, LogLine};
+use crate::model::ids::{AppId, SiteId};
+use crate::model::log::{LogFilter, LogLine, LogOwner};
 
-/// The rings of all apps. Clones share them.
+/// What the name of a site's folder begins with; that of an app is its id.
+const SITE: &str = "site-";
+
+/// The rings of all apps and sites. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Rings(Arc<Shared>);
 
@@ -21,12 +24,12 @@ pub struct Rings(Arc<Shared>);
 struct Shared {
     folder: PathBuf,
     limit: u64,
-    open: Mutex<HashMap<AppId, Arc<OnceCell<Arc<Ring>>>>>,
+    open: Mutex<HashMap<LogOwner, Arc<OnceCell<Arc<Ring>>>>>,
     closed: CancellationToken,
 }
 
 impl Rings {
-    /// Uses `folder`, in which each app gets a folder of at most `limit` bytes with its first line.
+    /// Uses `folder`, in which each owner of a log gets a folder of at most `limit` bytes with its first line.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
         let (folder, closed) = (folder.into(), CancellationToken::new());
         Self(Arc::new(Shared { folder, limit, open: Mutex::default(), closed }))
@@ -37,28 +40,40 @@ impl Rings {
         self.0.closed.cancel();
     }
 
-    /// The ring of an app; an empty one is made where there is none.
-    pub async fn ring(&self, app: AppId) -> io::Result<Arc<Ring>> {
-        let cell = Arc::clone(self.lock().entry(app).or_default());
-        let (folder, limit) = (self.folder(app), self.0.limit);
+    /// The ring of an app or a site; an empty one is made where there is none.
+    pub async fn ring(&self, owner: impl Into<LogOwner>) -> io::Result<Arc<Ring>> {
+        let owner = owner.into();
+        let cell = Arc::clone(self.lock().entry(owner).or_default());
+        let (folder, limit) = (self.folder(owner), self.0.limit);
         let open = || blocking(move || Ok(Arc::new(Ring::open(&folder, limit)?)));
         cell.get_or_try_init(open).await.cloned()
     }
 
-    /// Adds lines to an app's log. The lines of one call stay together. Not undone when the future is dropped.
+    /// The ring of a site, which is open only while a drain reads it; no other call than theirs makes one.
+    pub(super) fn opened(&self, site: SiteId) -> Option<Arc<Ring>> {
+        self.lock().get(&LogOwner::Site(site)).and_then(|cell| cell.get().cloned())
+    }
+
+    /// Adds lines to the log of a site; they are dropped when its ring went with its last drain meanwhile.
+    pub(super) async fn append_opened(&self, site: SiteId, lines: Vec<LogLine>) -> io::Result<()> {
+        let Some(ring) = self.opened(site) else { return Ok(()) };
+        blocking(move || ring.append(&lines, None)).await
+    }
+
+    /// Adds lines to a log. The lines of one call stay together. Not undone when the future is dropped.
     pub async fn append(
         &self,
-        app: AppId,
+        owner: impl Into<LogOwner>,
         lines: Vec<LogLine>,
         checkpoint: Option<Checkpoint>,
     ) -> io::Result<()> {
-        let ring = self.ring(app).await?;
+        let ring = self.ring(owner).await?;
         blocking(move || ring.append(&lines, checkpoint)).await
     }
 
-    /// A reader of an app's log from a position on.
-    pub async fn reader(&self, app: AppId, position: u64) -> io::Result<Reader> {
-        Ok(Reader::until(self.ring(app).await?, position, self.0.closed.clone()))
+    /// A reader of a log from a position on.
+    pub async fn reader(&self, owner: impl Into<LogOwner>, position: u64) -> io::Result<Reader> {
+        Ok(Reader::until(self.ring(owner).await?, position, self.0.closed.clone()))
     }
 
     /// A reader of the last `count` lines that `filter` wants, and of what follows them. It reads the other lines, too.
@@ -69,42 +84,54 @@ impl Rings {
         Ok(Reader::until(ring, position, self.0.closed.clone()))
     }
 
-    /// Removes an app's log; its readers end.
-    pub async fn remove(&self, app: AppId) -> io::Result<()> {
-        let ring = self.ring(app).await?;
+    /// Removes a log; its readers end.
+    pub async fn remove(&self, owner: impl Into<LogOwner>) -> io::Result<()> {
+        let owner = owner.into();
+        let ring = self.ring(owner).await?;
         blocking(move || ring.remove()).await?;
-        self.lock().remove(&app);
+        self.lock().remove(&owner);
         Ok(())
     }
 
-    /// Removes the logs of apps that do not exist (a crash came between).
-    pub async fn sweep(&self, exist: HashSet<AppId>) -> io::Result<()> {
+    /// Removes the logs whose owners do not exist (a crash came between).
+    pub async fn sweep(&self, exist: HashSet<LogOwner>) -> io::Result<()> {
         let folder = self.0.folder.clone();
         blocking(move || sweep(&folder, &exist)).await
     }
 
-    fn folder(&self, app: AppId) -> PathBuf {
-        self.0.folder.join(app.to_string())
+    fn folder(&self, owner: LogOwner) -> PathBuf {
+        self.0.folder.join(match owner {
+            LogOwner::App(app) => app.to_string(),
+            LogOwner::Site(site) => format!("{SITE}{site}"),
+        })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AppId, Arc<OnceCell<Arc<Ring>>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LogOwner, Arc<OnceCell<Arc<Ring>>>>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn sweep(folder: &Path, exist: &HashSet<AppId>) -> io::Result<()> {
+fn sweep(folder: &Path, exist: &HashSet<LogOwner>) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
     for entry in entries {
         let entry = entry?;
-        let app = entry.file_name().to_str().and_then(|name| name.parse::<AppId>().ok());
-        if app.is_some_and(|app| !exist.contains(&app)) {
+        let owner = entry.file_name().to_str().and_then(owner_of);
+        if owner.is_some_and(|owner| !exist.contains(&owner)) {
             std::fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// Whose folder has that name; `None` for a folder that is no ring's.
+fn owner_of(name: &str) -> Option<LogOwner> {
+    match name.strip_prefix(SITE) {
+        Some(site) => site.parse::<SiteId>().ok().map(LogOwner::Site),
+        None => name.parse::<AppId>().ok().map(LogOwner::App),
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

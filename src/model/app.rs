@@ -1,7 +1,7 @@
 //! Apps.
 
 use super::compliance::Compliance;
-use super::ids::{AppId, OrganizationId, SpaceId};
+use super::ids::{AppId, OrganizationId, PreviewId, SpaceId};
 use super::names::{AppKey, AppName, OrganizationName, SpaceName};
 use super::rule::RuleError;
 use super::time::Timestamp;
@@ -13,6 +13,8 @@ pub struct App {
     pub name: AppName,
     pub space: AppSpace,
     pub organization: AppOrganization,
+    /// Set when the app was made for a pull request of another.
+    pub preview: Option<PreviewId>,
     pub description: String,
     pub labels: String,
     /// The edge answers with the maintenance page; dynos keep running (reading 17).

@@ -81,7 +81,7 @@ pub enum BuildSource {
     /// The archive came with the request and lies in the daemon's `sources` folder under the build's id.
     Upload,
     /// An archive to fetch over `http` or `https`.
-    Archive { url: String },
+    Archive { url: String, login: Option<ArchiveLogin> },
     /// An image to pull: `registry/repo:tag` or `registry/repo@sha256:…`.
     Image { reference: ImageReference, login: Option<RegistryLogin> },
 }
@@ -97,9 +97,31 @@ impl BuildSource {
     pub fn shown_url(&self) -> String {
         match self {
             Self::Upload => String::new(),
-            Self::Archive { url } => without_userinfo(url),
+            Self::Archive { url, .. } => without_userinfo(url),
             Self::Image { reference, .. } => format!("docker://{}", reference.as_str()),
         }
+    }
+}
+
+/// The header `Authorization` that the server of an archive gets, and nobody that it sends the daemon on to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ArchiveLogin(String);
+
+impl ArchiveLogin {
+    /// Takes the header's value.
+    pub fn new(authorization: String) -> Self {
+        Self(authorization)
+    }
+
+    /// The header's value, for the one place that sends it and the one that seals it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ArchiveLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArchiveLogin([sealed])")
     }
 }
 
@@ -273,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_shown_url_has_no_userinfo() {
-        let source = BuildSource::Archive { url: "https://u:p@host/x.zip?a=@".into() };
+        let source = BuildSource::Archive { url: "https://u:p@host/x.zip?a=@".into(), login: None };
         assert_eq!(source.shown_url(), "https://host/x.zip?a=@");
         assert_eq!(BuildSource::Upload.shown_url(), "");
         assert!(!format!("{source:?}").contains("u:p"));

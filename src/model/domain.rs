@@ -15,6 +15,14 @@ const DOMAIN_LIMIT: usize = 64;
 /// What Let's Encrypt puts into one certificate at most.
 const DOMAINS_LIMIT: usize = 100;
 
+/// Whether it is a label of a host name (RFC 1123 §2.1): letters, digits and inner dashes, up to 63.
+pub fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
 impl CertificateDomain {
     /// Labels of letters, digits and inner dashes, of which the first may be `*`; up to 64 characters in all, no
     /// address. A dot at the end is dropped.
@@ -22,12 +30,6 @@ impl CertificateDomain {
         let domain = text.trim().to_ascii_lowercase();
         let domain = domain.strip_suffix('.').unwrap_or(&domain);
         let name = domain.strip_prefix("*.").unwrap_or(domain);
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
         let is_address = name.parse::<std::net::IpAddr>().is_ok();
         if domain.len() > DOMAIN_LIMIT || !name.split('.').all(is_label) || is_address {
             return Err(RuleError::new(format!(

@@ -3,18 +3,20 @@
 //! Invariant: an event holds no secret and no config var's value. It is written in the transaction of the
 //! change it tells of and published after the commit.
 
+use super::addon_backup::RunKind;
 use super::deployment::DeploymentStatus;
 use super::dyno::CrashCode;
 use super::feature::Feature;
 use super::ids::{
-    AccountId, AddonAttachmentId, AddonId, AppId, AppSetupId, BuildId, CandidateId, CertificateId,
-    CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId, LogDrainId,
-    OauthClientId, OrganizationId, PipelineId, PluginId, PromotionId, RecommendationId, ReleaseId,
-    ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonId, AppId, AppSetupId, AutoBuildId, AutoBuildRunId,
+    BuildId, CandidateId, CertificateId, CouplingId, DeploymentId, FilterAttachmentId, FilterId, FormationId,
+    GrantId, HookId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
+    RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId, TokenId,
 };
 use super::names::{ConfigVarName, DynoName, ProcessType};
 use super::oneoff::Ended;
 use super::release_status::CheckState;
+use super::repository_url::BranchName;
 use super::schedule::SkipReason;
 use super::signal::Signal;
 use super::time::Timestamp;
@@ -38,9 +40,18 @@ pub enum Event {
     AddonPromoted { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
     AddonDetached { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
     AddonVariablesChanged { app: AppId, addon: AddonId, attachment: AddonAttachmentId },
+    AddonBackupCreated { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupFinished { app: AppId, addon: AddonId, backup: AddonBackupId, succeeded: bool },
+    AddonBackupDeleted { app: AppId, addon: AddonId, backup: AddonBackupId },
+    AddonBackupRunCreated { app: AppId, backup: AddonBackupId, kind: RunKind },
+    AddonBackupRunFinished { app: AppId, backup: AddonBackupId, kind: RunKind, succeeded: bool },
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
+    AutoBuildCreated { app: AppId, auto_build: AutoBuildId },
+    AutoBuildDeleted { app: AppId, auto_build: AutoBuildId },
+    AutoBuildQueued { app: AppId, run: AutoBuildRunId },
+    AutoBuildFailed { app: AppId, run: AutoBuildRunId, sha: String, reason: String },
     AppSetupCreated { app: AppId, setup: AppSetupId },
     AppSetupSucceeded { app: AppId, setup: AppSetupId },
     AppSetupFailed { app: AppId, setup: AppSetupId },
@@ -83,6 +94,8 @@ pub enum Event {
     HookDeleted { app: AppId, hook: HookId },
     LogDrainCreated { app: AppId, drain: LogDrainId },
     LogDrainDeleted { app: AppId, drain: LogDrainId },
+    SiteLogDrainCreated { site: SiteId, drain: LogDrainId },
+    SiteLogDrainDeleted { site: SiteId, drain: LogDrainId },
     GrantCreated { client: OauthClientId, grant: GrantId },
     GrantRevoked { client: OauthClientId, grant: GrantId },
     OneOffCreated { app: AppId, process_type: ProcessType, dyno: DynoName },
@@ -99,6 +112,10 @@ pub enum Event {
     PluginCreated { plugin: PluginId },
     PluginUpdated { plugin: PluginId },
     PluginDeleted { plugin: PluginId },
+    PreviewCreated { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewReleased { app: AppId, preview: PreviewId, release: ReleaseId },
+    PreviewDeleted { app: AppId, preview: PreviewId, preview_app: AppId },
+    PreviewRefused { app: AppId, branch: BranchName, reason: String },
     RecommendationCreated { app: AppId, recommendation: RecommendationId },
     RecommendationUpdated { app: AppId, recommendation: RecommendationId },
     RecommendationDeleted { app: AppId, recommendation: RecommendationId },
@@ -160,9 +177,18 @@ impl Event {
             | Self::AddonPromoted { app, .. }
             | Self::AddonDetached { app, .. }
             | Self::AddonVariablesChanged { app, .. }
+            | Self::AddonBackupCreated { app, .. }
+            | Self::AddonBackupFinished { app, .. }
+            | Self::AddonBackupDeleted { app, .. }
+            | Self::AddonBackupRunCreated { app, .. }
+            | Self::AddonBackupRunFinished { app, .. }
             | Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }
+            | Self::AutoBuildCreated { app, .. }
+            | Self::AutoBuildDeleted { app, .. }
+            | Self::AutoBuildQueued { app, .. }
+            | Self::AutoBuildFailed { app, .. }
             | Self::AppSetupCreated { app, .. }
             | Self::AppSetupSucceeded { app, .. }
             | Self::AppSetupFailed { app, .. }
@@ -195,6 +221,10 @@ impl Event {
             | Self::HookDeleted { app, .. }
             | Self::LogDrainCreated { app, .. }
             | Self::LogDrainDeleted { app, .. }
+            | Self::PreviewCreated { app, .. }
+            | Self::PreviewReleased { app, .. }
+            | Self::PreviewDeleted { app, .. }
+            | Self::PreviewRefused { app, .. }
             | Self::RecommendationCreated { app, .. }
             | Self::RecommendationUpdated { app, .. }
             | Self::RecommendationDeleted { app, .. }
@@ -242,6 +272,8 @@ impl Event {
             | Self::SiteCreated { .. }
             | Self::SiteUpdated { .. }
             | Self::SiteDeleted { .. }
+            | Self::SiteLogDrainCreated { .. }
+            | Self::SiteLogDrainDeleted { .. }
             | Self::SpaceCreated { .. }
             | Self::SpaceUpdated { .. }
             | Self::StackCreated { .. }
@@ -271,9 +303,18 @@ impl Event {
             Self::AddonPromoted { .. } => "addon_promoted",
             Self::AddonDetached { .. } => "addon_detached",
             Self::AddonVariablesChanged { .. } => "addon_variables_changed",
+            Self::AddonBackupCreated { .. } => "addon_backup_created",
+            Self::AddonBackupFinished { .. } => "addon_backup_finished",
+            Self::AddonBackupDeleted { .. } => "addon_backup_deleted",
+            Self::AddonBackupRunCreated { .. } => "addon_backup_run_created",
+            Self::AddonBackupRunFinished { .. } => "addon_backup_run_finished",
             Self::AppCreated { .. } => "app_created",
             Self::AppUpdated { .. } => "app_updated",
             Self::AppDeleted { .. } => "app_deleted",
+            Self::AutoBuildCreated { .. } => "auto_build_created",
+            Self::AutoBuildDeleted { .. } => "auto_build_deleted",
+            Self::AutoBuildQueued { .. } => "auto_build_queued",
+            Self::AutoBuildFailed { .. } => "auto_build_failed",
             Self::AppSetupCreated { .. } => "app_setup_created",
             Self::AppSetupSucceeded { .. } => "app_setup_succeeded",
             Self::AppSetupFailed { .. } => "app_setup_failed",
@@ -333,6 +374,10 @@ impl Event {
             Self::PluginCreated { .. } => "plugin_created",
             Self::PluginUpdated { .. } => "plugin_updated",
             Self::PluginDeleted { .. } => "plugin_deleted",
+            Self::PreviewCreated { .. } => "preview_created",
+            Self::PreviewReleased { .. } => "preview_released",
+            Self::PreviewDeleted { .. } => "preview_deleted",
+            Self::PreviewRefused { .. } => "preview_refused",
             Self::RecommendationCreated { .. } => "recommendation_created",
             Self::RecommendationUpdated { .. } => "recommendation_updated",
             Self::RecommendationDeleted { .. } => "recommendation_deleted",
@@ -350,6 +395,8 @@ impl Event {
             Self::SiteCreated { .. } => "site_created",
             Self::SiteUpdated { .. } => "site_updated",
             Self::SiteDeleted { .. } => "site_deleted",
+            Self::SiteLogDrainCreated { .. } => "site_log_drain_created",
+            Self::SiteLogDrainDeleted { .. } => "site_log_drain_deleted",
             Self::SpaceCreated { .. } => "space_created",
             Self::SpaceUpdated { .. } => "space_updated",
             Self::StackCreated { .. } => "stack_created",

@@ -67,6 +67,11 @@ pub(super) struct FeatureFile {
 impl Feature {
     /// The features that a new app starts with (`behaviour.md` §3).
     pub const ON_AT_CREATION: &'static [Self] = &[Self::AutoRelease, Self::Http2];
+
+    /// Whether it says that an app gets previews, or how.
+    pub fn is_about_previews(self) -> bool {
+        matches!(self, Self::Preview | Self::PreviewSites | Self::PreviewAddons | Self::PreviewDynos)
+    }
 }
 
 impl OfferedFeature {

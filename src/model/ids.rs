@@ -37,10 +37,17 @@ typed_id!(
     AccountId,
     /// An app's use of an addon.
     AddonAttachmentId,
+    /// A backup of an addon that runs on this host's engine.
+    AddonBackupId,
+    /// A use of such a backup.
+    AddonBackupRunId,
     AddonId,
     AddonPlanId,
     AddonServiceId,
     AppId,
+    AutoBuildId,
+    /// One commit on its way to a build.
+    AutoBuildRunId,
     /// Also the id of the slug that the build makes (reading 8 of the specification).
     /// An app being made of a blueprint.
     AppSetupId,
@@ -68,6 +75,8 @@ typed_id!(
     PromotionId,
     PromotionTargetId,
     PluginId,
+    /// An app made for a pull request of another.
+    PreviewId,
     RecommendationId,
     RegionId,
     ReleaseId,

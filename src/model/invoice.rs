@@ -89,6 +89,12 @@ impl Cents {
     }
 }
 
+impl From<u32> for Cents {
+    fn from(cents: u32) -> Self {
+        Self(u64::from(cents))
+    }
+}
+
 impl std::iter::Sum for Cents {
     fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
         Self(amounts.fold(0, |sum, Cents(cents)| sum.saturating_add(cents)))

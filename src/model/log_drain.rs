@@ -1,15 +1,16 @@
-//! Log drains: where the lines of an app's log go beside its own ring, and how far they got.
+//! Log drains: where the lines of a log go beside its own ring, and how far they got.
 
 use super::drain_url::DrainUrl;
-use super::ids::{AppId, LogDrainId};
+use super::ids::LogDrainId;
+use super::log::LogOwner;
 use super::rule::RuleError;
 use super::time::Timestamp;
 
-/// A place that an app's lines are sent to.
+/// A place that the lines of an app or of a site are sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogDrain {
     pub id: LogDrainId,
-    pub app_id: AppId,
+    pub owner: LogOwner,
     pub url: DrainUrl,
     pub token: DrainToken,
     pub progress: DrainProgress,
@@ -23,7 +24,7 @@ pub struct DrainProgress {
     pub state: DrainState,
     /// What is wrong; empty when nothing is.
     pub description: String,
-    /// Where in the app's log it goes on; `None` before it was first looked at.
+    /// Where in the log it goes on; `None` before it was first looked at.
     pub position: Option<u64>,
     /// Lines that it lost since it was made.
     pub dropped: u64,
@@ -44,7 +45,7 @@ pub struct Loss {
 pub struct DrainToken(String);
 
 const TOKEN_LIMIT: usize = 256;
-/// Drains that an app can have.
+/// Drains that an app or a site can have.
 pub const LOG_DRAIN_LIMIT: usize = 20;
 
 crate::text_enum! {

@@ -3,7 +3,7 @@
 //! Invariant: a path has one spelling: it begins with a slash, has no empty and no dot segment, and ends with a
 //! slash only when it is one.
 
-use super::ids::{RouteId, SiteId};
+use super::ids::{PreviewId, RouteId, SiteId};
 use super::pipeline::AppReference;
 use super::rule::{RuleError, shown};
 use super::site::SiteDomain;
@@ -30,6 +30,8 @@ pub struct Route {
 pub struct RouteSite {
     pub id: SiteId,
     pub domain: SiteDomain,
+    /// Set when the site was made with a preview.
+    pub preview: Option<PreviewId>,
 }
 
 /// A path of a site or of an app; case counts (reading 27).

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a site's domain is a host name that no app of the platform and not its API can have.
 
-use super::ids::{OrganizationId, SiteId};
+use super::domain::is_label;
+use super::ids::{OrganizationId, PreviewId, SiteId};
 use super::names::OrganizationName;
 use super::rule::{RuleError, shown};
 use super::time::Timestamp;
@@ -13,6 +14,8 @@ pub struct Site {
     pub id: SiteId,
     pub domain: SiteDomain,
     pub organization: SiteOrganization,
+    /// Set when the site was made with a preview.
+    pub preview: Option<PreviewId>,
     pub description: String,
     pub labels: String,
     pub created_at: Timestamp,
@@ -41,7 +44,6 @@ pub struct PlatformHosts {
 
 /// The longest name that fits a DNS message, without the dot at its end.
 const DOMAIN_LIMIT: usize = 253;
-const LABEL_LIMIT: usize = 63;
 
 impl SiteDomain {
     /// Labels of letters, digits and inner dashes, up to 253 characters in all; trimmed and lower-cased. The last
@@ -101,13 +103,6 @@ impl std::fmt::Display for SiteDomain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn is_label(label: &str) -> bool {
-    (1..=LABEL_LIMIT).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
 }
 
 #[cfg(test)]

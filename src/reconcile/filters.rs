@@ -5,12 +5,9 @@
 //! in force stays so.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 
 use super::issuer_keys::IssuerKeys;
+use super::publisher::Publisher;
 use super::routes::RouteBook;
 use crate::edge::filters::Filters;
 use crate::model::event::Event;
@@ -20,9 +17,6 @@ use crate::model::ids::{AppId, FilterId};
 use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, StoreError};
 use crate::tasks::Tasks;
-
-/// Pause before everything is read again, after the store could not be read.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the filters in the routing table.
 #[derive(Debug)]
@@ -49,34 +43,16 @@ impl FilterPublisher {
     /// Publishes what is in force for each app, and starts the task that follows its changes. Fails when the store
     /// cannot be read.
     pub async fn start(self, tasks: &Tasks) -> Result<(), StoreError> {
-        let (events, stop) = (self.store.subscribe(), tasks.stopping());
-        self.publish_all().await?;
-        tasks.spawn("reconcile-filters", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.follow(events) => {}
-            }
-        });
-        Ok(())
+        self.publish_and_follow(tasks).await
     }
+}
 
-    async fn follow(self, mut events: Receiver<Arc<Event>>) {
-        loop {
-            let published = match events.recv().await {
-                Ok(event) => self.publish(&event),
-                Err(RecvError::Lagged(_)) => self.publish_all().await,
-                Err(RecvError::Closed) => return,
-            };
-            let Err(mut error) = published else { continue };
-            loop {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the filters could not be read");
-                tokio::time::sleep(RETRY).await;
-                match self.publish_all().await {
-                    Ok(()) => break,
-                    Err(again) => error = again,
-                }
-            }
-        }
+impl Publisher for FilterPublisher {
+    const TASK: &'static str = "reconcile-filters";
+    const NOUN: &'static str = "filters";
+
+    fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Of an app that is deleted, its own worker takes the filters out together with the route.
@@ -96,6 +72,19 @@ impl FilterPublisher {
         }
     }
 
+    async fn publish_all(&self) -> Result<(), StoreError> {
+        let sealer = self.sealer.clone();
+        let read = move |connection: &Connection| {
+            let apps = store::apps::list(connection)?;
+            let all = apps.iter().filter_map(|app| in_force(connection, &sealer, app.id).transpose());
+            all.collect::<Result<Vec<_>, StoreError>>()
+        };
+        self.store.read(read).await?.iter().for_each(|in_force| self.put(in_force));
+        Ok(())
+    }
+}
+
+impl FilterPublisher {
     fn publish_filter(&self, filter: FilterId) -> Result<(), StoreError> {
         let apps = self.store.look_up(|c| store::filter_attachments::list_apps(c, filter))?;
         apps.iter().try_for_each(|app| self.publish_app(app.id))
@@ -106,17 +95,6 @@ impl FilterPublisher {
         if let Some(in_force) = found {
             self.put(&in_force);
         }
-        Ok(())
-    }
-
-    async fn publish_all(&self) -> Result<(), StoreError> {
-        let sealer = self.sealer.clone();
-        let read = move |connection: &Connection| {
-            let apps = store::apps::list(connection)?;
-            let all = apps.iter().filter_map(|app| in_force(connection, &sealer, app.id).transpose());
-            all.collect::<Result<Vec<_>, StoreError>>()
-        };
-        self.store.read(read).await?.iter().for_each(|in_force| self.put(in_force));
         Ok(())
     }
 

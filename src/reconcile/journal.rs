@@ -7,7 +7,7 @@ use super::desired::LiveApp;
 use crate::engine::EngineError;
 use crate::failpoint;
 use crate::model::event::Event;
-use crate::model::ids::AppId;
+use crate::model::ids::{AppId, ReleaseId};
 use crate::model::journal::JournalStep;
 use crate::model::names::{ProcessType, SizeName};
 use crate::model::oneoff::RELEASE_TYPE;
@@ -96,10 +96,17 @@ async fn move_on(context: &Arc<Context>, release: &Release, state: ReleaseState)
             store::releases::set_state(tx, &release)?;
             if let ReleaseState::Succeeded { at } = release.state {
                 store::apps::set_released(tx, app, at)?;
+                tell_source(tx, app, id)?;
             }
             tx.record(event)
         })
         .await
+}
+
+/// The hooks of an app are told when one of its previews is up.
+fn tell_source(tx: &mut Tx<'_>, app: AppId, release: ReleaseId) -> Result<(), StoreError> {
+    let Some(preview) = store::previews::find_by_app(tx, app)? else { return Ok(()) };
+    tx.record(Event::PreviewReleased { app: preview.source.id, preview: preview.id, release })
 }
 
 /// Removes the images of deleted apps that no live app's release needs, and notes that nothing is left. Of all

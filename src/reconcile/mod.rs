@@ -14,6 +14,7 @@ mod operations;
 pub mod plan;
 mod probe;
 mod progress;
+mod publisher;
 pub mod routes;
 mod run_actions;
 mod runs;

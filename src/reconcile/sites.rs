@@ -4,19 +4,13 @@
 //! then; what an event holds is only where to look.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-
+use super::publisher::Publisher;
 use super::routes::RouteBook;
 use crate::model::event::Event;
 use crate::model::ids::{RouteId, SiteId};
 use crate::store::{self, Store, StoreError};
 use crate::tasks::Tasks;
-
-/// Pause before everything is read again, after the store could not be read.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the sites in the routing table.
 #[derive(Debug, Clone)]
@@ -33,34 +27,16 @@ impl SitePublisher {
 
     /// Publishes every site, and starts the task that follows their changes. Fails when the store cannot be read.
     pub async fn start(self, tasks: &Tasks) -> Result<(), StoreError> {
-        let (events, stop) = (self.store.subscribe(), tasks.stopping());
-        self.publish_all().await?;
-        tasks.spawn("reconcile-sites", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.follow(events) => {}
-            }
-        });
-        Ok(())
+        self.publish_and_follow(tasks).await
     }
+}
 
-    async fn follow(self, mut events: Receiver<Arc<Event>>) {
-        loop {
-            let published = match events.recv().await {
-                Ok(event) => self.publish(&event),
-                Err(RecvError::Lagged(_)) => self.publish_all().await,
-                Err(RecvError::Closed) => return,
-            };
-            let Err(mut error) = published else { continue };
-            loop {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the sites could not be read");
-                tokio::time::sleep(RETRY).await;
-                match self.publish_all().await {
-                    Ok(()) => break,
-                    Err(again) => error = again,
-                }
-            }
-        }
+impl Publisher for SitePublisher {
+    const TASK: &'static str = "reconcile-sites";
+    const NOUN: &'static str = "sites";
+
+    fn store(&self) -> &Store {
+        &self.store
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are not about sites")]
@@ -74,6 +50,17 @@ impl SitePublisher {
         }
     }
 
+    async fn publish_all(&self) -> Result<(), StoreError> {
+        let read = |connection: &store::Connection| {
+            Ok::<_, StoreError>((store::sites::list(connection)?, store::routes::list(connection)?))
+        };
+        let (sites, routes) = self.store.read(read).await?;
+        self.routes.publish_sites(&sites, &routes);
+        Ok(())
+    }
+}
+
+impl SitePublisher {
     fn publish_site(&self, id: SiteId) -> Result<(), StoreError> {
         let site = self.store.look_up(|connection| store::sites::find(connection, id))?;
         self.routes.publish_site(id, site.as_ref());
@@ -83,15 +70,6 @@ impl SitePublisher {
     fn publish_route(&self, site: SiteId, id: RouteId) -> Result<(), StoreError> {
         let route = self.store.look_up(|connection| store::routes::find(connection, id))?;
         self.routes.publish_route(site, id, route.as_ref());
-        Ok(())
-    }
-
-    async fn publish_all(&self) -> Result<(), StoreError> {
-        let read = |connection: &store::Connection| {
-            Ok::<_, StoreError>((store::sites::list(connection)?, store::routes::list(connection)?))
-        };
-        let (sites, routes) = self.store.read(read).await?;
-        self.routes.publish_sites(&sites, &routes);
         Ok(())
     }
 }

@@ -83,12 +83,18 @@ pub async fn create(
 ) -> Result<AddonAttachment, Error> {
     let given = name.as_deref().map(AttachmentName::parse).transpose()?;
     let ids = ids.clone();
-    store
-        .write(author, move |tx| {
-            let (app, addon) = (apps::still(tx, app)?, still_addon(tx, addon)?);
-            add(tx, &ids, (&app, &addon), (&offer, given))
-        })
-        .await
+    store.write(author, move |tx| make(tx, &ids, (app, addon, &offer), given)).await
+}
+
+/// The same in the caller's transaction.
+pub(super) fn make(
+    tx: &mut Tx<'_>,
+    ids: &Ids,
+    (app, addon, offer): (AppId, AddonId, &AddonOffer),
+    given: Option<AttachmentName>,
+) -> Result<AddonAttachment, Error> {
+    let (app, addon) = (apps::still(tx, app)?, still_addon(tx, addon)?);
+    add(tx, ids, (&app, &addon), (offer, given))
 }
 
 /// Lets an app use an addon of another app, in the caller's transaction.

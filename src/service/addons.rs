@@ -90,15 +90,21 @@ pub async fn create(
     (app, shop): (AppId, Shop),
     new: NewAddon,
 ) -> Result<Addon, Error> {
+    let ids = ids.clone();
+    store.write(author, move |tx| make(tx, &ids, (app, &shop), &new)).await
+}
+
+/// Asks for an addon in the caller's transaction.
+pub(super) fn make(
+    tx: &mut Tx<'_>,
+    ids: &Ids,
+    (app, shop): (AppId, &Shop),
+    new: &NewAddon,
+) -> Result<Addon, Error> {
     let (service, plan) = chosen(&shop.offer, &new.plan)?;
     let given = new.name.as_deref().map(AttachmentName::parse).transpose()?;
-    let ids = ids.clone();
-    store
-        .write(author, move |tx| {
-            let app = apps::still(tx, app)?;
-            add(tx, &ids, (&app, &shop), (&service, &plan, given))
-        })
-        .await
+    let app = apps::still(tx, app)?;
+    add(tx, ids, (&app, shop), (&service, &plan, given))
 }
 
 /// Asks for an addon in the caller's transaction.

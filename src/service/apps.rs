@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, addons, organizations, pipeline_couplings, routes};
+use super::{Error, addons, organizations, pipeline_couplings, previews, routes};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::{App, AppOrganization, AppSpace, check_description, check_labels};
@@ -118,6 +118,7 @@ pub(super) fn add(tx: &mut Tx<'_>, id: AppId, reach: &Reach, new: CheckedApp) ->
         name: new.name,
         space: AppSpace { id: space.id, name: space.name, compliance: space.compliance, stack: space.stack },
         organization: AppOrganization { id: organization.id, name: organization.name },
+        preview: None,
         description: new.description,
         labels: new.labels,
         maintenance: false,
@@ -125,7 +126,7 @@ pub(super) fn add(tx: &mut Tx<'_>, id: AppId, reach: &Reach, new: CheckedApp) ->
         updated_at: tx.now(),
         released_at: None,
     };
-    insert(tx, &app)?;
+    insert(tx, &app, Feature::ON_AT_CREATION)?;
     Ok(app)
 }
 
@@ -150,8 +151,8 @@ pub async fn update(store: &Store, author: &Principal, id: AppId, change: AppCha
         .await
 }
 
-/// Deletes an app: it is hidden from every reader at once, its unfinished builds are stopped, and what it has
-/// in the engine is removed afterwards. In a `socs` or `prod` space only an elevated principal may.
+/// Deletes an app and its previews: they are hidden from every reader at once, their unfinished builds are stopped,
+/// and what they have in the engine is removed afterwards. In a `socs` or `prod` space only an elevated principal may.
 pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App, Error> {
     let elevated = author.is_elevated();
     store
@@ -169,21 +170,31 @@ pub async fn delete(store: &Store, author: &Principal, id: AppId) -> Result<App,
                     app.key()
                 )));
             }
-            for build in store::builds::list_unfinished_of(tx, id)? {
-                let state = BuildState::Stopped { by: tx.author().clone(), finished_at: tx.now() };
-                store::builds::set_state(tx, build, &state)?;
-                tx.record(Event::BuildStopped { app: id, build })?;
-            }
-            addons::remove_of_app(tx, id)?;
-            pipeline_couplings::remove_of_app(tx, id)?;
-            routes::remove_of_app(tx, id)?;
-            store::filter_attachments::delete_of_app(tx, id)?;
-            store::log_drains::remove_of_app(tx, id)?;
-            store::apps::mark_deleted(tx, id)?;
-            tx.record(Event::AppDeleted { app: id })?;
+            remove(tx, &app)?;
             Ok(app)
         })
         .await
+}
+
+/// Deletes an app in the caller's transaction, which has seen to it that this may be.
+pub(super) fn remove(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
+    let id = app.id;
+    previews::remove_of_source(tx, id)?;
+    for build in store::builds::list_unfinished_of(tx, id)? {
+        let state = BuildState::Stopped { by: tx.author().clone(), finished_at: tx.now() };
+        store::builds::set_state(tx, build, &state)?;
+        tx.record(Event::BuildStopped { app: id, build })?;
+    }
+    addons::remove_of_app(tx, id)?;
+    pipeline_couplings::remove_of_app(tx, id)?;
+    routes::remove_of_app(tx, id)?;
+    store::filter_attachments::delete_of_app(tx, id)?;
+    store::log_drains::remove_of_app(tx, id)?;
+    store::auto_builds::mark_removed_of_app(tx, id)?;
+    previews::remove_rest(tx, app)?;
+    store::apps::mark_deleted(tx, id)?;
+    tx.record(Event::AppDeleted { app: id })?;
+    Ok(())
 }
 
 /// The app as it is within a write: it may have been deleted since the request named it.
@@ -192,10 +203,11 @@ pub(super) fn still(tx: &Tx<'_>, id: AppId) -> Result<App, Error> {
     found.ok_or_else(|| Error::NotFound(format!("The app {id} does not exist.")))
 }
 
-fn insert(tx: &mut Tx<'_>, app: &App) -> Result<(), Error> {
+/// Adds an app that has these features on and nothing else.
+pub(super) fn insert(tx: &mut Tx<'_>, app: &App, features: &[Feature]) -> Result<(), Error> {
     store::apps::insert(tx, app)
         .map_err(|error| Error::exists(error, || format!("The app {} exists already.", app.key())))?;
-    for feature in Feature::ON_AT_CREATION {
+    for feature in features {
         store::features::set(tx, app.id, *feature, true)?;
     }
     tx.record(Event::AppCreated { app: app.id })?;

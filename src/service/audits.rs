@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Error;
 use super::features::Setting;
+use crate::model::addon::AddonChange;
 use crate::model::catalogue::Catalogue;
 use crate::model::names::UserName;
 use crate::model::time::Timestamp;
@@ -41,10 +42,10 @@ pub fn list(
     size: u32,
 ) -> Result<Vec<Audit>, Error> {
     let events = store::events::list_newest(connection, filter, size.min(LARGEST_SIZE))?;
-    events.into_iter().map(|event| audit(event, catalogue)).collect()
+    events.into_iter().map(|event| audit(connection, event, catalogue)).collect()
 }
 
-fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
+fn audit(connection: &Connection, event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
     let mut details: Map<String, Value> = serde_json::from_str(&event.payload).map_err(Error::internal)?;
     details.remove("event");
     details.remove("app");
@@ -56,7 +57,10 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
                 feature = switched(catalogue, &name, &enabled);
                 vec![json!({ "type": "update", "name": name, "value": enabled })]
             }
-            _ => named_changes(&event.kind, &details),
+            _ => match addon_change(&event.kind) {
+                Some(change) => vec![changed_addon(connection, change, &details)?],
+                None => named_changes(&event.kind, &details),
+            },
         },
     };
     let action = action(&event.kind).to_owned();
@@ -76,6 +80,7 @@ fn audit(event: RecordedEvent, catalogue: &Catalogue) -> Result<Audit, Error> {
 /// from the disk, where those of another version may lie.
 fn action(kind: &str) -> &str {
     match kind {
+        addon if addon_change(addon).is_some() => "addon_change",
         "app_created" => "created",
         "app_deleted" => "destroy",
         "build_created" | "build_started" | "build_succeeded" | "build_failed" | "build_stopped" => "build",
@@ -87,7 +92,11 @@ fn action(kind: &str) -> &str {
         "filter_attachment_updated" => "filter_attachment_update",
         "filter_detached" => "filter_detachment",
         "formation_created" | "formation_updated" | "formation_deleted" => "formation_change",
-        "log_drain_created" | "log_drain_deleted" => "logdrain_change",
+        "log_drain_created" | "log_drain_deleted" | "site_log_drain_created" | "site_log_drain_deleted" => {
+            "logdrain_change"
+        }
+        "preview_created" => "preview",
+        "preview_released" => "preview-released",
         "release_created" => "release",
         "release_promoted" => "pipeline_promotion",
         "release_succeeded" => "released",
@@ -101,11 +110,39 @@ fn named_changes(kind: &str, details: &Map<String, Value>) -> Vec<Value> {
         "formation_created" => ("create", "process_type"),
         "formation_updated" => ("update", "process_type"),
         "formation_deleted" => ("delete", "process_type"),
-        "log_drain_created" => ("create", "drain"),
-        "log_drain_deleted" => ("delete", "drain"),
+        "log_drain_created" | "site_log_drain_created" => ("create", "drain"),
+        "log_drain_deleted" | "site_log_drain_deleted" => ("delete", "drain"),
         _ => return Vec::new(),
     };
     vec![json!({ "type": change, "name": details.get(name) })]
+}
+
+/// What an addon, or an app's use of one, went through.
+fn addon_change(kind: &str) -> Option<AddonChange> {
+    match kind {
+        "addon_created" => Some(AddonChange::Create),
+        "addon_deleted" => Some(AddonChange::Delete),
+        "addon_attached" => Some(AddonChange::Attach),
+        "addon_detached" => Some(AddonChange::Detach),
+        "addon_promoted" => Some(AddonChange::Promote),
+        _ => None,
+    }
+}
+
+/// With the name of the plan, which `aka` shows (`behaviour.md` §23).
+fn changed_addon(
+    connection: &Connection,
+    change: AddonChange,
+    details: &Map<String, Value>,
+) -> Result<Value, Error> {
+    let id = details.get("addon").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let found = id.map(|id| store::addons::find_any(connection, id)).transpose()?.flatten();
+    Ok(match found {
+        Some(addon) => json!({
+            "type": change, "id": addon.id, "name": addon.name.as_str(), "plan": { "name": addon.plan.name.as_str() },
+        }),
+        None => json!({ "type": change, "name": details.get("addon") }),
+    })
 }
 
 fn switched(catalogue: &Catalogue, name: &str, enabled: &Value) -> Option<Setting> {

@@ -22,7 +22,8 @@ pub struct NewBuild {
     pub commit: Commit,
 }
 
-/// The same, checked.
+/// A build whose words are within their limits.
+#[derive(Debug)]
 pub(super) struct CheckedBuild {
     id: BuildId,
     source: BuildSource,
@@ -77,12 +78,7 @@ async fn queue(
     new: CheckedBuild,
 ) -> Result<Build, Error> {
     let (sealer, reach) = (sealer.clone(), author.reach.clone());
-    store
-        .write(author, move |tx| {
-            apps::still(tx, app)?;
-            add(tx, &sealer, (app, &reach), new)
-        })
-        .await
+    store.write(author, move |tx| add(tx, &sealer, (app, &reach), new)).await
 }
 
 /// Queues a build in the caller's transaction. An image that another app's build made is taken from apps within reach
@@ -93,6 +89,7 @@ pub(super) fn add(
     (app, reach): (AppId, &Reach),
     new: CheckedBuild,
 ) -> Result<Build, Error> {
+    apps::still(tx, app)?;
     if let BuildSource::Image { reference, .. } = &new.source
         && let Some(installation) = store::installation::find(tx)?
         && let Some((owner, _)) = reference.built_by(installation)

@@ -20,10 +20,10 @@ pub struct NoteChange {
     pub required: Option<bool>,
 }
 
-/// The note of every config var that the user set.
+/// The note of every config var, also of those that addons bring.
 pub fn list(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<ConfigVarNotes, Error> {
     let mut notes = store::config_var_notes::list(connection, app)?;
-    let vars = store::config_vars::list(connection, sealer, app)?;
+    let vars = store::config_vars::effective(connection, sealer, app)?;
     notes.retain(|name, _| vars.contains_key(name));
     for name in vars.into_keys() {
         notes.entry(name).or_default();

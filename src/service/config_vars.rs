@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Error, apps};
 use crate::model::RuleError;
+use crate::model::addon_attachment::AddonVariable;
 use crate::model::app::App;
 use crate::model::config_var::{self, ConfigChange, ConfigValue, ConfigVars, REDACTED, TOTAL_LIMIT};
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
@@ -19,9 +20,9 @@ use crate::store::{self, Connection, Store, Tx};
 /// What a client asks for, by name: a text to set, `None` to remove.
 pub type ConfigChanges = BTreeMap<String, Option<String>>;
 
-/// All config vars of an app as a client may see them: `PORT` too, and redacted in a `socs` space (reading 13).
+/// All config vars of an app as a client may see them: those of its addons and `PORT` too, and redacted in a `socs` space (reading 13).
 pub fn shown(connection: &Connection, sealer: &Sealer, app: &App) -> Result<BTreeMap<String, String>, Error> {
-    show(connection, app, &store::config_vars::list(connection, sealer, app.id)?)
+    show(connection, app, &store::config_vars::effective(connection, sealer, app.id)?)
 }
 
 fn show(connection: &Connection, app: &App, vars: &ConfigVars) -> Result<BTreeMap<String, String>, Error> {
@@ -68,13 +69,19 @@ pub(super) fn change(
     changes: Vec<(ConfigVarName, ConfigChange)>,
 ) -> Result<ConfigVars, Error> {
     let mut vars = store::config_vars::list(tx, sealer, app)?;
+    let brought = store::addon_attachments::variables(tx, sealer, app)?;
     let mut told = Vec::new();
     for (name, change) in changes {
+        if let Some(variable) = brought.get(&name) {
+            check_brought(&name, &change, variable)?;
+            continue;
+        }
         if let Some(change) = apply(&mut vars, &name, change) {
             write(tx, sealer, app, &vars, &name)?;
             told.push(ConfigVarChanged { change, name });
         }
     }
+    vars.extend(brought.into_iter().map(|(name, variable)| (name, variable.value)));
     check_total(&vars)?;
     if !told.is_empty() {
         tx.record(Event::ConfigVarsChanged { app, changes: told })?;
@@ -128,6 +135,19 @@ fn means_unchanged(name: &ConfigVarName, old: &ConfigValue, sent: &ConfigValue) 
     sent == REDACTED || (sent.contains(REDACTED) && sent == config_var::redacted(name.as_str(), old.reveal()))
 }
 
+/// What an addon brings cannot be changed; what a client sends back as it was shown changes nothing.
+fn check_brought(name: &ConfigVarName, change: &ConfigChange, owner: &AddonVariable) -> Result<(), Error> {
+    match change {
+        ConfigChange::Set(value) if owner.value == *value || means_unchanged(name, &owner.value, value) => {
+            Ok(())
+        }
+        ConfigChange::Set(_) | ConfigChange::Remove => Err(Error::Conflict(format!(
+            "The config var {name} is set by the addon {} and cannot be changed here; rename, promote or delete the addon instead.",
+            owner.attachment
+        ))),
+    }
+}
+
 fn write(
     tx: &Tx<'_>,
     sealer: &Sealer,
@@ -144,7 +164,8 @@ fn write(
     Ok(())
 }
 
-fn check_total(vars: &ConfigVars) -> Result<(), RuleError> {
+/// Whether a dyno can be started with these.
+pub(super) fn check_total(vars: &ConfigVars) -> Result<(), RuleError> {
     let total: usize = vars.iter().map(|(name, value)| name.as_str().len() + value.reveal().len()).sum();
     if total > TOTAL_LIMIT {
         return Err(RuleError::new(format!(

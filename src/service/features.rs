@@ -1,6 +1,6 @@
 //! Features of an app: what is offered, what is on, and switching one.
 
-use super::{Error, apps};
+use super::{Error, apps, previews};
 use crate::model::catalogue::Catalogue;
 use crate::model::event::Event;
 use crate::model::feature::{Feature, FeatureState, OfferedFeature};
@@ -39,7 +39,7 @@ pub fn find(
 }
 
 /// Switches a feature (`behaviour.md` §14): unknown ones are not found, deprecated ones stay as they are.
-/// Only a real change is written and told of.
+/// Only a real change is written and told of. Without the feature `preview` the previews go.
 pub async fn set(
     store: &Store,
     catalogue: &Catalogue,
@@ -68,6 +68,9 @@ pub(super) fn switch(tx: &mut Tx<'_>, app: AppId, feature: Feature, enabled: boo
     if store::features::is_enabled(tx, app, feature)? != enabled {
         store::features::set(tx, app, feature, enabled)?;
         tx.record(Event::FeatureChanged { app, feature, enabled })?;
+        if feature == Feature::Preview && !enabled {
+            previews::remove_of_source(tx, app)?;
+        }
     }
     Ok(())
 }

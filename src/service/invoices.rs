@@ -2,13 +2,14 @@
 
 use super::Error;
 use crate::model::catalogue::Catalogue;
-use crate::model::invoice::{Cents, FormationPeriod, Month, prorated};
+use crate::model::invoice::{AddonPeriod, Cents, FormationPeriod, Month, prorated};
 use crate::model::rule::shown;
 use crate::model::time::Timestamp;
 use crate::store::Connection;
+use crate::store::addon_periods;
 use crate::store::formation_periods::{self, BillingScope};
 
-/// What the dynos of a month cost until now.
+/// What the dynos and addons of a month cost until now.
 #[derive(Debug, Clone)]
 pub struct Invoice {
     pub month: Month,
@@ -22,10 +23,17 @@ pub struct Invoice {
 /// One line of an invoice.
 #[derive(Debug, Clone)]
 pub struct Item {
-    pub period: FormationPeriod,
-    /// Dollars a month of one dyno.
+    pub what: Billed,
+    /// Cents a month of one.
     pub price: u32,
     pub billed: Cents,
+}
+
+/// What was there for a time.
+#[derive(Debug, Clone)]
+pub enum Billed {
+    Dynos(FormationPeriod),
+    Addon(AddonPeriod),
 }
 
 /// The months from that of the first app to the one after the present, oldest first; none without an app.
@@ -50,20 +58,30 @@ pub fn find(
     if until < month.start() {
         return Err(none());
     }
-    let periods = formation_periods::list(connection, scope, (month.start(), until))?;
-    if periods.is_empty() {
+    let time = (month.start(), until);
+    let dynos = formation_periods::list(connection, scope, time)?;
+    let addons = addon_periods::list(connection, scope, time)?;
+    let of_dynos = dynos.into_iter().map(|period| Item::of_dynos(period, catalogue, (month, now)));
+    let items: Vec<Item> =
+        of_dynos.chain(addons.into_iter().map(|period| Item::of_addon(period, (month, now)))).collect();
+    if items.is_empty() {
         return Err(none());
     }
-    let items = periods.into_iter().map(|period| Item::new(period, catalogue, month, now)).collect();
     Ok(Invoice { month, period_end: until, paid: month < Month::of(now), items })
 }
 
 impl Item {
     /// A size that the catalogue offers no more costs nothing.
-    fn new(period: FormationPeriod, catalogue: &Catalogue, month: Month, now: Timestamp) -> Self {
-        let price = catalogue.size(period.size.as_str()).map_or(0, |size| size.price);
+    fn of_dynos(period: FormationPeriod, catalogue: &Catalogue, (month, now): (Month, Timestamp)) -> Self {
+        let price = catalogue.size(period.size.as_str()).map_or(0, |size| size.price).saturating_mul(100);
         let there = (period.started_at, period.ended_at.unwrap_or(now));
-        let billed = prorated(month, there, u64::from(price) * 100, period.quantity);
-        Self { period, price, billed }
+        let billed = prorated(month, there, u64::from(price), period.quantity);
+        Self { what: Billed::Dynos(period), price, billed }
+    }
+
+    fn of_addon(period: AddonPeriod, (month, now): (Month, Timestamp)) -> Self {
+        let there = (period.started_at, period.ended_at.unwrap_or(now));
+        let billed = prorated(month, there, u64::from(period.price), 1);
+        Self { price: period.price, what: Billed::Addon(period), billed }
     }
 }

@@ -4,11 +4,13 @@
 
 pub mod accounts;
 pub mod addon_attachments;
+pub mod addon_backups;
 pub mod addons;
 pub mod app_setups;
 pub mod apps;
 pub mod audits;
 pub mod authorizations;
+pub mod auto_builds;
 pub mod bootstrap;
 pub mod builds;
 pub mod certificates;
@@ -38,6 +40,7 @@ pub mod pipeline_couplings;
 pub mod pipeline_promotions;
 pub mod pipelines;
 pub mod plugins;
+pub mod previews;
 pub mod principals;
 pub mod recommendations;
 pub mod release_candidates;

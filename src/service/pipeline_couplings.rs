@@ -183,11 +183,18 @@ pub(super) fn remove_of_app(tx: &mut Tx<'_>, app: AppId) -> Result<(), Error> {
     }
 }
 
-/// Refuses to release a slug on an app that gets its releases from an earlier stage (reading 19).
+/// Refuses to release a slug on an app that gets its releases from an earlier stage (reading 19). Nothing comes from
+/// a preview, which stands before its source.
 pub(super) fn check_not_downstream(connection: &Connection, app: AppId) -> Result<(), Error> {
     let Some(own) = store::pipeline_couplings::find_by_app(connection, app)? else { return Ok(()) };
     let all = store::pipeline_couplings::list_by_pipeline(connection, own.pipeline.id)?;
-    match all.into_iter().find(|other| other.stage < own.stage) {
+    let mut earlier = None;
+    for other in all.into_iter().filter(|other| other.stage < own.stage) {
+        if earlier.is_none() && store::previews::find_by_app(connection, other.app.id)?.is_none() {
+            earlier = Some(other);
+        }
+    }
+    match earlier {
         Some(earlier) => Err(RuleError::new(format!(
             "The app is in the stage {} of the pipeline {}, behind {}-{} in the stage {}: promote a release to it instead.",
             own.stage, own.pipeline.name, earlier.app.name, earlier.app.space, earlier.stage

@@ -5,6 +5,7 @@
 use super::releases::{self, Maker, NewRelease};
 use super::{Error, apps, pipelines};
 use crate::model::RuleError;
+use crate::model::addon_service::AddonServiceName;
 use crate::model::app::App;
 use crate::model::event::Event;
 use crate::model::ids::{AppId, PromotionId, PromotionTargetId, ReleaseId};
@@ -78,6 +79,7 @@ pub async fn create(
             }
             if new.safety == Safety::Safe {
                 check_config_vars(tx, &source, &targets)?;
+                check_addon_services(tx, &source, &targets)?;
             }
             promote(tx, &maker, &pipeline, (&source, &release), &targets)
         })
@@ -190,6 +192,26 @@ fn check_statuses(connection: &Connection, release: &Release, targets: &[Couplin
                 target.app.space,
                 unmet.iter().map(|context| context.as_str()).collect::<Vec<_>>().join(", ")
             )));
+        }
+    }
+    Ok(())
+}
+
+/// A safe promotion wants addons of the same services on both sides, own or attached.
+fn check_addon_services(connection: &Connection, source: &App, targets: &[App]) -> Result<(), Error> {
+    let wanted = store::addons::service_names(connection, source.id)?;
+    for target in targets {
+        let found = store::addons::service_names(connection, target.id)?;
+        if found != wanted {
+            let differing: Vec<&str> =
+                wanted.symmetric_difference(&found).map(AddonServiceName::as_str).collect();
+            return Err(RuleError::new(format!(
+                "The promotion is not safe: {} and {} do not both have addons of {}. Create or attach them, or promote with \"safe\": false.",
+                source.key(),
+                target.key(),
+                differing.join(", ")
+            ))
+            .into());
         }
     }
     Ok(())

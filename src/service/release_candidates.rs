@@ -1,14 +1,17 @@
 //! Release candidates: cutting one from a commit, and giving it the build that it waits for.
 
-use super::{Error, release_projects};
+use super::auto_builds::{self, NewRun};
+use super::{Error, apps, builds, release_projects};
 use crate::ids::Ids;
 use crate::model::RuleError;
+use crate::model::auto_build::RunTrigger;
 use crate::model::event::Event;
 use crate::model::ids::{AppId, BuildId, CandidateId};
 use crate::model::pipeline::{AppReference, Pipeline};
 use crate::model::principal::{Principal, Reach};
 use crate::model::release_candidate::{CandidateVersion, CommitHash, ReleaseCandidate, Repository};
 use crate::model::rule::shown;
+use crate::seal::Sealer;
 use crate::store::{self, Connection, Store, Tx};
 
 /// A candidate to be cut, as the client wrote it.
@@ -73,20 +76,21 @@ pub fn list(connection: &Connection, reach: &Reach, project: &str) -> Result<Vec
 /// Cuts a candidate. Without a build of its commit that succeeded, it waits for one.
 pub async fn create(
     store: &Store,
-    ids: &Ids,
+    (sealer, ids): (&Sealer, &Ids),
     author: &Principal,
     new: NewCandidate,
 ) -> Result<ReleaseCandidate, Error> {
     let version = parse_version(&new.version)?;
     let (id, reach) = (CandidateId::new(ids.next()), author.reach.clone());
+    let (sealer, ids, asking) = (sealer.clone(), ids.clone(), author.clone());
     store
         .write(author, move |tx| {
             let project = release_projects::resolve(tx, &new.project)?;
             let (repository, apps) = sources(tx, &reach, &project, &new.repository)?;
-            let Origin { app, commit, slug } = origin(tx, apps, &new.commit)?;
-            if new.build == CandidateBuild::Triggered {
-                trigger_build(&app)?;
-            }
+            let Origin { app, commit, slug } = match new.build {
+                CandidateBuild::Any => origin(tx, apps, &new.commit)?,
+                CandidateBuild::Triggered => triggered(tx, (&sealer, &ids), &asking, apps, &new.commit)?,
+            };
             let candidate = ReleaseCandidate {
                 id,
                 pipeline: project.id,
@@ -152,13 +156,16 @@ fn sources(
         .ok_or_else(|| not_found(format!("\"{}\" is not of the form org/name.", shown(repository))))?;
     let mut found = Vec::new();
     for app in couplings.into_iter().map(|coupling| coupling.app) {
-        if store::release_candidates::repository_of(connection, app.id)?.as_ref() == Some(&wanted) {
+        let followed = store::auto_builds::followed_by(connection, app.id)?;
+        let followed = followed.and_then(|(repo, _)| Repository::parse(repo.as_str()));
+        let built = store::release_candidates::repository_of(connection, app.id)?;
+        if followed.as_ref() == Some(&wanted) || built.as_ref() == Some(&wanted) {
             found.push(app);
         }
     }
     if found.is_empty() {
         return Err(not_found(format!(
-            "the newest build of no app in the stage {first} of the pipeline {} is of {}; a build names its repository in the field repo.",
+            "no app in the stage {first} of the pipeline {} has an auto build or a newest build of {}; a build names its repository in the field repo.",
             project.name,
             wanted.as_str()
         )));
@@ -186,10 +193,27 @@ fn origin(connection: &Connection, apps: Vec<AppReference>, commit: &str) -> Res
     Ok(Origin { app, commit, slug: None })
 }
 
-/// Builds the commit by the app's auto build; an app without one is refused.
-fn trigger_build(app: &AppReference) -> Result<(), Error> {
+/// The first of the apps that has an auto build, which builds the commit; the candidate gets what comes of it.
+fn triggered(
+    tx: &mut Tx<'_>,
+    place: (&Sealer, &Ids),
+    asking: &Principal,
+    candidates: Vec<AppReference>,
+    commit: &str,
+) -> Result<Origin, Error> {
+    let names: Vec<String> = candidates.iter().map(|app| format!("{}-{}", app.name, app.space)).collect();
+    for app in candidates {
+        if let Some(auto_build) = store::auto_builds::find_by_app(tx, place.0, app.id)? {
+            builds::may_build(asking, &apps::still(tx, app.id)?)?;
+            let commit = origin(tx, vec![app.clone()], commit)?.commit;
+            let (branch, sha) = (auto_build.branch.clone(), commit.as_str().to_owned());
+            let new = NewRun { trigger: RunTrigger::Candidate, branch, sha, commit: None };
+            auto_builds::queue(tx, place.1, (app.id, auto_build.id), new)?;
+            return Ok(Origin { app, commit, slug: None });
+        }
+    }
     Err(Error::BadRequest(format!(
-        "No build can be triggered: the app {}-{} has no auto build. Make a build of the commit yourself and leave trigger_build_workflow out.",
-        app.name, app.space
+        "No build can be triggered: the app {} has no auto build. Make a build of the commit yourself and leave trigger_build_workflow out.",
+        names.join(" or ")
     )))
 }

@@ -102,7 +102,7 @@ pub(super) fn add(
 ) -> Result<Route, Error> {
     let route = Route {
         id,
-        site: RouteSite { id: site.id, domain: site.domain },
+        site: RouteSite { id: site.id, domain: site.domain, preview: site.preview },
         app: AppReference::of(app),
         source,
         target,

@@ -89,15 +89,13 @@ pub async fn create(
                 id,
                 domain,
                 organization: SiteOrganization { id: organization.id, name: organization.name },
+                preview: None,
                 description: new.description,
                 labels: new.labels,
                 created_at: tx.now(),
                 updated_at: tx.now(),
             };
-            store::sites::insert(tx, &site).map_err(|error| {
-                Error::exists(error, || format!("The site {} exists already.", site.domain))
-            })?;
-            tx.record(Event::SiteCreated { site: id })?;
+            insert(tx, &site)?;
             Ok(site)
         })
         .await
@@ -126,7 +124,7 @@ pub async fn update(
         .await
 }
 
-/// Deletes a site with all of its routes; the apps stay. All of them must be within reach.
+/// Deletes a site with its drains and all of its routes; the apps stay. All of them must be within reach.
 pub async fn delete(store: &Store, author: &Principal, id: SiteId) -> Result<Site, Error> {
     let reach = author.reach.clone();
     store
@@ -139,14 +137,29 @@ pub async fn delete(store: &Store, author: &Principal, id: SiteId) -> Result<Sit
                     site.domain
                 )));
             }
-            for route in &all {
-                routes::remove(tx, route)?;
-            }
-            store::sites::mark_deleted(tx, id)?;
-            tx.record(Event::SiteDeleted { site: id })?;
+            remove(tx, &site)?;
             Ok(site)
         })
         .await
+}
+
+/// Adds a site in the caller's transaction.
+pub(super) fn insert(tx: &mut Tx<'_>, site: &Site) -> Result<(), Error> {
+    let exists = || format!("The site {} exists already.", site.domain);
+    store::sites::insert(tx, site).map_err(|error| Error::exists(error, exists))?;
+    tx.record(Event::SiteCreated { site: site.id })?;
+    Ok(())
+}
+
+/// Deletes a site in the caller's transaction, which has seen to it that this may be.
+pub(super) fn remove(tx: &mut Tx<'_>, site: &Site) -> Result<(), Error> {
+    for route in store::routes::list_by_site(tx, site.id)? {
+        routes::remove(tx, &route)?;
+    }
+    store::log_drains::remove_of_site(tx, site.id)?;
+    store::sites::mark_deleted(tx, site.id)?;
+    tx.record(Event::SiteDeleted { site: site.id })?;
+    Ok(())
 }
 
 /// The site as it is within a write: it may have been deleted since the request named it.

@@ -1,10 +1,13 @@
 //! Addons, read together with the app that they belong to and its own attachment.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx, addon_periods};
 use crate::model::addon::{Addon, AddonState, PlanReference, ServiceReference};
+use crate::model::addon_service::AddonServiceName;
 use crate::model::ids::{AddonId, AddonPlanId, AppId};
 use crate::model::pipeline::AppReference;
 use crate::seal::{SealPlace, Sealed, Sealer};
@@ -73,6 +76,16 @@ pub fn list_by_plan(connection: &Connection, plan: AddonPlanId) -> Result<Vec<Ad
         "{SELECT} WHERE addons.plan_id = ?1 AND addons.deleted_at IS NULL ORDER BY addons.created_at, addons.id"
     ))?;
     let rows = statement.query_map([plan], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The services of which an app uses an addon, its own or one of another app.
+pub fn service_names(connection: &Connection, app: AppId) -> Result<BTreeSet<AddonServiceName>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT addons.service_name FROM addon_attachments AS used
+         JOIN addons ON addons.id = used.addon_id WHERE used.app_id = ?1 AND used.deleted_at IS NULL",
+    )?;
+    let rows = statement.query_map([app], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

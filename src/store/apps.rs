@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 pub(super) const SELECT: &str = "SELECT apps.id, apps.name, apps.space_id, spaces.name AS space_name,
         spaces.compliance AS space_compliance, spaces.stack AS space_stack, apps.organization_id,
         organizations.name AS organization_name, apps.description, apps.labels, apps.maintenance,
-        apps.created_at, apps.updated_at, apps.released_at
+        apps.created_at, apps.updated_at, apps.released_at, apps.preview_id
     FROM apps JOIN spaces ON spaces.id = apps.space_id JOIN organizations ON organizations.id = apps.organization_id";
 
 /// The live app of that id.
@@ -88,14 +88,17 @@ pub fn current_images(connection: &Connection) -> Result<HashMap<AppId, ImageId>
 /// Adds an app; [`StoreError::Exists`] when a live one has the name in the space.
 pub fn insert(tx: &Tx<'_>, app: &App) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO apps (id, name, space_id, organization_id, description, labels, maintenance, created_at, updated_at)
-         VALUES (:id, :name, :space_id, :organization_id, :description, :labels, :maintenance, :created_at, :updated_at)",
+        "INSERT INTO apps (id, name, space_id, organization_id, preview_id, description, labels, maintenance, created_at,
+            updated_at)
+         VALUES (:id, :name, :space_id, :organization_id, :preview_id, :description, :labels, :maintenance, :created_at,
+            :updated_at)",
     )?
     .execute(named_params! {
         ":id": app.id,
         ":name": app.name,
         ":space_id": app.space.id,
         ":organization_id": app.organization.id,
+        ":preview_id": app.preview,
         ":description": app.description,
         ":labels": app.labels,
         ":maintenance": app.maintenance,
@@ -169,6 +172,7 @@ pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<App> {
             stack: row.get(5)?,
         },
         organization: AppOrganization { id: row.get(6)?, name: row.get(7)? },
+        preview: row.get(14)?,
         description: row.get(8)?,
         labels: row.get(9)?,
         maintenance: row.get(10)?,

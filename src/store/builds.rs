@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx};
 use crate::model::build::{
-    Build, BuildSource, BuildState, BuildStep, Checksum, Commit, ImageId, ImageReference, RegistryLogin,
+    ArchiveLogin, Build, BuildSource, BuildState, BuildStep, Checksum, Commit, ImageId, ImageReference,
+    RegistryLogin,
 };
 use crate::model::command::Command;
 use crate::model::ids::{AppId, BuildId};
@@ -206,15 +207,25 @@ impl<'a> StateColumns<'a> {
 /// The sealed form of a source; an upload has none.
 #[derive(Serialize, Deserialize)]
 pub(super) enum SealedSource {
-    Archive { url: String },
-    Image { reference: String, login: Option<(String, String)> },
+    Archive {
+        url: String,
+        #[serde(default)]
+        login: Option<String>,
+    },
+    Image {
+        reference: String,
+        login: Option<(String, String)>,
+    },
 }
 
 impl SealedSource {
     pub(super) fn of(source: &BuildSource) -> Option<Self> {
         match source {
             BuildSource::Upload => None,
-            BuildSource::Archive { url } => Some(Self::Archive { url: url.clone() }),
+            BuildSource::Archive { url, login } => {
+                let login = login.as_ref().map(|login| login.reveal().to_owned());
+                Some(Self::Archive { url: url.clone(), login })
+            }
             BuildSource::Image { reference, login } => Some(Self::Image {
                 reference: reference.as_str().to_owned(),
                 login: login.as_ref().map(|login| (login.user.clone(), login.password.clone())),
@@ -225,7 +236,9 @@ impl SealedSource {
     pub(super) fn open(sealed: Option<Self>) -> BuildSource {
         match sealed {
             None => BuildSource::Upload,
-            Some(Self::Archive { url }) => BuildSource::Archive { url },
+            Some(Self::Archive { url, login }) => {
+                BuildSource::Archive { url, login: login.map(ArchiveLogin::new) }
+            }
             Some(Self::Image { reference, login }) => BuildSource::Image {
                 reference: ImageReference::from_stored(reference),
                 login: login.map(|(user, password)| RegistryLogin { user, password }),

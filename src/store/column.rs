@@ -7,9 +7,12 @@ use uuid::Uuid;
 use crate::model::account::{MemberRole, Role};
 use crate::model::addon::AddonState;
 use crate::model::addon_attachment::{AttachmentName, AttachmentState};
+use crate::model::addon_backup::{BackupOrigin, BackupStatus, RunKind};
+use crate::model::addon_instance::InstancePhase;
 use crate::model::addon_job::AddonWorkKind;
 use crate::model::addon_service::{AddonPlanName, AddonServiceName};
 use crate::model::app_setup::SetupStatus;
+use crate::model::auto_build::{CommitState, RunTrigger, SourceProvider};
 use crate::model::build::{BuildStep, ImageId};
 use crate::model::certificate::{CertificateOrigin, CertificateStatus, IssuerKind};
 use crate::model::deployment::DeploymentStatus;
@@ -20,11 +23,12 @@ use crate::model::formation::{HealthCheck, Origin, Port, Quantity};
 use crate::model::hook::HookEvent;
 use crate::model::hook_delivery::DeliveryState;
 use crate::model::ids::{
-    AccountId, AddonAttachmentId, AddonId, AddonPlanId, AddonServiceId, AppId, AppSetupId, BuildId,
-    CandidateId, CertificateId, CouplingId, DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId,
-    FilterId, FormationId, GrantId, HookId, InstallationId, LogDrainId, OauthClientId, OrganizationId,
-    PipelineId, PluginId, PromotionId, PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId,
-    RouteId, SiteId, SpaceId, StackId, TokenId,
+    AccountId, AddonAttachmentId, AddonBackupId, AddonBackupRunId, AddonId, AddonPlanId, AddonServiceId,
+    AppId, AppSetupId, AutoBuildId, AutoBuildRunId, BuildId, CandidateId, CertificateId, CouplingId,
+    DeliveryId, DeploymentId, FavoriteId, FilterAttachmentId, FilterId, FormationId, GrantId, HookId,
+    InstallationId, LogDrainId, OauthClientId, OrganizationId, PipelineId, PluginId, PreviewId, PromotionId,
+    PromotionTargetId, RecommendationId, ReleaseId, ReleaseStatusId, RouteId, SiteId, SpaceId, StackId,
+    TokenId,
 };
 use crate::model::log_drain::DrainState;
 use crate::model::names::{
@@ -34,6 +38,7 @@ use crate::model::names::{
 use crate::model::oauth::ClientKind;
 use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
+use crate::model::preview::PreviewTrigger;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
@@ -74,6 +79,23 @@ macro_rules! name_columns {
     )+};
 }
 
+macro_rules! json_columns {
+    ($($name:ident),+ $(,)?) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                let json = serde_json::to_string(self);
+                json.map(ToSqlOutput::from)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+            }
+        }
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
+            }
+        }
+    )+};
+}
+
 macro_rules! enum_columns {
     ($($name:ident),+ $(,)?) => {$(
         impl ToSql for $name {
@@ -89,14 +111,20 @@ macro_rules! enum_columns {
     )+};
 }
 
+json_columns!(Details, PathScope);
+
 id_columns!(
     AccountId,
     AddonAttachmentId,
+    AddonBackupId,
+    AddonBackupRunId,
     AddonId,
     AddonPlanId,
     AddonServiceId,
     AppId,
     AppSetupId,
+    AutoBuildId,
+    AutoBuildRunId,
     BuildId,
     CandidateId,
     CertificateId,
@@ -115,6 +143,7 @@ id_columns!(
     OrganizationId,
     PipelineId,
     PluginId,
+    PreviewId,
     PromotionId,
     PromotionTargetId,
     RecommendationId,
@@ -150,11 +179,14 @@ enum_columns!(
     AddonState,
     AddonWorkKind,
     AttachmentState,
+    BackupOrigin,
+    BackupStatus,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,
     CheckState,
     ClientKind,
+    CommitState,
     DeliveryState,
     DeploymentStatus,
     DrainState,
@@ -162,13 +194,18 @@ enum_columns!(
     Feature,
     FilterType,
     HookEvent,
+    InstancePhase,
     IssuerKind,
     MemberRole,
     Origin,
     Overlap,
+    PreviewTrigger,
     ResourceType,
     Role,
+    RunKind,
+    RunTrigger,
     Scope,
+    SourceProvider,
     SetupStatus,
     Stage,
     StackState,
@@ -233,32 +270,6 @@ impl ToSql for ImageId {
 impl FromSql for ImageId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str().map(Self::new)
-    }
-}
-
-impl ToSql for Details {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for Details {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
-    }
-}
-
-impl ToSql for PathScope {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = serde_json::to_string(self);
-        json.map(ToSqlOutput::from).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-    }
-}
-
-impl FromSql for PathScope {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 

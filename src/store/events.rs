@@ -1,12 +1,30 @@
 //! The events, in the order of their commits.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::StoreError;
 use crate::model::event::Event;
 use crate::model::ids::{AccountId, AppId};
 use crate::model::names::{AppName, SpaceName, UserName};
 use crate::model::time::Timestamp;
+
+/// Waits for an event that `concerns` who waits, or until some were missed, of which any may have. Cancel-safe; for ever
+/// when the store is gone, as who waits ends with the tasks.
+pub async fn wait_for(events: &mut Receiver<Arc<Event>>, concerns: impl Fn(&Event) -> bool + Send) {
+    loop {
+        match events.recv().await {
+            Ok(event) if concerns(&event) => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
 
 pub(super) fn insert(
     connection: &Connection,

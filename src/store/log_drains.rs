@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
 use crate::model::drain_url::DrainUrl;
-use crate::model::ids::{AppId, LogDrainId};
+use crate::model::ids::{AppId, LogDrainId, SiteId};
+use crate::model::log::LogOwner;
 use crate::model::log_drain::{DrainProgress, DrainState, DrainToken, LogDrain, Loss};
 use crate::model::time::Timestamp;
 use crate::seal::{SealPlace, Sealed, Sealer};
@@ -15,37 +16,41 @@ pub fn find(
     sealer: &Sealer,
     id: LogDrainId,
 ) -> Result<Option<LogDrain>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM log_drains WHERE id = ?1 AND app_id IS NOT NULL")?;
+    let mut statement = connection.prepare_cached("SELECT * FROM log_drains WHERE id = ?1")?;
     let row = statement.query_row([id], StoredDrain::from_row).optional()?;
     row.map(|row| row.open(sealer)).transpose()
 }
 
-/// The drains of an app, oldest first.
-pub fn list(connection: &Connection, sealer: &Sealer, app: AppId) -> Result<Vec<LogDrain>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM log_drains WHERE app_id = ?1 ORDER BY created_at, id")?;
-    let rows = statement.query_map([app], StoredDrain::from_row)?;
+/// The drains of an app or a site, oldest first.
+pub fn list(
+    connection: &Connection,
+    sealer: &Sealer,
+    owner: impl Into<LogOwner>,
+) -> Result<Vec<LogDrain>, StoreError> {
+    let (column, id) = match owner.into() {
+        LogOwner::App(app) => ("app_id", app.uuid()),
+        LogOwner::Site(site) => ("site_id", site.uuid()),
+    };
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT * FROM log_drains WHERE {column} = ?1 ORDER BY created_at, id"))?;
+    let rows = statement.query_map([id.as_bytes()], StoredDrain::from_row)?;
     rows.map(|row| row?.open(sealer)).collect()
 }
 
-/// The ids of the drains of all live apps.
-pub fn list_ids_of_live_apps(connection: &Connection) -> Result<Vec<LogDrainId>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT log_drains.id FROM log_drains JOIN apps ON apps.id = app_id WHERE deleted_at IS NULL",
-    )?;
-    let rows = statement.query_map([], |row| row.get(0))?;
+/// Every drain, with whose log it is for. Those of an app or a site go with it.
+pub fn list_owners(connection: &Connection) -> Result<Vec<(LogDrainId, LogOwner)>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id, app_id, site_id FROM log_drains")?;
+    let rows = statement.query_map([], |row| Ok((row.get("id")?, owner(row)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// How many drains there are, and of the failing ones the app and what is wrong.
-pub fn list_failing(connection: &Connection) -> Result<(u32, Vec<(AppId, String)>), StoreError> {
+/// How many drains there are, and of the failing ones whose they are and what is wrong.
+pub fn list_failing(connection: &Connection) -> Result<(u32, Vec<(LogOwner, String)>), StoreError> {
     let all = connection.query_row("SELECT count(*) FROM log_drains", [], |row| row.get(0))?;
     let mut statement = connection.prepare_cached(
-        "SELECT app_id, description FROM log_drains
-         WHERE state = 'failing' AND app_id IS NOT NULL ORDER BY created_at, id",
+        "SELECT app_id, site_id, description FROM log_drains WHERE state = 'failing' ORDER BY created_at, id",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([], |row| Ok((owner(row)?, row.get("description")?)))?;
     Ok((all, rows.collect::<Result<_, _>>()?))
 }
 
@@ -54,13 +59,18 @@ pub fn insert(tx: &Tx<'_>, sealer: &Sealer, drain: &LogDrain) -> Result<(), Stor
     let row = drain.id.to_string();
     let url = sealer.seal(place(&row, "url"), drain.url.reveal())?;
     let token = sealer.seal(place(&row, "token"), drain.token.reveal())?;
+    let (app, site) = match drain.owner {
+        LogOwner::App(app) => (Some(app), None),
+        LogOwner::Site(site) => (None, Some(site)),
+    };
     tx.prepare_cached(
-        "INSERT INTO log_drains (id, app_id, url, token, created_at, updated_at)
-         VALUES (:id, :app_id, :url, :token, :created_at, :updated_at)",
+        "INSERT INTO log_drains (id, app_id, site_id, url, token, created_at, updated_at)
+         VALUES (:id, :app_id, :site_id, :url, :token, :created_at, :updated_at)",
     )?
     .execute(named_params! {
         ":id": drain.id,
-        ":app_id": drain.app_id,
+        ":app_id": app,
+        ":site_id": site,
         ":url": url,
         ":token": token,
         ":created_at": drain.created_at,
@@ -100,6 +110,20 @@ pub fn remove_of_app(tx: &Tx<'_>, app: AppId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes the drains of a site.
+pub fn remove_of_site(tx: &Tx<'_>, site: SiteId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM log_drains WHERE site_id = ?1")?.execute([site])?;
+    Ok(())
+}
+
+/// The schema sees to it that each row has one of the two.
+fn owner(row: &Row<'_>) -> rusqlite::Result<LogOwner> {
+    match row.get::<_, Option<SiteId>>("site_id")? {
+        Some(site) => Ok(LogOwner::Site(site)),
+        None => row.get("app_id").map(LogOwner::App),
+    }
+}
+
 fn place<'a>(row: &'a str, column: &'a str) -> SealPlace<'a> {
     SealPlace { table: "log_drains", row, column }
 }
@@ -116,7 +140,7 @@ fn from_column(count: i64) -> u64 {
 /// A row whose sealed values are still closed.
 struct StoredDrain {
     id: LogDrainId,
-    app_id: AppId,
+    owner: LogOwner,
     url: Sealed,
     token: Sealed,
     progress: DrainProgress,
@@ -130,7 +154,7 @@ impl StoredDrain {
         let since: Option<Timestamp> = row.get("lost_since")?;
         Ok(Self {
             id: row.get("id")?,
-            app_id: row.get("app_id")?,
+            owner: owner(row)?,
             url: row.get("url")?,
             token: row.get("token")?,
             progress: DrainProgress {
@@ -151,7 +175,7 @@ impl StoredDrain {
         let token = sealer.open_text(place(&row, "token"), &self.token)?;
         Ok(LogDrain {
             id: self.id,
-            app_id: self.app_id,
+            owner: self.owner,
             url: DrainUrl::parse(&url).map_err(|error| StoreError::Content(error.to_string()))?,
             token: DrainToken::from_stored(token),
             progress: self.progress,

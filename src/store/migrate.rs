@@ -30,9 +30,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0045_deployments.sql"),
     include_str!("migrations/0047_filters.sql"),
     include_str!("migrations/0046_oneoff_dynos.sql"),
+    include_str!("migrations/0051_site_drains.sql"),
+    include_str!("migrations/0052_previews.sql"),
+    include_str!("migrations/0050_auto_builds.sql"),
     include_str!("migrations/0048_addons.sql"),
     include_str!("migrations/0053_app_setups.sql"),
-    include_str!("migrations/0053_acme_dns_records.sql"),
+    include_str!("migrations/0049_addon_backups.sql"),
+    include_str!("migrations/0054_acme_dns_records.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

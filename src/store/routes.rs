@@ -9,7 +9,7 @@ use crate::model::route::{Route, RouteSite};
 
 const SELECT: &str = "SELECT routes.id, routes.site_id, sites.domain, routes.app_id, apps.name AS app_name,
         spaces.name AS space_name, apps.organization_id, apps.released_at IS NULL AS pending,
-        routes.source_path, routes.target_path, routes.created_at, routes.updated_at
+        routes.source_path, routes.target_path, routes.created_at, routes.updated_at, sites.preview_id
     FROM routes JOIN sites ON sites.id = routes.site_id JOIN apps ON apps.id = routes.app_id
     JOIN spaces ON spaces.id = apps.space_id";
 
@@ -72,7 +72,7 @@ pub fn delete(tx: &Tx<'_>, id: RouteId) -> Result<(), StoreError> {
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Route> {
     Ok(Route {
         id: row.get(0)?,
-        site: RouteSite { id: row.get(1)?, domain: row.get(2)? },
+        site: RouteSite { id: row.get(1)?, domain: row.get(2)?, preview: row.get(12)? },
         app: AppReference {
             id: row.get(3)?,
             name: row.get(4)?,

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
-use crate::model::ids::SiteId;
+use crate::model::ids::{PreviewId, SiteId};
 use crate::model::site::{Site, SiteDomain, SiteOrganization};
 
 const SELECT: &str = "SELECT sites.*, organizations.name AS organization_name
@@ -29,16 +29,25 @@ pub fn list(connection: &Connection) -> Result<Vec<Site>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The sites that were made with a preview, oldest first.
+pub fn list_by_preview(connection: &Connection, preview: PreviewId) -> Result<Vec<Site>, StoreError> {
+    let mut statement = connection
+        .prepare_cached(&format!("{SELECT} AND sites.preview_id = ?1 ORDER BY sites.created_at, sites.id"))?;
+    let rows = statement.query_map([preview], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Adds a site; [`StoreError::Exists`] when there is one of the domain.
 pub fn insert(tx: &Tx<'_>, site: &Site) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO sites (id, domain, organization_id, description, labels, created_at, updated_at)
-         VALUES (:id, :domain, :organization_id, :description, :labels, :created_at, :updated_at)",
+        "INSERT INTO sites (id, domain, organization_id, preview_id, description, labels, created_at, updated_at)
+         VALUES (:id, :domain, :organization_id, :preview_id, :description, :labels, :created_at, :updated_at)",
     )?
     .execute(named_params! {
         ":id": site.id,
         ":domain": site.domain,
         ":organization_id": site.organization.id,
+        ":preview_id": site.preview,
         ":description": site.description,
         ":labels": site.labels,
         ":created_at": site.created_at,
@@ -69,6 +78,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Site> {
             id: row.get("organization_id")?,
             name: row.get("organization_name")?,
         },
+        preview: row.get("preview_id")?,
         description: row.get("description")?,
         labels: row.get("labels")?,
         created_at: row.get("created_at")?,

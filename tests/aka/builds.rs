@@ -1,4 +1,4 @@
-//! `builds…` but auto builds.
+//! `builds…` but auto builds, which are in `repo`.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,10 @@
 //! The unmodified client `aka`, command by command: what it sends, and what it reads of the answers.
 //!
 //! Each test is one row of section 3 of `aka-client.md`. Not here: what needs app-setups (`apps:fork`,
-//! `apps:blueprint`, `apps:one-click`), auto builds, webhooks and addons,
+//! `apps:blueprint`, `apps:one-click`) and webhooks,
 //! none of which is served yet; and commands that send nothing (`apps:stacks`, `auth:token`).
 
+mod addons;
 mod apps;
 mod auth;
 mod builds;
@@ -20,6 +21,7 @@ mod pipelines;
 mod plugins;
 mod recommendations;
 mod releases;
+mod repo;
 mod sites;
 mod spaces;
 

@@ -112,7 +112,7 @@ impl Bench {
         let parts = SetupsParts {
             store: self.daemon.state.store.clone(),
             tools: self.tools(),
-            offer: self.offer(),
+            addons: self.daemon.state.addons.clone(),
             outbound: Outbound::new(true).unwrap(),
             sources: SourceFolder::new(self.daemon.dir.path().join("sources")),
             work: self.daemon.dir.path().join("work"),

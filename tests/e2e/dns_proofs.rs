@@ -53,7 +53,7 @@ fn program(dir: &tempfile::TempDir, dns_management: u16) -> (&'static str, Strin
     );
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    ("AKKERISD_ACME_DNS_HOOK", json!([path]).to_string())
+    ("AKKERISD_ACME_DNS_HOOK", path.display().to_string())
 }
 
 /// What the program was asked: names and values that were put there, and those that were taken out.

@@ -214,6 +214,8 @@ fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String
             (200, lines.join("\n"))
         }
         "/connect" => (200, connect(query)),
+        "/query" => (200, run("query", query)),
+        "/redis" => (200, run("redis", query)),
         "/count" => (200, COUNT.load(Ordering::SeqCst).to_string()),
         "/" => {
             COUNT.fetch_add(1, Ordering::SeqCst);
@@ -233,6 +235,21 @@ fn cpu_ticks() -> u64 {
 
 fn version(orders: &HashMap<String, String>) -> String {
     orders.get("version").cloned().unwrap_or_default()
+}
+
+/// What a program of the image says to a question, which is written as in the query of an address.
+fn run(program: &str, question: &str) -> String {
+    let mut parts = question.split('%');
+    let mut decoded = parts.next().unwrap_or("").replace('+', " ");
+    for part in parts {
+        let code = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(char::from(code.unwrap_or(b'?')));
+        decoded.push_str(&part.get(2..).unwrap_or("").replace('+', " "));
+    }
+    match std::process::Command::new(program).arg(decoded).output() {
+        Ok(said) => String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).trim().to_owned(),
+        Err(error) => format!("{program}: {error}"),
+    }
 }
 
 /// `host:port` → `reached`, or why not.

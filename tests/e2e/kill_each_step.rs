@@ -22,6 +22,11 @@ fn is_upgrade(step: JournalStep) -> bool {
     matches!(step, SuccessorPrepared | ControlPlaneReleased | SuccessorReleased)
 }
 
+/// Steps of addons on this engine and of their backups; `addons.rs` tells of them.
+fn is_of_addons(step: JournalStep) -> bool {
+    step.as_str().starts_with("instance-") || step.as_str().starts_with("backup-")
+}
+
 /// Steps of the command that runs before the dynos of a release.
 fn is_release_command(step: JournalStep) -> bool {
     matches!(step, JournalStep::OneOffEnding | JournalStep::OneOffEnded)
@@ -44,8 +49,9 @@ async fn a_daemon_killed_at_any_step_of_a_deployment_ends_it_after_its_restart()
     let client = daemon.client();
     let app = client.create_app("killed", "default").await;
     client.deploy(&app, &Source::version("base")).await;
-    let of_deployment =
-        |step: &&JournalStep| !is_deletion(**step) && !is_order(**step) && !is_upgrade(**step);
+    let of_deployment = |step: &&JournalStep| {
+        !is_deletion(**step) && !is_order(**step) && !is_upgrade(**step) && !is_of_addons(**step)
+    };
     for (number, step) in JournalStep::ALL.iter().filter(of_deployment).enumerate() {
         eprintln!("killing at {step}");
         let version = format!("v{number}");

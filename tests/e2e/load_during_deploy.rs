@@ -6,9 +6,9 @@ use crate::support::archive::Source;
 use crate::support::client::{Client, all_ready};
 use crate::support::daemon::Daemon;
 use crate::support::load::{Load, Protocol};
+use crate::support::releases_to_make;
 
 const RATE: u32 = 500;
-const RELEASES: usize = 20;
 
 /// An app with two slugs to switch between.
 async fn app_with_two_slugs(client: &Client) -> (String, [String; 2]) {
@@ -23,20 +23,21 @@ async fn app_with_two_slugs(client: &Client) -> (String, [String; 2]) {
 }
 
 async fn releases_under(protocol: Protocol) {
+    let releases = releases_to_make();
     let daemon = Daemon::start().await;
     let client = daemon.client();
     let (app, slugs) = app_with_two_slugs(&client).await;
     let load = Load::start(&daemon, &app, protocol, RATE);
     load.wait_for_answers(100).await;
     let began = Instant::now();
-    for number in 0..RELEASES {
+    for number in 0..releases {
         let release = client.release(&app, &slugs[number % 2]).await;
         assert_eq!(release["status"], "succeeded", "{release}");
     }
     let took = began.elapsed();
     let outcome = load.stop().await;
     eprintln!(
-        "{protocol:?}: {RELEASES} releases in {took:?}, {} answers, {:?}",
+        "{protocol:?}: {releases} releases in {took:?}, {} answers, {:?}",
         outcome.answered, outcome.bodies
     );
     outcome.assert_no_failure();

@@ -11,6 +11,8 @@
 #![expect(clippy::print_stderr, reason = "a failed story shows the daemon's log and the figures")]
 #![expect(unreachable_pub, reason = "the support of the stories is read like a library")]
 
+mod addons;
+mod auto_build;
 mod build;
 mod certificates;
 mod crash_loop;
@@ -19,6 +21,7 @@ mod dns_proofs;
 mod drains;
 mod failing_release;
 mod filters;
+mod git;
 mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;

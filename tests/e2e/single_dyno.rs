@@ -10,9 +10,9 @@ use crate::support::archive::Source;
 use crate::support::client::all_ready;
 use crate::support::daemon::Daemon;
 use crate::support::load::{Load, Protocol};
+use crate::support::releases_to_make;
 
 const RATE: u32 = 100;
-const RELEASES: usize = 20;
 
 /// What the engine tells of the containers of one daemon.
 struct Events(Child);
@@ -65,7 +65,7 @@ fn assert_one_after_the_other(events: &[(String, String)], at_least: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn releases_and_restarts_never_run_two_dynos_and_lose_no_request() {
-    let releases = std::env::var("AKKERISD_E2E_RELEASES").map_or(RELEASES, |text| text.parse().unwrap());
+    let releases = releases_to_make();
     let daemon = Daemon::start_with(&[("AKKERISD_DYNOS_STOP_GRACE", "2s")]).await;
     let client = daemon.client();
     let app = client.create_app("alone", "default").await;

@@ -10,12 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::archive::Source;
 use crate::support::client::{Client, all_ready};
-use crate::support::daemon::{Daemon, end_process, signal_process};
+use crate::support::daemon::{Daemon, end_process, signal_process, tested_program};
 use crate::support::load::{Load, Protocol};
 use crate::support::streams::{Download, Tunnel};
 use crate::support::{pause, wait_until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_akkerisd");
 #[cfg(feature = "failpoints")]
 const ABORT_AT: &str = "AKKERISD_ABORT_AT";
 
@@ -96,7 +95,7 @@ async fn app_of(daemon: &Daemon) -> (Client, String) {
 /// The running program under another name, as a new version lies beside the old one.
 fn next_binary(daemon: &Daemon, name: &str) -> PathBuf {
     let path = daemon.data_dir().with_file_name(name);
-    std::fs::copy(BINARY, &path).unwrap();
+    std::fs::copy(tested_program(), &path).unwrap();
     path
 }
 

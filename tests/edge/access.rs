@@ -40,7 +40,7 @@ async fn a_request_is_a_router_line_in_the_log_of_its_app() {
     assert!(record.connect > Duration::ZERO);
     let dir = tempfile::tempdir().unwrap();
     let rings = Rings::new(dir.path(), 1 << 20);
-    RouterLines::new(rings.clone()).write(&[record]).await;
+    RouterLines::new(rings.clone()).write(vec![record]).await;
     let chunk = rings.reader(APP, 0).await.unwrap().available().await.unwrap();
     let text = chunk.lines.first().map(LogLine::text).unwrap();
     let start =

@@ -27,20 +27,20 @@ use crate::support::fake_engine::{Call, FakeEngine};
 use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
 
-pub(super) const PATH: &str = "/apps/app-default/dynos";
+pub(crate) const PATH: &str = "/apps/app-default/dynos";
 const LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) struct House {
-    pub(super) daemon: TestDaemon,
-    pub(super) client: Client,
-    pub(super) clock: Clock,
+pub(crate) struct House {
+    pub(crate) daemon: TestDaemon,
+    pub(crate) client: Client,
+    pub(crate) clock: Clock,
     app: AppId,
     tasks: Tasks,
 }
 
 impl House {
     /// An app without a release, a little after the beginning of 1970, which is when the engine's clock starts.
-    pub(super) async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let clock = Clock::manual(Timestamp::from_millis(10_000));
         let daemon = TestDaemon::at(clock.clone()).await;
         assert!(matches!(daemon.state.settings.dialect, Dialect::Document));
@@ -54,18 +54,18 @@ impl House {
     }
 
     /// The same with a release that has succeeded.
-    pub(super) async fn released(procfile: &[(&str, &str)]) -> Self {
+    pub(crate) async fn released(procfile: &[(&str, &str)]) -> Self {
         let house = Self::empty().await;
         let release = house.release(procfile).await;
         house.wait("the first release is up", || house.is_released(&release, "succeeded")).await;
         house
     }
 
-    pub(super) fn engine(&self) -> &FakeEngine {
+    pub(crate) fn engine(&self) -> &FakeEngine {
         &self.daemon.engine
     }
 
-    pub(super) async fn start_reconciler(&mut self) {
+    pub(crate) async fn start_reconciler(&mut self) {
         self.tasks = Tasks::new();
         let state = &self.daemon.state;
         let limits = Limits { boot: Duration::from_mins(1), release: Duration::from_mins(10) };
@@ -93,12 +93,12 @@ impl House {
     }
 
     /// Ends the reconciler, as the end of the daemon does; containers run on.
-    pub(super) async fn stop_reconciler(&self) {
+    pub(crate) async fn stop_reconciler(&self) {
         assert!(self.tasks.stop(LIMIT).await);
     }
 
     /// Makes a build with this Procfile and its release. There is no web dyno, for nothing would answer its probe.
-    pub(super) async fn release(&self, procfile: &[(&str, &str)]) -> Release {
+    pub(crate) async fn release(&self, procfile: &[(&str, &str)]) -> Release {
         let (app, sealer) = (self.app, self.daemon.state.sealer.clone());
         let procfile: Vec<(ProcessType, Command)> = procfile
             .iter()
@@ -126,19 +126,19 @@ impl House {
         self.daemon.state.store.write(&Principal::daemon(), work).await.unwrap()
     }
 
-    pub(super) async fn is_released(&self, release: &Release, status: &str) -> bool {
+    pub(crate) async fn is_released(&self, release: &Release, status: &str) -> bool {
         let shown = self.client.get(&format!("/apps/app/releases/{}", release.id)).await.json(200);
         shown.get("status").and_then(Value::as_str) == Some(status)
     }
 
     /// Whether a field of an answer has that value.
-    pub(super) async fn shows(&self, path: impl AsRef<str>, field: &str, value: Value) -> bool {
+    pub(crate) async fn shows(&self, path: impl AsRef<str>, field: &str, value: Value) -> bool {
         let answer = self.client.get(path.as_ref()).await;
         answer.status.is_success() && answer.json(200).get(field) == Some(&value)
     }
 
     /// The newest container of a type, once its process began, or somebody can attach to it.
-    pub(super) async fn container(&self, process_type: &str) -> (ContainerId, ContainerSpec) {
+    pub(crate) async fn container(&self, process_type: &str) -> (ContainerId, ContainerSpec) {
         let newest = || {
             let mut all = self.engine().containers().into_iter().rev();
             all.find(|(_, spec, _)| spec.process_type.as_str() == process_type)
@@ -153,38 +153,38 @@ impl House {
         (id, spec)
     }
 
-    pub(super) fn has_container(&self, process_type: &str) -> bool {
+    pub(crate) fn has_container(&self, process_type: &str) -> bool {
         self.engine().containers().iter().any(|(_, spec, _)| spec.process_type.as_str() == process_type)
     }
 
     /// How often the process of a dyno was begun.
-    pub(super) fn starts(&self, dyno: &str) -> usize {
+    pub(crate) fn starts(&self, dyno: &str) -> usize {
         let made =
             self.engine().calls().into_iter().filter(|(call, about)| *call == Call::Create && about == dyno);
         made.count()
     }
 
     /// Somebody removes a dyno's container behind the daemon's back.
-    pub(super) async fn remove_container(&self, dyno: &str) {
+    pub(crate) async fn remove_container(&self, dyno: &str) {
         let all = self.engine().containers();
         let (id, ..) = all.iter().find(|(_, spec, _)| spec.dyno.as_str() == dyno).unwrap();
         self.engine().remove(id).await.unwrap();
     }
 
     /// Moves the time on and has the app looked at.
-    pub(super) async fn advance(&self, seconds: u64) {
+    pub(crate) async fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
         let text = format!("at {seconds} {}", self.clock.now());
         self.client.patch("/apps/app", json!({ "description": text })).await.json(200);
     }
 
     /// Waits until that is so.
-    pub(super) async fn wait(&self, what: &str, mut check: impl AsyncFnMut() -> bool) {
+    pub(crate) async fn wait(&self, what: &str, mut check: impl AsyncFnMut() -> bool) {
         wait_until(what, LIMIT, async || check().await.then_some(())).await;
     }
 
     /// What was told of scheduled runs that were left out.
-    pub(super) async fn skipped(&self) -> Vec<String> {
+    pub(crate) async fn skipped(&self) -> Vec<String> {
         let audits = self.client.get("/audits?app=app&size=1000").await.json(200);
         let of = |audit: &Value| (audit["action"] == "schedule_skipped").then(|| audit.to_string());
         audits.as_array().unwrap().iter().filter_map(of).collect()

@@ -27,6 +27,8 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::fake_instances::FakeInstances;
+
 /// Which call a script or a delay is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
@@ -53,6 +55,11 @@ pub(crate) enum Call {
     ListNetworks,
     RemoveNetwork,
     Events,
+    CreateInstance,
+    Exec,
+    Connect,
+    Disconnect,
+    RemoveVolume,
 }
 
 /// The engine. Its state is looked at and changed between calls through the methods below.
@@ -62,6 +69,8 @@ pub(crate) struct FakeEngine {
     events: broadcast::Sender<EngineEvent>,
     /// Sent to when a container wrote or ended.
     written: watch::Sender<()>,
+    /// The containers of addons.
+    pub(crate) instances: FakeInstances,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +112,7 @@ impl FakeEngine {
             state: Arc::new(Mutex::new(state)),
             events: broadcast::channel(1024).0,
             written: watch::Sender::new(()),
+            instances: FakeInstances::default(),
         }
     }
 
@@ -114,6 +124,11 @@ impl FakeEngine {
     /// The next calls of this kind fail, one fault each.
     pub(crate) fn fail_next(&self, call: Call, fault: EngineError) {
         self.lock().faults.entry(call).or_default().push_back(fault);
+    }
+
+    /// Calls of this kind fail no more.
+    pub(crate) fn heal(&self, call: Call) {
+        self.lock().faults.remove(&call);
     }
 
     /// Calls of this kind take so long, counted by tokio's clock.
@@ -197,7 +212,7 @@ impl FakeEngine {
         self.lock().builds.clone()
     }
 
-    async fn called(&self, call: Call, about: impl Into<String>) -> Result<(), EngineError> {
+    pub(super) async fn called(&self, call: Call, about: impl Into<String>) -> Result<(), EngineError> {
         let delay = {
             let mut state = self.lock();
             state.calls.push((call, about.into()));
@@ -332,6 +347,9 @@ impl ContainerEngine for FakeEngine {
 
     async fn start(&self, id: &ContainerId) -> Result<Outcome, EngineError> {
         self.called(Call::Start, id.as_str()).await?;
+        if let Some(outcome) = self.instances.start(id) {
+            return Ok(outcome);
+        }
         let mut state = self.lock();
         let (address, started_at) = (state.address, state.tick());
         let Some(container) = state.containers.get_mut(id) else {
@@ -349,6 +367,9 @@ impl ContainerEngine for FakeEngine {
 
     async fn stop(&self, id: &ContainerId, _grace: Duration) -> Result<Outcome, EngineError> {
         self.called(Call::Stop, id.as_str()).await?;
+        if let Some(outcome) = self.instances.stop(id) {
+            return Ok(outcome);
+        }
         let mut state = self.lock();
         let finished_at = state.tick();
         let Some(container) = state.containers.get_mut(id) else { return Ok(Outcome::Nothing) };
@@ -371,6 +392,9 @@ impl ContainerEngine for FakeEngine {
 
     async fn remove(&self, id: &ContainerId) -> Result<Outcome, EngineError> {
         self.called(Call::Remove, id.as_str()).await?;
+        if let Some(outcome) = self.instances.remove(id) {
+            return Ok(outcome);
+        }
         let removed = self.lock().containers.remove(id);
         let Some(container) = removed else { return Ok(Outcome::Nothing) };
         self.tell(container.spec.app);

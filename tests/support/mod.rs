@@ -2,12 +2,17 @@
 
 mod events;
 pub(crate) mod fake_engine;
+pub(crate) mod fake_instances;
 pub(crate) mod line_sink;
+pub(crate) mod provider;
 pub(crate) mod sink;
 pub(crate) mod wait;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use akkerisd::addons::backups::BackupFolder;
+use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
 use akkerisd::builds::source::SourceFolder;
@@ -16,18 +21,22 @@ use akkerisd::clock::Clock;
 use akkerisd::config::Dialect;
 use akkerisd::drains::DrainFigures;
 use akkerisd::edge::EdgeMeter;
+use akkerisd::git::{Git, GitParts, GitSettings};
 use akkerisd::hooks::HookOutbox;
 use akkerisd::ids::Ids;
 use akkerisd::logs::{LogSessions, Rings};
 use akkerisd::metrics::{Metrics, MetricsParts, RouterFigures};
 use akkerisd::model::account::{Email, Role};
+use akkerisd::model::auto_build::ChecksLimits;
 use akkerisd::model::catalogue::Catalogue;
 use akkerisd::model::names::UserName;
 use akkerisd::model::token::{Scope, TokenKind, TokenName};
+use akkerisd::outbound::Outbound;
 use akkerisd::password::Passwords;
 use akkerisd::reconcile::LookCounters;
 use akkerisd::seal::Sealer;
 use akkerisd::service;
+use akkerisd::source_control::{SourceControl, SourceControlParts, SourceServers};
 use akkerisd::store::Store;
 use akkerisd::store::samples::SampleStore;
 use akkerisd::tasks::Tasks;
@@ -56,11 +65,24 @@ pub(crate) struct TestDaemon {
     /// The engine that terminals are taken of.
     pub(crate) engine: FakeEngine,
     router: axum::Router,
+    /// What the work at addons needs; it is begun by [`TestDaemon::work_at_addons`].
+    pub(crate) addons: AddonParts,
     /// What the edge would show.
     pub(crate) certificates: CertificateBook,
     /// Removed when the daemon is dropped.
     pub(crate) dir: tempfile::TempDir,
 }
+
+/// What a daemon is made with.
+struct Around {
+    clock: Clock,
+    telemetry: Telemetry,
+    providers: Providers,
+    sources: (SourceServers, ChecksLimits),
+}
+
+/// Tasks that are told to stop when the test ends.
+pub(crate) struct StoppedOnDrop(pub(crate) Tasks);
 
 /// Sends requests as one principal.
 #[derive(Clone)]
@@ -84,6 +106,23 @@ pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
     app.generate(u64::try_from(clock.now().as_millis()).unwrap() / 1000).to_string()
 }
 
+impl Default for Around {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            telemetry: Telemetry::off(),
+            providers: Providers::without_brokers(),
+            sources: no_sources(),
+        }
+    }
+}
+
+impl Drop for StoppedOnDrop {
+    fn drop(&mut self) {
+        self.0.stopping().cancel();
+    }
+}
+
 impl TestDaemon {
     /// What happens from now on.
     pub(crate) async fn events(&self) -> Events {
@@ -97,20 +136,38 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn with(change: impl FnOnce(&mut ApiSettings)) -> Self {
-        Self::made(Clock::system(), Telemetry::off(), change).await
+        Self::made(Around::default(), change).await
     }
 
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
-        Self::made(clock, Telemetry::off(), |_| {}).await
+        Self::made(Around { clock, ..Around::default() }, |_| {}).await
     }
 
     /// The same with telemetry.
     pub(crate) async fn traced(telemetry: Telemetry) -> Self {
-        Self::made(Clock::system(), telemetry, |_| {}).await
+        Self::made(Around { telemetry, ..Around::default() }, |_| {}).await
     }
 
-    async fn made(clock: Clock, telemetry: Telemetry, change: impl FnOnce(&mut ApiSettings)) -> Self {
+    /// The same with these providers of addons.
+    pub(crate) async fn with_providers(providers: Providers) -> Self {
+        Self::made(Around { providers, ..Around::default() }, |_| {}).await
+    }
+
+    /// The same with servers of repositories.
+    pub(crate) async fn with_sources(servers: SourceServers, limits: ChecksLimits) -> Self {
+        Self::made(Around { sources: (servers, limits), ..Around::default() }, |_| {}).await
+    }
+
+    /// Lets providers do what they are asked for; ends when the tasks are dropped.
+    pub(crate) fn work_at_addons(&self) -> StoppedOnDrop {
+        let tasks = Tasks::new();
+        akkerisd::addons::start(self.addons.clone(), &tasks);
+        StoppedOnDrop(tasks)
+    }
+
+    async fn made(around: Around, change: impl FnOnce(&mut ApiSettings)) -> Self {
+        let (clock, telemetry) = (around.clock, around.telemetry);
         let dir = tempfile::tempdir().unwrap();
         let ids = Ids::random();
         let store = Store::open(&dir.path().join("akkerisd.db"), clock.clone()).unwrap();
@@ -119,22 +176,8 @@ impl TestDaemon {
         let (sealer, catalogue) = (Sealer::from_key(&[7; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
         let outbox = HookOutbox::new(sealer.clone(), Arc::clone(&catalogue), ids.clone());
         store.join_outbox(Arc::new(outbox));
-        let mut settings = ApiSettings {
-            public_url: None,
-            apps_domain: "localhost".to_owned(),
-            https_port: 443,
-            dialect: Dialect::Document,
-            public_metrics: false,
-            max_upload: 256 * 1024 * 1024,
-            orders: service::certificates::OrderRules {
-                issuer: akkerisd::model::certificate::IssuerKind::Local,
-                acme: false,
-                dns: false,
-                apps_domain: "localhost".to_owned(),
-            },
-        };
+        let mut settings = api_settings();
         change(&mut settings);
-        let log_sessions = LogSessions::new(clock.clone());
         let certificates = CertificateBook::default();
         let rings = Rings::new(dir.path().join("logs"), 1 << 20);
         let metrics = Metrics::new(MetricsParts {
@@ -152,23 +195,30 @@ impl TestDaemon {
         });
         let engine = FakeEngine::new();
         let terminals = terminals(&store, &engine);
+        let addons = addon_parts(&store, (&sealer, &clock), &catalogue, around.providers);
+        let source_control = source_control(&store, &sealer, &clock, (around.sources, addons.clone()));
+        let git = git((&store, &sealer), &ids, &rings, &dir);
         let state = ApiState::new(ApiParts {
             store,
             sealer,
-            clock,
+            clock: clock.clone(),
             ids,
             catalogue,
-            sources: SourceFolder::new(dir.path().join("sources")),
-            build_logs: BuildLogs::new(dir.path().join("build-logs")),
+            sources: sources(&dir),
+            build_logs: build_logs(&dir),
             rings,
-            log_sessions,
+            log_sessions: LogSessions::new(clock),
             metrics,
+            addons: Addons::new(addons.clone()),
+            backups: BackupFolder::new(dir.path().join("backups")),
             terminals,
+            git,
             telemetry,
             temporary_tokens: temporary_tokens(&dir),
+            source_control,
             settings,
         });
-        Self { router: api::router(state.clone()), state, engine, certificates, dir }
+        Self { router: api::router(state.clone()), state, engine, certificates, addons, dir }
     }
 
     /// A client without a token.
@@ -264,8 +314,96 @@ impl TestDaemon {
     }
 }
 
+fn source_control(
+    store: &Store,
+    sealer: &Sealer,
+    clock: &Clock,
+    ((servers, limits), addons): ((SourceServers, ChecksLimits), AddonParts),
+) -> SourceControl {
+    SourceControl::new(SourceControlParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: Ids::random(),
+        clock: clock.clone(),
+        outbound: Outbound::new(true).unwrap(),
+        servers,
+        limits,
+        addons: Addons::new(addons),
+    })
+}
+
+/// No server is known.
+fn local_orders() -> service::certificates::OrderRules {
+    let issuer = akkerisd::model::certificate::IssuerKind::Local;
+    service::certificates::OrderRules { issuer, acme: false, dns: false, apps_domain: "localhost".to_owned() }
+}
+
+fn no_sources() -> (SourceServers, ChecksLimits) {
+    let limits = ChecksLimits { total: Duration::from_hours(1), absence: Duration::from_mins(5) };
+    (SourceServers::default(), limits)
+}
+
+fn addon_parts(
+    store: &Store,
+    (sealer, clock): (&Sealer, &Clock),
+    catalogue: &Arc<ArcSwap<Catalogue>>,
+    providers: Providers,
+) -> AddonParts {
+    AddonParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        clock: clock.clone(),
+        offer: Offer::new(Arc::clone(catalogue)),
+        providers,
+        retry: Duration::from_millis(20),
+    }
+}
+
+fn api_settings() -> ApiSettings {
+    ApiSettings {
+        public_url: None,
+        apps_domain: "localhost".to_owned(),
+        https_port: 443,
+        dialect: Dialect::Document,
+        public_metrics: false,
+        max_upload: 256 * 1024 * 1024,
+        orders: local_orders(),
+    }
+}
+
 fn temporary_tokens(dir: &tempfile::TempDir) -> TemporaryTokens {
     TemporaryTokens::new(dir.path().join("token.key"), "http://api.test".to_owned())
+}
+
+fn sources(dir: &tempfile::TempDir) -> SourceFolder {
+    SourceFolder::new(dir.path().join("sources"))
+}
+
+fn build_logs(dir: &tempfile::TempDir) -> BuildLogs {
+    BuildLogs::new(dir.path().join("build-logs"))
+}
+
+/// Repositories that hear of pushes once a test starts them.
+fn git((store, sealer): (&Store, &Sealer), ids: &Ids, rings: &Rings, dir: &tempfile::TempDir) -> Git {
+    let settings = GitSettings {
+        folder: dir.path().join("git"),
+        program: "git".into(),
+        hook: env!("CARGO_BIN_EXE_akkerisd").into(),
+        max_push: 1 << 20,
+        max_repository: 4 << 20,
+        max_archive: 1 << 20,
+        limit: Duration::from_mins(5),
+    };
+    Git::new(GitParts {
+        store: store.clone(),
+        sealer: sealer.clone(),
+        ids: ids.clone(),
+        sources: sources(dir),
+        build_logs: build_logs(dir),
+        rings: rings.clone(),
+        tasks: Tasks::new(),
+        settings,
+    })
 }
 
 fn terminals(store: &Store, engine: &FakeEngine) -> Terminals {

@@ -190,7 +190,8 @@ async fn delete(
 fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
     state.store.look_up(|connection| {
         let formations = store::formations::list(connection, app)?;
-        Ok(Running { formations, image: store::apps::current_image(connection, app)? })
+        let image = store::apps::current_image(connection, app)?;
+        Ok(Running { formations, image, followed: store::auto_builds::followed_by(connection, app)? })
     })
 }
 
@@ -202,6 +203,9 @@ fn all_running(connection: &Connection) -> Result<HashMap<AppId, Running>, Store
     }
     for (app, image) in store::apps::current_images(connection)? {
         running.entry(app).or_default().image = Some(image);
+    }
+    for (app, followed) in store::auto_builds::list_followed(connection)? {
+        running.entry(app).or_default().followed = Some(followed);
     }
     Ok(running)
 }

@@ -15,6 +15,7 @@ use crate::model::app::App;
 use crate::model::build::ImageId;
 use crate::model::formation::Formation;
 use crate::model::ids::deterministic;
+use crate::model::repository_url::{BranchName, RepositoryUrl};
 use crate::model::time::Timestamp;
 
 /// Makes app objects for one request.
@@ -29,6 +30,8 @@ pub(super) struct Running {
     pub(super) formations: Vec<Formation>,
     /// Of the current release.
     pub(super) image: Option<ImageId>,
+    /// What it is built from by itself.
+    pub(super) followed: Option<(RepositoryUrl, BranchName)>,
 }
 
 /// An app.
@@ -55,9 +58,10 @@ pub(super) struct AppView<'a> {
     stack: PlaceView,
     build_stack: PlaceView,
     buildpack_provided_description: &'static str,
-    git_url: &'static str,
-    git_branch: &'static str,
-    preview: Option<PreviewView>,
+    /// Of the auto build, `""` without one.
+    git_url: &'a str,
+    git_branch: &'a str,
+    preview: Option<AppPreviewView>,
     repo_size: u64,
     slug_size: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -127,7 +131,7 @@ struct AppSpaceView<'a> {
 
 /// What an app is a preview of.
 #[derive(Serialize, ToSchema)]
-struct PreviewView {
+struct AppPreviewView {
     id: Uuid,
 }
 
@@ -162,9 +166,9 @@ impl AppViewer {
             build_stack: stack.clone(),
             stack,
             buildpack_provided_description: "default",
-            git_url: "",
-            git_branch: "",
-            preview: None,
+            git_url: running.followed.as_ref().map_or("", |(repo, _)| repo.as_str()),
+            git_branch: running.followed.as_ref().map_or("", |(_, branch)| branch.as_str()),
+            preview: app.preview.map(|preview| AppPreviewView { id: preview.uuid() }),
             repo_size: 0,
             slug_size: 0,
             archived_at: app.created_at,

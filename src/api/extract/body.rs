@@ -13,7 +13,7 @@ use http::{HeaderMap, Method, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bad;
 use crate::api::json_body::json_body;
@@ -25,6 +25,8 @@ use crate::service;
 /// A body that is held in memory without asking.
 pub(super) const SMALL_BODY: u64 = 1024 * 1024;
 pub(super) const SMALL_BODY_DEADLINE: Duration = Duration::from_mins(1);
+/// What providers send at most (`behaviour.md` §12).
+const SIGNED_BODY: u64 = 25 * 1024 * 1024;
 const LARGE_BODY_DEADLINE: Duration = Duration::from_mins(15);
 /// How long a large body waits for its turn.
 const TURN_DEADLINE: Duration = Duration::from_mins(5);
@@ -53,6 +55,30 @@ pub(in crate::api) struct LargeJson<T> {
     pub(in crate::api) value: T,
     /// One of two turns; `None` when the body was small.
     pub(in crate::api) permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A body of any form and its headers, as they were signed. Keep the permit until the memory is given back.
+#[derive(Debug)]
+pub(in crate::api) struct SignedBody {
+    pub(in crate::api) headers: HeaderMap,
+    pub(in crate::api) body: Vec<u8>,
+    /// One of few turns, not those of sources: anybody can take one. `None` when the body was small.
+    pub(in crate::api) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl FromRequest<ApiState> for SignedBody {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Error> {
+        let headers = request.headers().clone();
+        let declared = declared_length(&headers);
+        let permit = match declared {
+            Some(length) if length <= SMALL_BODY || length > SIGNED_BODY => None,
+            Some(_) | None => Some(take_turn(&state.signed_bodies, SMALL_BODY_DEADLINE).await?),
+        };
+        let body = read_body(request, SIGNED_BODY, SMALL_BODY_DEADLINE).await?;
+        Ok(Self { headers, body, permit })
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
@@ -104,7 +130,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for LargeJson<T
         let method = request.method().clone();
         let limit = state.settings.max_upload;
         let small = declared_length(request.headers()).is_some_and(|length| length <= SMALL_BODY);
-        let permit = if small { None } else { Some(take_turn(state).await?) };
+        let permit = if small { None } else { Some(take_turn(&state.large_bodies, TURN_DEADLINE).await?) };
         let bytes = read_body(request, limit, LARGE_BODY_DEADLINE).await?;
         let value = tokio::task::spawn_blocking(move || parse(&bytes, Outermost::Object, &method))
             .await
@@ -122,14 +148,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-async fn take_turn(state: &ApiState) -> Result<OwnedSemaphorePermit, Error> {
-    let turn = Arc::clone(&state.large_bodies).acquire_owned();
+async fn take_turn(turns: &Arc<Semaphore>, deadline: Duration) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = Arc::clone(turns).acquire_owned();
     let busy = || {
         service::Error::Unavailable(
-            "Other sources are being received; nothing was changed. Try again in a moment.".to_owned(),
+            "Other large bodies are being received; nothing was changed. Try again in a moment.".to_owned(),
         )
     };
-    Ok(tokio::time::timeout(TURN_DEADLINE, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
+    Ok(tokio::time::timeout(deadline, turn).await.map_err(|_| busy())?.map_err(|_| busy())?)
 }
 
 pub(super) async fn read_body(request: Request, limit: u64, deadline: Duration) -> Result<Vec<u8>, Error> {
@@ -243,6 +269,8 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
+    use crate::addons::backups::BackupFolder;
+    use crate::addons::{AddonParts, Addons, Offer, Providers};
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
     use crate::builds::source::SourceFolder;
@@ -251,12 +279,16 @@ mod tests {
     use crate::config::Dialect;
     use crate::edge::EdgeMeter;
     use crate::engine::docker::DockerEngine;
+    use crate::git::{Git, GitParts, GitSettings};
     use crate::ids::Ids;
     use crate::logs::{LogSessions, Rings};
     use crate::metrics::{Metrics, MetricsParts, RouterFigures};
+    use crate::model::auto_build::ChecksLimits;
     use crate::model::catalogue::Catalogue;
+    use crate::outbound::Outbound;
     use crate::reconcile::LookCounters;
     use crate::seal::Sealer;
+    use crate::source_control::{SourceControl, SourceControlParts, SourceServers};
     use crate::store::Store;
     use crate::store::samples::SampleStore;
     use crate::tasks::Tasks;
@@ -305,6 +337,27 @@ mod tests {
         assert!(parse_form(b"{\"other\":[1]}\n", &Method::POST).is_ok());
     }
 
+    fn git(store: &Store, dir: &tempfile::TempDir) -> Git {
+        Git::new(GitParts {
+            store: store.clone(),
+            sealer: Sealer::from_key(&[1; 32]),
+            ids: Ids::counter(),
+            sources: SourceFolder::new(dir.path()),
+            build_logs: BuildLogs::new(dir.path()),
+            rings: Rings::new(dir.path(), 1 << 20),
+            tasks: Tasks::new(),
+            settings: GitSettings {
+                folder: dir.path().join("git"),
+                program: "git".into(),
+                hook: "/nowhere".into(),
+                max_push: 1 << 20,
+                max_repository: 1 << 20,
+                max_archive: 1 << 20,
+                limit: Duration::from_mins(1),
+            },
+        })
+    }
+
     fn state(dir: &tempfile::TempDir) -> ApiState {
         let clock = Clock::system();
         let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
@@ -324,15 +377,39 @@ mod tests {
         });
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
+        let (sealer, catalogue) = (Sealer::from_key(&[1; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
+        let addons = Addons::new(AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(&catalogue)),
+            providers: Providers::without_brokers(),
+            retry: Duration::from_secs(1),
+        });
+        let source_control = SourceControl::new(SourceControlParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            ids: Ids::counter(),
+            clock: clock.clone(),
+            outbound: Outbound::new(true).unwrap(),
+            servers: SourceServers::default(),
+            limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
+            addons: addons.clone(),
+        });
+        let git = git(&store, dir);
         ApiState::new(ApiParts {
+            source_control,
+            addons,
+            backups: BackupFolder::new(dir.path().join("backups")),
             store,
             terminals,
-            sealer: Sealer::from_key(&[1; 32]),
+            git,
+            sealer,
             log_sessions: LogSessions::new(clock.clone()),
             rings: Rings::new(dir.path(), 1 << 20),
             clock,
             ids: Ids::counter(),
-            catalogue: Arc::new(ArcSwap::from_pointee(catalogue)),
+            catalogue,
             sources: SourceFolder::new(dir.path()),
             build_logs: BuildLogs::new(dir.path()),
             metrics,

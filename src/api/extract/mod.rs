@@ -6,7 +6,7 @@ mod form;
 mod path;
 
 pub(super) use self::address::ClientAddress;
-pub(super) use self::body::{Json, JsonArray, LargeJson, OptionalJson, StrictJson};
+pub(super) use self::body::{Json, JsonArray, LargeJson, OptionalJson, SignedBody, StrictJson};
 pub(super) use self::form::Form;
 pub(super) use self::path::{AppPath, Path, Query, parse_id};
 

@@ -27,6 +27,14 @@ pub(in crate::api) struct Path<T>(pub(in crate::api) T);
 #[derive(Debug)]
 pub(in crate::api) struct Query<T>(pub(in crate::api) T);
 
+impl<T: DeserializeOwned + Default> Query<T> {
+    /// That of an address.
+    pub(in crate::api) fn of(uri: &http::Uri) -> T {
+        let query = axum::extract::Query::try_from_uri(uri);
+        query.map(|axum::extract::Query(value)| value).unwrap_or_default()
+    }
+}
+
 /// An id in a path. What is no UUID is invalid rather than unknown (`behaviour.md` §2).
 pub(in crate::api) fn parse_id<T: FromStr>(noun: &str, text: &str) -> Result<T, RuleError> {
     text.parse().map_err(|_| {
@@ -61,8 +69,7 @@ impl<T: DeserializeOwned + Default, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let query = axum::extract::Query::try_from_uri(&parts.uri);
-        Ok(Self(query.map(|axum::extract::Query(value)| value).unwrap_or_default()))
+        Ok(Self(Self::of(&parts.uri)))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::model::rule::shown;
 use crate::model::time::Timestamp;
 use crate::service;
 
-pub(super) use self::stream::is_compressible;
+pub(super) use self::stream::{Streamed, is_compressible};
 
 /// Lines of a session that asks for no number, as the client does (`behaviour.md` §10).
 const DEFAULT_LINES: usize = 100;

@@ -31,7 +31,7 @@ pub(super) enum Form {
 
 /// Marks an answer whose parts must not wait for each other, as a compressor makes them.
 #[derive(Debug, Clone, Copy)]
-struct Streamed;
+pub(in crate::api) struct Streamed;
 
 /// A log on its way.
 struct Stream {

@@ -1,4 +1,4 @@
-//! The operator's program for DNS records; the only place beside the next daemon that starts a process.
+//! The operator's program for DNS records.
 //!
 //! Invariant: no shell and no environment; a program that does not end in time is killed.
 
@@ -37,8 +37,8 @@ impl HookProgram {
         argv.extend([verb.to_owned(), record.name.clone(), record.value.clone()]);
         let started = tokio::task::spawn_blocking(move || spawn(&argv)).await;
         let started = started.map_err(std::io::Error::other).flatten();
-        let child = started.map_err(|error| failed(format!("cannot be started: {error}")))?;
-        let ended = Running(Some(child)).wait(self.limit).await;
+        let running = started.map_err(|error| failed(format!("cannot be started: {error}")))?;
+        let ended = running.wait(self.limit).await;
         match ended.map_err(|error| failed(format!("cannot be waited for: {error}")))? {
             Some(status) if status.success() => Ok(()),
             Some(status) => Err(failed(format!("failed at {verb} {} ({status})", record.name))),
@@ -81,7 +81,7 @@ impl Drop for Running {
 }
 
 #[expect(clippy::disallowed_types, reason = "the operator's own program, with typed arguments and no shell")]
-fn spawn(argv: &[String]) -> std::io::Result<Child> {
+fn spawn(argv: &[String]) -> std::io::Result<Running> {
     let (program, arguments) =
         argv.split_first().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
     std::process::Command::new(program)
@@ -92,6 +92,7 @@ fn spawn(argv: &[String]) -> std::io::Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
         .spawn()
+        .map(|child| Running(Some(child)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod certificates;
 mod engine;
 mod files;
+mod git;
 mod network;
 mod secrets;
 mod state;
@@ -47,6 +48,7 @@ const CHECKS: &[Check] = &[
     ("engine's features", engine::features),
     ("leftovers", engine::leftovers),
     ("build cache", engine::build_cache),
+    ("git", git::program),
     ("releases", state::releases),
     ("builds", state::builds),
     ("dynos", state::dynos),

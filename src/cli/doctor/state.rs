@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::model::catalogue::Catalogue;
 use crate::model::dyno::{Dyno, DynoState};
 use crate::model::ids::AppId;
+use crate::model::log::LogOwner;
 use crate::model::names::SizeName;
 use crate::model::time::Timestamp;
 use crate::store::{self, Connection, StoreError};
@@ -121,13 +122,18 @@ pub(super) fn log_drains(config: &Config) -> Finding {
     ask(config, |connection| {
         let (all, failing) = store::log_drains::list_failing(connection)?;
         let mut named = Vec::new();
-        for (app, why) in failing {
-            named.push(format!("one of {} ({why})", key(connection, app)?));
+        for (owner, why) in failing {
+            let of = match owner {
+                LogOwner::App(app) => key(connection, app)?,
+                LogOwner::Site(site) => store::sites::find(connection, site)?
+                    .map_or_else(|| site.to_string(), |site| site.domain.to_string()),
+            };
+            named.push(format!("one of {of} ({why})"));
         }
         Ok(match listed(&named) {
             None => Finding::Fine(format!("{all}, none fails")),
             Some(named) => Finding::Doubtful(format!(
-                "{named} does not get its lines through; see that its server runs, or remove it with DELETE /apps/<app>/log-drains/<id>"
+                "{named} does not get its lines through; see that its server runs, or remove it with DELETE /apps/<app>/log-drains/<id> (or /sites/<site>/…)"
             )),
         })
     })

@@ -25,7 +25,7 @@ use crate::model::oneoff::Terminal;
 use crate::model::time::Timestamp;
 
 /// Processes and threads of one dyno; a fork bomb ends here.
-const PROCESS_LIMIT: i64 = 4096;
+pub(super) const PROCESS_LIMIT: i64 = 4096;
 /// Bytes of one line of [`last_lines`].
 const LINE_LIMIT: usize = 1024;
 
@@ -175,21 +175,30 @@ async fn observe(
     summary: &ContainerSummary,
 ) -> Result<Option<ObservedContainer>, EngineError> {
     let Some(container) = identify(summary) else { return Ok(None) };
-    let id = container.id.as_str().to_owned();
+    let state = state_now(docker, running_since, summary).await?;
+    Ok(state.map(|state| ObservedContainer { state, ..container }))
+}
+
+/// What a listed container is doing; `None` when it went away meanwhile.
+pub(super) async fn state_now(
+    docker: &Docker,
+    running_since: &RunningSince,
+    summary: &ContainerSummary,
+) -> Result<Option<ContainerState>, EngineError> {
+    let Some(id) = summary.id.as_deref() else { return Ok(None) };
     if summary.state == Some(ContainerSummaryStateEnum::RUNNING)
-        && let Some(started_at) = running_since.get(&id)
+        && let Some(started_at) = running_since.get(id)
         && let Some(address) = summary_address(summary)
     {
-        let state = ContainerState::Running { address: Some(address), started_at };
-        return Ok(Some(ObservedContainer { state, ..container }));
+        return Ok(Some(ContainerState::Running { address: Some(address), started_at }));
     }
-    let inspection = docker.inspect_container(&id, None::<InspectContainerOptions>);
+    let inspection = docker.inspect_container(id, None::<InspectContainerOptions>);
     let Some(inspected) = found(ASK_LIMIT, inspection).await? else { return Ok(None) };
     let state = state(&inspected);
     if let ContainerState::Running { started_at, .. } = state {
-        running_since.set(&id, started_at);
+        running_since.set(id, started_at);
     }
-    Ok(Some(ObservedContainer { state, ..container }))
+    Ok(Some(state))
 }
 
 fn identify(summary: &ContainerSummary) -> Option<ObservedContainer> {

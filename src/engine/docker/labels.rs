@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::engine::ContainerSpec;
+use crate::engine::instance::{InstanceSpec, InstanceVolume};
 use crate::model::build::own_repositories;
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
 
@@ -17,6 +18,11 @@ pub(super) const SPACE: &str = "akkeris.space";
 /// Only on a container that somebody attaches to.
 pub(super) const TERMINAL: &str = "akkeris.terminal";
 pub(super) const BUILD: &str = "akkeris.build";
+pub(super) const ADDON: &str = "akkeris.addon";
+/// What an addon's container is for.
+pub(super) const ROLE: &str = "akkeris.role";
+/// Which of the volumes that an addon has had one after the other.
+pub(super) const GENERATION: &str = "akkeris.generation";
 
 /// The labels of one installation.
 #[derive(Debug, Clone)]
@@ -72,6 +78,34 @@ impl Labels {
             labels.insert(TERMINAL.to_owned(), spec.terminal.to_string());
         }
         labels
+    }
+
+    /// The filter of the containers or volumes of addons.
+    pub(super) fn addon_filter(&self) -> HashMap<String, Vec<String>> {
+        HashMap::from([("label".to_owned(), vec![self.image_label(), ADDON.to_owned()])])
+    }
+
+    /// The installation's part and more, for names that people read.
+    pub(super) fn name(&self, rest: &str) -> String {
+        format!("akkeris-{}-{rest}", self.short())
+    }
+
+    pub(super) fn of_instance(&self, spec: &InstanceSpec) -> HashMap<String, String> {
+        HashMap::from([
+            (INSTALLATION.to_owned(), self.text.clone()),
+            (ADDON.to_owned(), spec.addon.to_string()),
+            (ROLE.to_owned(), spec.role.to_string()),
+            (SPEC.to_owned(), spec.fingerprint.clone()),
+        ])
+    }
+
+    pub(super) fn of_volume(&self, volume: InstanceVolume) -> HashMap<String, String> {
+        HashMap::from([
+            (INSTALLATION.to_owned(), self.text.clone()),
+            (ADDON.to_owned(), volume.addon.to_string()),
+            (ROLE.to_owned(), volume.role.to_string()),
+            (GENERATION.to_owned(), volume.generation.to_string()),
+        ])
     }
 
     pub(super) fn of_image(&self, app: AppId, build: BuildId) -> HashMap<String, String> {

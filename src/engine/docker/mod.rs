@@ -8,12 +8,15 @@ mod build;
 mod checkup;
 mod containers;
 mod events;
+mod exec;
 mod images;
+mod instances;
 mod labels;
 mod networks;
 mod output;
 mod signals;
 mod stats;
+mod volumes;
 
 use std::collections::HashMap;
 use std::future::Future;

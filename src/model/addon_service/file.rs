@@ -1,10 +1,12 @@
 //! The form of addon services in the catalogue file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::{AddonPlan, AddonPlanName, AddonService, AddonServiceName, OfferState, ProviderName};
+use crate::model::addon_engine::{PlanEngine, PlanEngineFile, ServiceEngine, ServiceEngineFile};
 use crate::model::ids::{AddonPlanId, AddonServiceId, deterministic};
 use crate::model::rule::RuleError;
 
@@ -26,6 +28,7 @@ pub struct AddonServiceFile {
     supports_multiple_installations: bool,
     #[serde(default = "yes")]
     supports_sharing: bool,
+    engine: Option<ServiceEngineFile>,
     plan: Vec<AddonPlanFile>,
 }
 
@@ -50,6 +53,7 @@ pub struct AddonPlanFile {
     attributes: BTreeMap<String, String>,
     #[serde(default)]
     regions: Vec<String>,
+    engine: Option<PlanEngineFile>,
 }
 
 impl AddonService {
@@ -82,6 +86,7 @@ impl AddonService {
                 "The addon service {name} needs at least one plan, of which at most one is the default."
             )));
         }
+        let engine = file.engine.map(|engine| ServiceEngine::from_file(name.as_str(), engine)).transpose()?;
         Ok(Self {
             id: AddonServiceId::new(file.id.unwrap_or_else(|| deterministic(name.as_str()))),
             reference: name.as_str().to_owned(),
@@ -93,6 +98,7 @@ impl AddonService {
             provider,
             supports_multiple_installations: file.supports_multiple_installations,
             supports_sharing: file.supports_sharing,
+            engine: engine.map(Arc::new),
             plans,
         })
     }
@@ -101,6 +107,7 @@ impl AddonService {
 impl AddonPlan {
     fn from_file(service: &AddonServiceName, file: AddonPlanFile) -> Result<Self, RuleError> {
         let name = AddonPlanName::parse(service, &file.name)?;
+        let engine = file.engine.map(|engine| PlanEngine::from_file(name.as_str(), &engine)).transpose()?;
         Ok(Self {
             id: AddonPlanId::new(file.id.unwrap_or_else(|| deterministic(name.as_str()))),
             reference: name.short().to_owned(),
@@ -116,6 +123,7 @@ impl AddonPlan {
             bindable: true,
             updateable: true,
             patience: None,
+            engine,
         })
     }
 }

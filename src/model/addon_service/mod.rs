@@ -7,9 +7,11 @@ mod file;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::file::{AddonPlanFile, AddonServiceFile};
+use super::addon_engine::{PlanEngine, ServiceEngine};
 use super::ids::{AddonPlanId, AddonServiceId};
 use super::rule::{RuleError, shown};
 
@@ -30,6 +32,8 @@ pub struct AddonService {
     pub supports_multiple_installations: bool,
     /// Its addons may be attached to other apps.
     pub supports_sharing: bool,
+    /// How its addons run on this host's engine.
+    pub engine: Option<Arc<ServiceEngine>>,
     /// Never empty; in the order of the operator's file or of the broker's catalogue.
     pub plans: Vec<AddonPlan>,
 }
@@ -60,6 +64,8 @@ pub struct AddonPlan {
     pub updateable: bool,
     /// How long its provider may work on an addon, where it says so.
     pub patience: Option<Duration>,
+    /// What an addon of it may use of this host's engine.
+    pub engine: Option<PlanEngine>,
 }
 
 crate::text_enum! {

@@ -191,7 +191,7 @@ impl Work<'_> {
             Step::LogDrain(drain) => {
                 let (url, token) = check::drain_of(drain)?;
                 let token = token.unwrap_or_else(|| DrainToken::new(uuid::Uuid::new_v4()));
-                log_drains::add(tx, sealer, (app.id, LogDrainId::new(ids.next())), (url, token))?;
+                log_drains::add(tx, sealer, (app.id.into(), LogDrainId::new(ids.next())), (url, token))?;
             }
             Step::Coupling(coupling) => {
                 let place = check::coupling_of(coupling)?;

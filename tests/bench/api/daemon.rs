@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::connection::{Connection, Request};
-use crate::schedule;
+use crate::{cpu, schedule};
 
 /// The admin token of the measured daemon.
 pub(crate) const TOKEN: &str = "bench-token-0123456789abcdef0123456789abcdef";
@@ -60,10 +60,7 @@ impl Daemon {
 
     /// Bytes of resident memory.
     pub(crate) fn memory(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kibibytes: f64 = line.split_whitespace().nth(1).context("no VmRSS")?.parse()?;
-        Ok(kibibytes * 1024.0)
+        Ok(f64::from(cpu::memory(self.pid())?) * 1024.0)
     }
 
     /// What the daemon logged.

@@ -82,6 +82,7 @@ impl Place {
             name: AppName::parse(&format!("app{number}"))?,
             space: self.space.clone(),
             organization: self.organization.clone(),
+            preview: None,
             description: format!("The service number {number} of this installation"),
             labels: "bench,api".to_owned(),
             maintenance: false,

@@ -1,5 +1,7 @@
-//! The loads: wrk for HTTP/1.1, h2load for HTTP/2, an own client for a connection per request.
+//! The loads: wrk for HTTP/1.1, h2load for HTTP/2, own clients where a connection is made for each request or a
+//! rate is kept.
 
+use std::fs;
 use std::path::Path;
 #[expect(clippy::disallowed_types, reason = "the load generators are programs")]
 use std::process::Command;
@@ -9,63 +11,65 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
+use crate::case::Case;
 use crate::contenders::{Contender, HOST};
+use crate::paced;
+use crate::wire::Wire;
 
 /// Clients that open a connection for each request.
 const CONNECTING_CLIENTS: usize = 16;
 
-/// What is asked for, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Case {
-    Http1,
-    Tls,
-    TlsConnections,
-    Http2,
+/// What a load saw.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Requests that were answered.
+    pub(crate) requests: u32,
+    /// The 99th percentile of their times, where a rate was kept.
+    pub(crate) p99: Option<Duration>,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 4] = [Self::Http1, Self::Tls, Self::TlsConnections, Self::Http2];
-
-    /// The name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "h1",
-            Self::Tls => "tls",
-            Self::TlsConnections => "tls-connections",
-            Self::Http2 => "h2",
-        }
-    }
-
-    pub(crate) fn title(self) -> &'static str {
-        match self {
-            Self::Http1 => "HTTP/1.1, 1 KiB",
-            Self::Tls => "TLS 1.3, 1 KiB",
-            Self::TlsConnections => "TLS 1.3, connection each",
-            Self::Http2 => "HTTP/2 over TLS, 1 KiB",
-        }
-    }
-
-    /// Loads a proxy for a while; how many requests were answered. Any failed request is an error.
-    pub(crate) fn run(self, contender: &Contender, folder: &Path, time: Duration) -> Result<u32> {
-        match self {
-            Self::Http1 => wrk(&format!("http://{}/", contender.http), time),
-            Self::Tls => wrk(&format!("https://{}/", contender.https), time),
-            Self::TlsConnections => connect_for_each(contender, folder, time),
-            Self::Http2 => h2load(&format!("https://{}/", contender.https), time),
-        }
+    /// Loads a proxy for a while. Any failed request is an error.
+    pub(crate) fn run(self, contender: &Contender, folder: &Path, time: Duration) -> Result<Load> {
+        let plain = format!("http://{}", contender.http);
+        let tls = format!("https://{}", contender.https);
+        let requests = match self {
+            Self::Http1 => wrk(&format!("{plain}/"), 64, None, time)?,
+            Self::Tls => wrk(&format!("{tls}/"), 64, None, time)?,
+            Self::Large => wrk(&format!("{plain}/large"), 32, None, time)?,
+            Self::LargeTls => wrk(&format!("{tls}/large"), 32, None, time)?,
+            Self::Upload => {
+                let script = folder.join("upload.lua");
+                fs::write(&script, "wrk.method = 'POST'\nwrk.body = string.rep('x', 1048576)\n")?;
+                wrk(&format!("{plain}/upload"), 16, Some(&script), time)?
+            }
+            Self::Http2 => h2load(&format!("{tls}/"), time)?,
+            Self::Connections => connect_for_each(&Wire::plain(contender.http), time)?,
+            Self::TlsConnections => {
+                connect_for_each(&Wire::tls(contender.https, &client_config(folder)?), time)?
+            }
+            Self::Paced => return paced::run(&Wire::plain(contender.http), time),
+            Self::PacedTls => return paced::run(&Wire::tls(contender.https, &client_config(folder)?), time),
+        };
+        Ok(Load { requests, p99: None })
     }
 }
 
-fn wrk(url: &str, time: Duration) -> Result<u32> {
-    let seconds = format!("{}s", time.as_secs().max(1));
-    let output = run("wrk", &["-t1", "-c64", "-d", &seconds, "-H", &format!("Host: {HOST}"), url])?;
+/// Asks as fast as it can over some connections; how many requests were answered.
+pub(crate) fn wrk(url: &str, connections: u32, script: Option<&Path>, time: Duration) -> Result<u32> {
+    let (seconds, connections) = (format!("{}s", time.as_secs().max(1)), connections.to_string());
+    let host = format!("Host: {HOST}");
+    let mut arguments = vec!["-t1", "-c", &connections, "-d", &seconds, "-H", &host];
+    if let Some(script) = script {
+        arguments.extend(["-s", script.to_str().context("the folder has a strange name")?]);
+    }
+    arguments.push(url);
+    let output = run("wrk", &arguments)?;
     ensure!(!output.contains("Non-2xx") && !output.contains("Socket errors"), "wrk saw failures: {output}");
     let line = output.lines().find(|line| line.contains("requests in")).context("wrk shows no count")?;
     Ok(line.split_whitespace().next().context("wrk shows no count")?.parse()?)
@@ -97,16 +101,15 @@ fn run(program: &str, arguments: &[&str]) -> Result<String> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn connect_for_each(contender: &Contender, folder: &Path, time: Duration) -> Result<u32> {
-    let connector = TlsConnector::from(client_config(folder)?);
+async fn connect_for_each(wire: &Wire, time: Duration) -> Result<u32> {
     let until = Instant::now() + time;
     let mut clients = JoinSet::new();
     for _ in 0..CONNECTING_CLIENTS {
-        let (connector, address) = (connector.clone(), contender.https);
+        let wire = wire.clone();
         clients.spawn(async move {
             let mut answered = 0;
             while Instant::now() < until {
-                ask_once(&connector, address).await?;
+                ask_once(&wire).await?;
                 answered += 1;
             }
             anyhow::Ok(answered)
@@ -119,10 +122,8 @@ async fn connect_for_each(contender: &Contender, folder: &Path, time: Duration) 
     Ok(sum)
 }
 
-async fn ask_once(connector: &TlsConnector, address: std::net::SocketAddr) -> Result<()> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let mut stream = connector.connect(ServerName::try_from(HOST)?, stream).await?;
+async fn ask_once(wire: &Wire) -> Result<()> {
+    let mut stream = wire.connect().await?;
     let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(2_048);
@@ -132,7 +133,7 @@ async fn ask_once(connector: &TlsConnector, address: std::net::SocketAddr) -> Re
 }
 
 /// A client that checks certificates and resumes nothing, so that each connection is a whole handshake.
-fn client_config(folder: &Path) -> Result<Arc<ClientConfig>> {
+pub(crate) fn client_config(folder: &Path) -> Result<Arc<ClientConfig>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("ca.crt"))?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

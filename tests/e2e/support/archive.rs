@@ -39,8 +39,20 @@ impl Source {
         self
     }
 
+    /// As files in a folder.
+    pub fn write_to(&self, folder: &std::path::Path) {
+        for (name, content) in &self.files {
+            std::fs::write(folder.join(name), content).unwrap();
+        }
+    }
+
     /// As a gzipped tar.
     pub fn tar_gz(&self) -> String {
+        data_uri(&self.packed())
+    }
+
+    /// The bytes of a gzipped tar.
+    pub fn packed(&self) -> Vec<u8> {
         let mut tar =
             tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
         for (name, content) in &self.files {
@@ -49,7 +61,7 @@ impl Source {
             header.set_mode(0o644);
             tar.append_data(&mut header, format!("app/{name}"), content.as_bytes()).unwrap();
         }
-        data_uri(&tar.into_inner().unwrap().finish().unwrap())
+        tar.into_inner().unwrap().finish().unwrap()
     }
 
     /// As a zip.

@@ -1,5 +1,6 @@
 //! The real daemon in a data directory of its own, and the web as its apps' users see it.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -26,6 +27,12 @@ struct Ports {
     https: u16,
 }
 
+/// The daemon that is tested: the one of this build, or what `AKKERISD_PROGRAM` names where somebody measures another
+/// one (a release build).
+pub fn tested_program() -> OsString {
+    std::env::var_os("AKKERISD_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_akkerisd").into())
+}
+
 impl Daemon {
     /// Starts a daemon and waits until its API answers.
     pub async fn start() -> Self {
@@ -34,8 +41,16 @@ impl Daemon {
 
     /// Starts a daemon with more environment variables.
     pub async fn start_with(extra: &[(&str, &str)]) -> Self {
+        Self::start_prepared(extra, |_| {}).await
+    }
+
+    /// The same, with a data dir into which something was put.
+    pub async fn start_prepared(extra: &[(&str, &str)], prepare: impl FnOnce(&std::path::Path)) -> Self {
         archive::Source::version("warm-up");
         let dir = tempfile::Builder::new().prefix("akkerisd-e2e-").tempdir().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        prepare(&data);
         let ports = Ports { api: free_port(), http: free_port(), https: free_port() };
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut daemon = Self { dir, ports, extra, child: None };
@@ -46,13 +61,13 @@ impl Daemon {
 
     /// Starts the process, which must not run.
     pub fn spawn(&mut self, extra: &[(&str, &str)]) {
-        self.spawn_by(Command::new(env!("CARGO_BIN_EXE_akkerisd")), extra);
+        self.spawn_by(Command::new(tested_program()), extra);
     }
 
     /// Starts the process by a program that is given sockets for it as its standard streams, and what to run with
     /// which arguments.
     pub fn spawn_with_sockets(&mut self, mut launcher: Command) {
-        launcher.arg(env!("CARGO_BIN_EXE_akkerisd"));
+        launcher.arg(tested_program());
         self.run(launcher, &[]);
     }
 
@@ -124,7 +139,7 @@ impl Daemon {
 
     /// Runs `akkerisd upgrade` with these arguments; gives whether it succeeded, and what it said.
     pub async fn upgrade(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_akkerisd"));
+        let mut command = Command::new(tested_program());
         command.arg("upgrade").arg("--data-dir").arg(self.data_dir()).args(arguments);
         let finished = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         let said = [finished.stdout, finished.stderr].concat();
@@ -263,6 +278,11 @@ impl Daemon {
         self.listed(&["network", "ls", "-q", "--filter", &self.label()])
     }
 
+    /// The volumes of this installation.
+    pub fn volumes(&self) -> Vec<String> {
+        self.listed(&["volume", "ls", "-q", "--filter", &self.label()])
+    }
+
     /// The images of this installation.
     pub fn images(&self) -> Vec<String> {
         let installation = self.installation();
@@ -307,6 +327,9 @@ impl Drop for Daemon {
         }
         for container in self.containers() {
             docker_quietly(&["rm", "-f", "-v", &container]);
+        }
+        for volume in self.volumes() {
+            docker_quietly(&["volume", "rm", &volume]);
         }
         for network in self.networks() {
             docker_quietly(&["network", "rm", &network]);

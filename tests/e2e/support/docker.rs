@@ -62,7 +62,7 @@ pub fn base_image() -> &'static str {
 }
 
 /// The files that `ldd` names.
-fn linked(program: &Path) -> Vec<String> {
+pub fn linked(program: &Path) -> Vec<String> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     String::from_utf8_lossy(&output.stdout)
         .split_whitespace()

@@ -8,6 +8,10 @@ pub mod engine;
 pub mod load;
 pub mod named;
 pub mod pebble;
+#[path = "../../support/provider.rs"]
+#[expect(dead_code, reason = "suite 1 asks it for more")]
+pub mod provider;
+pub mod services;
 pub mod streams;
 
 use std::future::Future;
@@ -33,4 +37,10 @@ where
 /// Lets time pass in a story in which the time itself matters, such as a load that shall run for a while.
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
+}
+
+/// How many releases a story makes under load: 20, or as many as `AKKERISD_E2E_RELEASES` says where somebody measures
+/// (issue 5 asks for 100).
+pub fn releases_to_make() -> usize {
+    std::env::var("AKKERISD_E2E_RELEASES").map_or(20, |text| text.parse().unwrap())
 }

@@ -1,0 +1,149 @@
+//! Where backups lie: a file for each, readable by the daemon alone.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::model::ids::AddonBackupId;
+
+/// The folder of the backups. What has no row is removed from it.
+#[derive(Debug, Clone)]
+pub struct BackupFolder(PathBuf);
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// In bytes.
+    pub size: u64,
+    /// In hexadecimal.
+    pub sha256: String,
+}
+
+/// The end of the name of a file that is being written.
+const UNFINISHED: &str = "part";
+
+impl BackupFolder {
+    /// The folder at that path; it is made when the first backup is.
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The file of a backup.
+    pub fn path(&self, backup: AddonBackupId) -> PathBuf {
+        self.0.join(backup.to_string())
+    }
+
+    /// Begins a file of that name beside the backups, in place of what an earlier attempt left.
+    pub(super) async fn begin(&self, name: &str) -> io::Result<(PathBuf, tokio::fs::File)> {
+        let (folder, path) = (self.0.clone(), self.0.join(format!("{name}.{UNFINISHED}")));
+        let made = path.clone();
+        let file = blocking(move || {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(made)
+        })
+        .await?;
+        Ok((path, tokio::fs::File::from_std(file)))
+    }
+
+    /// Makes a written file the file of a backup; afterwards it survives a power cut.
+    pub(super) async fn finish(&self, written: PathBuf, backup: AddonBackupId) -> io::Result<Sum> {
+        let (folder, path) = (self.0.clone(), self.path(backup));
+        blocking(move || {
+            let sum = sum(&written)?;
+            std::fs::File::open(&written)?.sync_all()?;
+            std::fs::rename(&written, &path)?;
+            std::fs::File::open(folder)?.sync_all()?;
+            Ok(sum)
+        })
+        .await
+    }
+
+    /// Reads a backup's file and sums it up.
+    pub(super) async fn sum(&self, backup: AddonBackupId) -> io::Result<Sum> {
+        let path = self.path(backup);
+        blocking(move || sum(&path)).await
+    }
+
+    /// Removes the files that are of none of these backups, and those that are not written on.
+    pub(super) async fn sweep(&self, kept: HashSet<AddonBackupId>) -> io::Result<()> {
+        let folder = self.0.clone();
+        blocking(move || {
+            let entries = match std::fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let path = entry?.path();
+                if !is_kept(&path, &kept) {
+                    std::fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Runs what waits for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn is_kept(path: &Path, kept: &HashSet<AddonBackupId>) -> bool {
+    let id = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    id.is_some_and(|id| kept.contains(&id))
+}
+
+fn sum(path: &Path) -> io::Result<Sum> {
+    let mut file = std::fs::File::open(path)?;
+    let mut digest = Sha256::new();
+    let size = io::copy(&mut file, &mut Hashing(&mut digest))?;
+    Ok(Sum { size, sha256: hex::encode(digest.finalize()) })
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_finished_file_stays_until_its_backup_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = BackupFolder::new(dir.path().join("backups"));
+        folder.sweep(HashSet::new()).await.unwrap();
+        let id = AddonBackupId::new(Uuid::from_u128(1));
+        let (path, mut file) = folder.begin(&id.to_string()).await.unwrap();
+        file.write_all(b"data").await.unwrap();
+        file.flush().await.unwrap();
+        let written = folder.finish(path, id).await.unwrap();
+        assert_eq!(written.size, 4);
+        folder.sweep(HashSet::from([id])).await.unwrap();
+        assert_eq!(folder.sum(id).await.unwrap(), written);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&folder.path(id).metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+        folder.sweep(HashSet::new()).await.unwrap();
+        assert!(!folder.path(id).exists());
+    }
+}
