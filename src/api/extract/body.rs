@@ -358,6 +358,34 @@ mod tests {
         })
     }
 
+    fn addons(
+        store: &Store,
+        (sealer, clock): (&Sealer, &Clock),
+        catalogue: &Arc<ArcSwap<Catalogue>>,
+    ) -> Addons {
+        Addons::new(AddonParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+            offer: Offer::new(Arc::clone(catalogue)),
+            providers: Providers::without_brokers(),
+            retry: Duration::from_secs(1),
+        })
+    }
+
+    fn source_control(store: &Store, (sealer, clock): (&Sealer, &Clock), addons: &Addons) -> SourceControl {
+        SourceControl::new(SourceControlParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            ids: Ids::counter(),
+            clock: clock.clone(),
+            outbound: Outbound::new(true).unwrap(),
+            servers: SourceServers::default(),
+            limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
+            addons: addons.clone(),
+        })
+    }
+
     fn state(dir: &tempfile::TempDir) -> ApiState {
         let clock = Clock::system();
         let catalogue = Catalogue::parse(include_str!("../../../assets/catalogue.toml")).unwrap();
@@ -378,24 +406,8 @@ mod tests {
         let terminals =
             Terminals::new(store.clone(), Arc::new(DockerEngine::nowhere()), Tasks::new().stopping());
         let (sealer, catalogue) = (Sealer::from_key(&[1; 32]), Arc::new(ArcSwap::from_pointee(catalogue)));
-        let addons = Addons::new(AddonParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            clock: clock.clone(),
-            offer: Offer::new(Arc::clone(&catalogue)),
-            providers: Providers::without_brokers(),
-            retry: Duration::from_secs(1),
-        });
-        let source_control = SourceControl::new(SourceControlParts {
-            store: store.clone(),
-            sealer: sealer.clone(),
-            ids: Ids::counter(),
-            clock: clock.clone(),
-            outbound: Outbound::new(true).unwrap(),
-            servers: SourceServers::default(),
-            limits: ChecksLimits { total: Duration::from_secs(1), absence: Duration::from_secs(1) },
-            addons: addons.clone(),
-        });
+        let addons = addons(&store, (&sealer, &clock), &catalogue);
+        let source_control = source_control(&store, (&sealer, &clock), &addons);
         let git = git(&store, dir);
         ApiState::new(ApiParts {
             source_control,
