@@ -74,8 +74,11 @@ impl AcmeIssuer {
     /// out now is tried again with the next order.
     pub(super) async fn take_back(&self, id: CertificateId) {
         let Some(dns) = &self.dns else { return };
-        let found = self.parts.store.read(move |c| store::acme::dns_records(c, id)).await;
-        for (owner, name, value) in found.unwrap_or_default() {
+        let found = match self.parts.store.read(move |c| store::acme::dns_records(c, id)).await {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(%error, "what is left in the DNS cannot be read"),
+        };
+        for (owner, name, value) in found {
             let record = ProofRecord { name, value };
             if let Err(error) = self.take_out(dns, owner, &record).await {
                 tracing::warn!(%error, name = record.name, "a record is left in the DNS");
