@@ -52,7 +52,7 @@ pub use logs::LogsConfig;
 pub use metrics::MetricsConfig;
 pub use outbound::OutboundConfig;
 pub use previews::PreviewsConfig;
-pub use setting::{Form, SETTINGS, Setting};
+pub use setting::{Form, Setting};
 pub use sockets::{PassedSockets, SocketsError};
 pub use sources::{SourceAccount, SourcesConfig};
 pub use telemetry::TelemetryConfig;

@@ -32,8 +32,8 @@ pub enum Form {
     List,
 }
 
-/// Every setting, in the order in which `config check` prints them.
-pub const SETTINGS: &[&[Setting]] = &[
+/// Every setting, in the order in which `config check` prints them; those of one section are neighbours.
+const SETTINGS: &[&[Setting]] = &[
     &[DATA_DIR],
     api::SETTINGS,
     edge::SETTINGS,

@@ -235,6 +235,9 @@ pub enum EngineError {
     /// The build ended with an error; the text is the engine's own.
     #[error("{0}")]
     BuildFailed(String),
+    /// The container in which a program should run has stopped, maybe in the middle of it.
+    #[error("the container does not run")]
+    NotRunning,
     /// The engine did not answer in time.
     #[error("the container engine did not answer within {0:?}")]
     TimedOut(Duration),
@@ -244,7 +247,7 @@ impl EngineError {
     /// Whether asking again later may help without anything being changed.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::TimedOut(_) => true,
+            Self::Unavailable(_) | Self::NotRunning | Self::TimedOut(_) => true,
             Self::Refused(_) | Self::CannotRun(_) | Self::NoImage { .. } | Self::BuildFailed(_) => false,
         }
     }

@@ -8,6 +8,7 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecResults, StartExecResults};
 use bollard::models::ExecConfig;
+use bollard::query_parameters::InspectContainerOptions;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::io::AsyncWriteExt;
@@ -23,9 +24,19 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 pub(super) async fn run(docker: &Docker, id: &ContainerId, exec: Exec) -> Result<Exited, EngineError> {
     let limit = exec.limit;
-    tokio::time::timeout(limit, run_unbounded(docker, id, exec))
-        .await
-        .unwrap_or(Err(EngineError::TimedOut(limit)))
+    let ran = tokio::time::timeout(limit, run_unbounded(docker, id, exec)).await;
+    let ran = ran.unwrap_or(Err(EngineError::TimedOut(limit)));
+    // What happens to a program whose container stops under it says nothing about the program.
+    if matches!(&ran, Ok(Exited { code: 0, .. })) || is_running(docker, id).await? {
+        return ran;
+    }
+    Err(EngineError::NotRunning)
+}
+
+async fn is_running(docker: &Docker, id: &ContainerId) -> Result<bool, EngineError> {
+    let inspected =
+        bounded(ASK_LIMIT, docker.inspect_container(id.as_str(), None::<InspectContainerOptions>)).await?;
+    Ok(inspected.state.and_then(|state| state.running).unwrap_or(false))
 }
 
 async fn run_unbounded(docker: &Docker, id: &ContainerId, exec: Exec) -> Result<Exited, EngineError> {
