@@ -91,7 +91,11 @@ fn a_file_with_an_unknown_key_is_refused_by_name() {
 #[test]
 fn config_check_prints_a_file_that_means_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let variables = [("AKKERISD_APPS_DOMAIN", "apps.example.com"), ("DOCKER_HOST", "tcp://127.0.0.1:2375")];
+    let variables = [
+        ("AKKERISD_APPS_DOMAIN", "apps.example.com"),
+        ("DOCKER_HOST", "tcp://127.0.0.1:2375"),
+        ("AKKERISD_ACME_DNS_HOOK", "/usr/local/bin/hook,--now"),
+    ];
     let first = akkerisd(&["config", "check", "--data-dir", "/srv/akkeris"], &variables);
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(first.output.contains("apps_domain = \"apps.example.com\"  # AKKERISD_APPS_DOMAIN"), "{first:?}");

@@ -36,6 +36,23 @@ need_promtool() {
   rm -rf "$folder"
 }
 
+# As promtool: the package would start a server. The program takes no libraries but those of its own version.
+need_named() {
+  local tools=$PWD/target/tools folder
+  if [ -x /usr/sbin/named ] || [ -x "$tools/named" ]; then return 0; fi
+  say "fetching named"
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  apt-get update -q >/dev/null || true
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends bind9-libs </dev/null >/dev/null ||
+    fail "the package bind9-libs, which named runs with, cannot be installed"
+  (cd "$folder" && apt-get download -q bind9 >/dev/null 2>&1 && dpkg-deb -x bind9_*.deb .) ||
+    fail "the package bind9, which holds named, cannot be fetched"
+  as_builder mkdir -p "$tools"
+  install -m 755 "$folder/usr/sbin/named" "$tools/named"
+  rm -rf "$folder"
+}
+
 # Their programs become images of addons. A cluster that the package makes would be started, so it makes none.
 need_databases() {
   if ! command -v pg_createcluster >/dev/null; then
@@ -78,6 +95,7 @@ install_everything() {
   need_databases
   need_promtool
   need_nginx
+  need_named
   say "Docker Engine $(docker version -f '{{.Server.Version}}'), $(as_builder rustc --version), $(nproc) cores"
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::failure::Failure;
 use super::flags::ConfigFlags;
-use crate::config::{Config, Layers, Place, SETTINGS, Setting};
+use crate::config::{Config, Layers, Place, Setting};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {
@@ -29,13 +29,15 @@ pub(super) fn run(
 
 /// The values as a file that could be used, each with its source as a comment.
 fn print(layers: &Layers, config: &Config, output: &mut dyn Write) -> std::io::Result<()> {
-    for section in SETTINGS {
-        if let Some((Some(name), _)) = section.first().map(Setting::section_and_name) {
+    let mut section = None;
+    for setting in Setting::all() {
+        let (name, _) = setting.section_and_name();
+        // Groups of settings may share a section, which a file may open only once.
+        if let Some(name) = name.filter(|_| name != section) {
             writeln!(output, "\n[{name}]")?;
         }
-        for setting in *section {
-            print_setting(layers, setting, output)?;
-        }
+        section = name;
+        print_setting(layers, setting, output)?;
     }
     let admin_token = if config.admin_token.is_some() { "set" } else { "not set" };
     writeln!(output, "\n# AKKERISD_ADMIN_TOKEN is {admin_token}")

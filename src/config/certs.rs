@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::absolute_path;
+use super::dns::DnsConfig;
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{Form, Setting};
@@ -33,6 +34,8 @@ pub struct AcmeConfig {
     pub eab: Option<EabConfig>,
     /// How the server is shown that a domain is ours. Default `http-01`.
     pub challenge: ChallengeKind,
+    /// Who puts records into the DNS; wildcards need it.
+    pub dns: Option<DnsConfig>,
 }
 
 /// An external account binding (RFC 8555 §7.3.4).
@@ -50,6 +53,8 @@ crate::text_enum! {
         Http01 => "http-01",
         /// A certificate on the TLS port (RFC 8737).
         TlsAlpn01 => "tls-alpn-01",
+        /// A record in the DNS (RFC 8555 §8.4).
+        Dns01 => "dns-01",
     }
 }
 
@@ -115,7 +120,7 @@ const CHALLENGE: Setting = Setting {
     flag: None,
     form: Form::Text,
     default: "http-01",
-    expected: "http-01 or tls-alpn-01",
+    expected: "http-01, tls-alpn-01, or dns-01 with acme.dns_hook or acme.dns_zone",
 };
 pub(super) const SETTINGS: &[Setting] = &[ISSUER, AUTO];
 pub(super) const ACME_SETTINGS: &[Setting] = &[DIRECTORY, EMAIL, CA, EAB_KID, EAB_KEY_FILE, CHALLENGE];
@@ -148,10 +153,14 @@ impl AcmeConfig {
             (None, Some(_)) => return Err(layers.wrong(&EAB_KEY_FILE, EAB_KEY_FILE.expected.to_owned())),
         };
         let challenge = layers.parse(&CHALLENGE, |text| text.parse().ok())?;
+        let dns = DnsConfig::read(layers)?;
+        if challenge == ChallengeKind::Dns01 && dns.is_none() {
+            return Err(layers.wrong(&CHALLENGE, CHALLENGE.expected.to_owned()));
+        }
         let email = layers.parse_optional(&EMAIL, email)?;
         let ca = layers.parse_optional(&CA, absolute_path)?;
         let directory = layers.parse_optional(&DIRECTORY, directory)?;
-        Ok(directory.map(|directory| Self { directory, email, ca, eab, challenge }))
+        Ok(directory.map(|directory| Self { directory, email, ca, eab, challenge, dns }))
     }
 }
 

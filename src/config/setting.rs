@@ -1,8 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, addons, api, builds, certs, docker, dynos, edge, git, log, logs, metrics, outbound, previews,
-    sources, telemetry,
+    DATA_DIR, addons, api, builds, certs, dns, docker, dynos, edge, git, log, logs, metrics, outbound,
+    previews, sources, telemetry,
 };
 
 /// A setting as an operator sees it.
@@ -28,12 +28,12 @@ pub enum Form {
     Text,
     Number,
     Switch,
-    /// Texts; joined by commas in the environment.
+    /// Texts without commas; joined by commas in the environment.
     List,
 }
 
-/// Every setting, in the order in which `config check` prints them.
-pub const SETTINGS: &[&[Setting]] = &[
+/// Every setting, in the order in which `config check` prints them; those of one section are neighbours.
+const SETTINGS: &[&[Setting]] = &[
     &[DATA_DIR],
     api::SETTINGS,
     edge::SETTINGS,
@@ -48,6 +48,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     metrics::SETTINGS,
     certs::SETTINGS,
     certs::ACME_SETTINGS,
+    dns::SETTINGS,
     addons::SETTINGS,
     telemetry::SETTINGS,
     sources::SETTINGS,
@@ -86,7 +87,9 @@ impl Form {
             (Self::Number, toml::Value::Integer(number)) => Some(number.to_string()),
             (Self::Switch, toml::Value::Boolean(on)) => Some(on.to_string()),
             (Self::List, toml::Value::Array(texts)) => {
-                texts.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
+                let one =
+                    |text: &toml::Value| text.as_str().filter(|text| !text.contains(',')).map(str::to_owned);
+                texts.iter().map(one).collect::<Option<Vec<_>>>().map(|texts| texts.join(","))
             }
             (Self::Text | Self::Number | Self::Switch | Self::List, _) => None,
         }

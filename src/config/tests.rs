@@ -219,6 +219,23 @@ fn an_acme_server_is_set_up_as_a_whole() {
     assert!(refusal(file, &[eab], &[]).contains("acme.eab_key_file"));
     assert!(refusal(file, &[key], &[]).contains("acme.eab_kid"));
     assert!(refusal("[certs]\nissuer = \"acme\"", &[], &[]).contains("acme.directory"));
+    let hook = ("AKKERISD_ACME_DNS_HOOK", "/usr/bin/hook,-v");
+    let dns = config(file, &[hook], &[]).unwrap().certs.acme.unwrap().dns.unwrap();
+    assert_eq!(dns.way, DnsWay::Hook(vec!["/usr/bin/hook".to_owned(), "-v".to_owned()]));
+    let listed = format!("{file}\ndns_hook = [\"/usr/bin/hook\", \"-v\"]\nchallenge = \"dns-01\"");
+    assert_eq!(config(&listed, &[], &[]).unwrap().certs.acme.unwrap().dns, Some(dns));
+    let parted = format!("{file}\ndns_hook = [\"/usr/bin/hook\", \"a,b\"]");
+    assert!(refusal(&parted, &[], &[]).contains("without commas"), "it would be two arguments");
+    assert!(refusal(file, &[("AKKERISD_ACME_DNS_HOOK", "hook")], &[]).contains("absolute path"));
+    let zone = ("AKKERISD_ACME_DNS_ZONE", "Example.com.");
+    assert!(refusal(file, &[zone], &[]).contains("acme.dns_server"));
+    let server = ("AKKERISD_ACME_DNS_SERVER", "127.0.0.1:53");
+    let dns = config(file, &[zone, server], &[]).unwrap().certs.acme.unwrap().dns.unwrap();
+    let update = DnsWay::Update { server: server.1.to_owned(), zone: "example.com".to_owned(), key: None };
+    assert_eq!(dns.way, update);
+    assert!(refusal(file, &[zone, server, hook], &[]).contains("acme.dns_zone"));
+    assert!(refusal(file, &[("AKKERISD_ACME_CHALLENGE", "dns-01")], &[]).contains("acme.dns_hook"));
+    assert!(refusal(file, &[("AKKERISD_ACME_DNS_KEY_NAME", "k")], &[]).contains("acme.dns_key_file"));
     for (key, bad) in
         [("directory", "http://ca.example/dir"), ("email", "nobody"), ("ca", "ca.pem"), ("challenge", "x")]
     {

@@ -35,6 +35,7 @@ impl Certificates {
             sealer: sealer.clone(),
             challenges: challenges.clone(),
             book: book.clone(),
+            clock: state.clock.clone(),
         };
         let acme = config.certs.acme.as_ref().map(|config| AcmeIssuer::new(acme, config)).transpose()?;
         let issuers = Issuers {

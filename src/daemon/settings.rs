@@ -44,6 +44,7 @@ fn order_rules(config: &Config) -> OrderRules {
     OrderRules {
         issuer: config.certs.issuer,
         acme: config.certs.acme.is_some(),
+        dns: config.certs.acme.as_ref().is_some_and(|acme| acme.dns.is_some()),
         apps_domain: config.edge.apps_domain.clone(),
     }
 }

@@ -26,6 +26,8 @@ pub struct OrderRules {
     pub issuer: IssuerKind,
     /// Whether there is an ACME server to order from.
     pub acme: bool,
+    /// Whether it can be shown records in the DNS, without which it signs no wildcard.
+    pub dns: bool,
     /// Names within it are of all apps, so that only administrators order for them.
     pub apps_domain: String,
 }
@@ -239,8 +241,9 @@ impl OrderRules {
             ));
         }
         match domains.as_slice().iter().find(|domain| domain.is_wildcard()) {
+            Some(_) if self.dns => Ok(()),
             Some(domain) => Err(RuleError::new(format!(
-                "The domain {domain} is a wildcard, which ACME servers sign only for who shows them a DNS record: choose the issuer local or upload, or name each domain."
+                "The domain {domain} is a wildcard, which ACME servers sign only for who shows them a DNS record: the operator sets acme.dns_hook or acme.dns_zone; or choose the issuer local or upload, or name each domain."
             ))),
             None => Ok(()),
         }

@@ -88,6 +88,39 @@ pub fn forget_order(tx: &Tx<'_>, id: CertificateId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The records in the DNS that were put there for a certificate, and for those that are not there any more.
+pub fn dns_records(
+    connection: &Connection,
+    id: CertificateId,
+) -> Result<Vec<(CertificateId, String, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT certificate_id, name, value FROM acme_dns_records
+         WHERE certificate_id = ?1 OR certificate_id NOT IN (SELECT id FROM certificates)",
+    )?;
+    let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Notes a record that is about to be put into the DNS.
+pub fn put_dns_record(tx: &Tx<'_>, id: CertificateId, (name, value): (&str, &str)) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO acme_dns_records (certificate_id, name, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )?
+    .execute((id, name, value))?;
+    Ok(())
+}
+
+/// Notes that a record is in the DNS no more.
+pub fn forget_dns_record(
+    tx: &Tx<'_>,
+    id: CertificateId,
+    (name, value): (&str, &str),
+) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM acme_dns_records WHERE certificate_id = ?1 AND name = ?2 AND value = ?3")?
+        .execute((id, name, value))?;
+    Ok(())
+}
+
 fn account_place(directory: &str) -> SealPlace<'_> {
     SealPlace { table: "acme_accounts", row: directory, column: "credentials" }
 }

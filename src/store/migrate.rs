@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0048_addons.sql"),
     include_str!("migrations/0053_app_setups.sql"),
     include_str!("migrations/0049_addon_backups.sql"),
+    include_str!("migrations/0054_acme_dns_records.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

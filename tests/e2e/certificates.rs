@@ -144,7 +144,7 @@ async fn a_site_gets_its_certificate_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_renewed_under_handshakes_without_one_that_fails() {
-    let manners = Manners { lifetime: Some(Duration::from_mins(1)), binding: false };
+    let manners = Manners { lifetime: Some(Duration::from_mins(1)), ..Manners::default() };
     let (daemon, pebble) = start(manners, &[]).await;
     let (client, trust) = (daemon.client(), trusting(pebble.root().await));
     client.send("POST", "/ssl-orders", Some(order("short", &["short.test"])), 201).await;
@@ -305,6 +305,7 @@ async fn fill(data: &std::path::Path, count: usize) -> CertificateDer<'static> {
     let rules = OrderRules {
         issuer: akkerisd::model::certificate::IssuerKind::Upload,
         acme: false,
+        dns: false,
         apps_domain: "localhost".to_owned(),
     };
     let writes = (0..count).map(|number| {

@@ -17,6 +17,7 @@ mod build;
 mod certificates;
 mod crash_loop;
 mod deploy;
+mod dns_proofs;
 mod drains;
 mod failing_release;
 mod filters;

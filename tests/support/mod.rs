@@ -335,7 +335,7 @@ fn source_control(
 /// No server is known.
 fn local_orders() -> service::certificates::OrderRules {
     let issuer = akkerisd::model::certificate::IssuerKind::Local;
-    service::certificates::OrderRules { issuer, acme: false, apps_domain: "localhost".to_owned() }
+    service::certificates::OrderRules { issuer, acme: false, dns: false, apps_domain: "localhost".to_owned() }
 }
 
 fn no_sources() -> (SourceServers, ChecksLimits) {

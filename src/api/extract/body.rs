@@ -440,6 +440,7 @@ mod tests {
                 orders: service::certificates::OrderRules {
                     issuer: crate::model::certificate::IssuerKind::Local,
                     acme: false,
+                    dns: false,
                     apps_domain: "localhost".to_owned(),
                 },
             },

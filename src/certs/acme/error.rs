@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use instant_acme::{Error as Protocol, Problem};
 
+use crate::certs::dns::DnsError;
 use crate::store::StoreError;
 
 /// Why a pass over an order failed, or why there is no issuer.
@@ -36,6 +37,8 @@ pub enum AcmeError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -69,6 +72,7 @@ impl AcmeError {
             | Self::Proof(_)
             | Self::Credentials(_)
             | Self::ExternalKey { .. }
+            | Self::Dns(_)
             | Self::Store(_) => false,
         }
     }
@@ -96,6 +100,7 @@ impl AcmeError {
             | Self::Proof(_)
             | Self::Credentials(_)
             | Self::ExternalKey { .. }
+            | Self::Dns(_)
             | Self::Store(_) => false,
         }
     }
@@ -116,6 +121,7 @@ impl AcmeError {
             | Self::Proof(_)
             | Self::Credentials(_)
             | Self::ExternalKey { .. }
+            | Self::Dns(_)
             | Self::Store(_) => false,
         }
     }

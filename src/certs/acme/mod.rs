@@ -20,8 +20,10 @@ use tokio::time::Instant;
 use self::account::Accounts;
 pub use self::error::AcmeError;
 use super::book::CertificateBook;
+use super::dns::DnsRecords;
 use super::issuer::{IssueError, Issuer, RenewalWindow};
 use crate::chain::Chain;
+use crate::clock::Clock;
 use crate::config::{AcmeConfig, ChallengeKind};
 use crate::edge::Challenges;
 use crate::model::certificate::Certificate;
@@ -47,6 +49,7 @@ pub struct AcmeParts {
     pub challenges: Challenges,
     /// Where the edge takes its proofs over TLS from.
     pub book: CertificateBook,
+    pub clock: Clock,
 }
 
 /// The issuer.
@@ -55,16 +58,19 @@ pub struct AcmeIssuer {
     directory: String,
     ca: Option<PathBuf>,
     challenge: ChallengeKind,
+    /// Who puts records into the DNS.
+    dns: Option<DnsRecords>,
     accounts: Accounts,
 }
 
 impl AcmeIssuer {
     /// An issuer for the configured server. Nothing is asked of it before the first order.
     ///
-    /// Reads the key of the external account binding, if there is one: blocking.
+    /// Reads the keys of the external account binding and of DNS updates, if there are any: blocking.
     pub fn new(parts: AcmeParts, config: &AcmeConfig) -> Result<Self, AcmeError> {
         Ok(Self {
             accounts: Accounts::new(config)?,
+            dns: config.dns.as_ref().map(|dns| DnsRecords::new(dns, parts.clock.clone())).transpose()?,
             parts,
             directory: config.directory.clone(),
             ca: config.ca.clone(),
@@ -76,6 +82,21 @@ impl AcmeIssuer {
 #[async_trait]
 impl Issuer for AcmeIssuer {
     async fn issue(&self, certificate: &Certificate) -> Result<KeyedChain, IssueError> {
+        let issued = self.passes(certificate).await;
+        self.take_back(certificate.id).await;
+        issued
+    }
+
+    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, IssueError> {
+        let told = tokio::time::timeout(QUESTION_LIMIT, self.window(chain)).await;
+        let told = told.unwrap_or(Err(AcmeError::Slow));
+        told.map_err(|error| IssueError::Failed(format!("The ACME server {}: {error}.", self.server())))
+    }
+}
+
+impl AcmeIssuer {
+    /// Passes over the order until one succeeds or there is no hope in another.
+    async fn passes(&self, certificate: &Certificate) -> Result<KeyedChain, IssueError> {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -94,14 +115,6 @@ impl Issuer for AcmeIssuer {
         }
     }
 
-    async fn renewal_window(&self, chain: &Chain) -> Result<Option<RenewalWindow>, IssueError> {
-        let told = tokio::time::timeout(QUESTION_LIMIT, self.window(chain)).await;
-        let told = told.unwrap_or(Err(AcmeError::Slow));
-        told.map_err(|error| IssueError::Failed(format!("The ACME server {}: {error}.", self.server())))
-    }
-}
-
-impl AcmeIssuer {
     /// Makes good what can be made good at once; otherwise why the attempt failed.
     async fn recover(
         &self,

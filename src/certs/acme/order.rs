@@ -26,7 +26,7 @@ impl AcmeIssuer {
         let (mut order, key) = self.placed(&account, certificate).await?;
         if order.state().status == OrderStatus::Pending {
             // The proofs are shown until the server has seen them.
-            let proofs = self.prove(&mut order).await?;
+            let proofs = self.prove(certificate.id, &mut order).await?;
             failpoint::reached(JournalStep::AcmeChallengesReady);
             let seen = order.poll_ready(&POLLING).await;
             drop(proofs);

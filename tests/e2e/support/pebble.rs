@@ -26,13 +26,13 @@ pub const BLOCKED: &str = "blocked.test";
 pub struct Directory {
     dir: tempfile::TempDir,
     port: u16,
+    dns_management: u16,
 }
 
 /// The server and its DNS. Dropping it ends both.
 pub struct Pebble {
     directory: Directory,
     management: u16,
-    dns_management: u16,
     server: Child,
     dns: Child,
 }
@@ -44,12 +44,15 @@ pub struct Manners {
     pub lifetime: Option<Duration>,
     /// Accounts must be bound to [`EAB_KID`].
     pub binding: bool,
+    /// The port of the DNS that it asks, instead of its own.
+    pub dns: Option<u16>,
 }
 
 impl Directory {
     /// Chooses a port, and makes the authority by which the server itself is trusted.
     pub fn new() -> Self {
-        let directory = Self { dir: tempfile::tempdir().unwrap(), port: free_port() };
+        let directory =
+            Self { dir: tempfile::tempdir().unwrap(), port: free_port(), dns_management: free_port() };
         let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -75,6 +78,11 @@ impl Directory {
     /// The file with the key of the external account.
     pub fn eab_key_file(&self) -> String {
         self.path("eab.key").display().to_string()
+    }
+
+    /// Where its DNS is told what to answer.
+    pub fn dns_management(&self) -> u16 {
+        self.dns_management
     }
 
     fn ca(&self) -> PathBuf {
@@ -107,11 +115,10 @@ impl Pebble {
         }
         let file = directory.path("pebble.json");
         std::fs::write(&file, json!({ "pebble": config }).to_string()).unwrap();
-        let dns_management = free_port();
-        let dns = start_dns(dns_port, dns_management);
+        let dns = start_dns(dns_port, directory.dns_management);
         let server = Command::new("pebble")
             .args(["-config".as_ref(), file.as_os_str(), "-dnsserver".as_ref()])
-            .arg(format!("127.0.0.1:{dns_port}"))
+            .arg(format!("127.0.0.1:{}", manners.dns.unwrap_or(dns_port)))
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", REFUSED_NONCES)
             .env("PEBBLE_AUTHZREUSE", "0")
@@ -120,14 +127,14 @@ impl Pebble {
             .stderr(Stdio::null())
             .spawn()
             .expect("pebble is not installed: apt-get install pebble");
-        let pebble = Self { directory, management, dns_management, server, dns };
+        let pebble = Self { directory, management, server, dns };
         pebble.root().await;
         pebble
     }
 
     /// Has the DNS tell that a name is where no daemon listens.
     pub async fn lead_elsewhere(&self, name: &str) {
-        let url = format!("http://127.0.0.1:{}/add-a", self.dns_management);
+        let url = format!("http://127.0.0.1:{}/add-a", self.directory.dns_management);
         let body = json!({ "host": format!("{name}."), "addresses": ["127.0.0.2"] }).to_string();
         let answer = reqwest::Client::builder().build().unwrap().post(url).body(body).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
