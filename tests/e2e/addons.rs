@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::archive::Source;
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::docker::docker;
-use crate::support::services::{POSTGRES, catalogue};
+use crate::support::services::{add, catalogue, deploy, hears, provisioned};
 use crate::support::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -16,40 +15,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 async fn start() -> Daemon {
     Daemon::start_prepared(&[], |data| std::fs::write(data.join("catalogue.toml"), catalogue()).unwrap())
         .await
-}
-
-/// An app whose image has the clients of both services.
-async fn deploy(client: &Client, name: &str, space: &str) -> String {
-    let app = client.create_app(name, space).await;
-    let dockerfile = format!("FROM {POSTGRES}\nCOPY behaviour /behaviour\nCMD [\"/dyno\"]\n");
-    client.deploy(&app, &Source::version(name).file("Dockerfile", &dockerfile)).await;
-    app
-}
-
-/// Asks for an addon and waits until it is made.
-async fn add(client: &Client, app: &str, plan: &str) -> Value {
-    let made = client.send("POST", &format!("/apps/{app}/addons"), Some(json!({"plan": plan})), 201).await;
-    assert_eq!(made["state"], "provisioning");
-    provisioned(client, app, made["name"].as_str().unwrap()).await
-}
-
-async fn provisioned(client: &Client, app: &str, addon: &str) -> Value {
-    let path = format!("/apps/{app}/addons/{addon}");
-    wait_until("the addon is provisioned", LIMIT, || async {
-        let (_, addon) = client.try_send("GET", &path, None).await?;
-        assert_ne!(addon["state"], "failed", "{addon}");
-        if addon["state"] == "provisioned" { Ok(addon) } else { Err(addon.to_string()) }
-    })
-    .await
-}
-
-/// What an app is told by its database (`query`) or its store (`redis`), once it is that.
-async fn hears(daemon: &Daemon, app: &str, question: &str, answer: &str) {
-    wait_until(&format!("{app} hears {answer:?} to {question}"), LIMIT, || async {
-        let (status, said) = daemon.fetch(app, &format!("/{question}")).await?;
-        if status == 200 && said == answer { Ok(()) } else { Err(format!("{status} {said}")) }
-    })
-    .await;
 }
 
 /// The containers of addons that run.

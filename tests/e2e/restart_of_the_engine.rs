@@ -1,4 +1,5 @@
-//! `dockerd` dies and comes back: every app serves again, and what was acknowledged meanwhile is carried out.
+//! `dockerd` dies and comes back: every app serves again, addons have their data, and what was acknowledged meanwhile is
+//! carried out.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use crate::support::archive::Source;
 use crate::support::client::all_ready;
 use crate::support::daemon::Daemon;
 use crate::support::engine::{self, Engine};
+use crate::support::services::{self, POSTGRES, REDIS};
 use crate::support::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,4 +48,35 @@ async fn a_killed_engine_comes_back_and_every_app_serves_again() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addons_come_back_with_their_data_when_the_engine_was_killed() {
+    let name = "restart_of_the_engine::addons_come_back_with_their_data_when_the_engine_was_killed";
+    if engine::told_in_a_network_of_its_own(name) {
+        return;
+    }
+    let catalogue = services::catalogue();
+    let mut engine = Engine::start().await;
+    engine.give(&[POSTGRES, REDIS]);
+    let host = engine.host();
+    let mut daemon = Daemon::start_prepared(&[("DOCKER_HOST", &host)], |data| {
+        std::fs::write(data.join("catalogue.toml"), catalogue).unwrap();
+    })
+    .await;
+    let client = daemon.client();
+    let app = services::deploy(&client, "keeper", "default").await;
+    services::add(&client, &app, "alamo-postgresql:hobby").await;
+    services::add(&client, &app, "alamo-redis").await;
+    let write = "query?create+table+t(v+text);insert+into+t+values('one')+returning+v";
+    services::hears(&daemon, &app, write, "one").await;
+    services::hears(&daemon, &app, "redis?incr+count", "1").await;
+    services::hears(&daemon, &app, "redis?save", "OK").await;
+    engine.kill_9();
+    daemon.kill_9();
+    engine.spawn().await;
+    daemon.spawn(&[]);
+    daemon.wait_for_api().await;
+    services::hears(&daemon, &app, "query?select+v+from+t", "one").await;
+    services::hears(&daemon, &app, "redis?get+count", "1").await;
 }

@@ -39,7 +39,8 @@ pub(super) async fn restore(
         RestoreMethod::Program(program) => {
             let container = running(context, &instance, &blueprint).await?;
             let inside = Inside { engine: &*context.engine, id: &container.id, blueprint: &blueprint };
-            feed(context, backup, inside, program).await?;
+            let fed = feed(context, backup, inside, program).await;
+            excused(fed, inside, &container.state).await?;
             failpoint::reached(JournalStep::BackupRestored);
             check(inside, &method).await
         }
@@ -95,6 +96,21 @@ pub(super) async fn running(
             && matches!(one.state, ContainerState::Running { .. })
     });
     found.ok_or(BackupError::NotReady)
+}
+
+/// What a program failed at while its instance does not serve (it may be going down just now) says nothing: it is
+/// tried again.
+pub(super) async fn excused<T>(
+    result: Result<T, BackupError>,
+    inside: Inside<'_>,
+    state: &ContainerState,
+) -> Result<T, BackupError> {
+    match result {
+        Err(BackupError::Instance(InstanceError::Program(_))) if inside.is_healthy(state).await.is_err() => {
+            Err(BackupError::NotReady)
+        }
+        result => result,
+    }
 }
 
 /// A backup whose file is not what was written is not restored.

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::restore::{blueprint, ready, restore, running};
+use super::restore::{blueprint, excused, ready, restore, running};
 use super::{BackupError, drill, save, timetable};
 use crate::addons::instances::{Context, Inside};
 use crate::model::addon_backup::{AddonBackup, AddonBackupRun, BackupState, RunPurpose, RunState};
@@ -184,7 +184,8 @@ async fn save_of(
     let (blueprint, _) = blueprint(context, &instance)?;
     let container = running(context, &instance, &blueprint).await?;
     let inside = Inside { engine: &*context.engine, id: &container.id, blueprint: &blueprint };
-    save::save(context, backup.id, inside).await
+    let saved = save::save(context, backup.id, inside).await;
+    excused(saved, inside, &container.state).await
 }
 
 async fn end_run(

@@ -1,14 +1,13 @@
 //! The real daemon in a data directory of its own, and the web as its apps' users see it.
 
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
 use super::docker::{docker_on, docker_quietly};
-use super::{archive, wait_until};
+use super::{archive, free_ports, wait_until};
 
 pub const TOKEN: &str = "e2e-token-0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -51,7 +50,8 @@ impl Daemon {
         let data = dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
         prepare(&data);
-        let ports = Ports { api: free_port(), http: free_port(), https: free_port() };
+        let [api, http, https] = free_ports();
+        let ports = Ports { api, http, https };
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut daemon = Self { dir, ports, extra, child: None };
         daemon.spawn(&[]);
@@ -354,9 +354,4 @@ pub fn signal_process(pid: u32, signal: &str) {
 /// The host of an app by its key.
 pub fn host(app: &str) -> String {
     format!("{}.localhost", app.strip_suffix("-default").unwrap_or(app))
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

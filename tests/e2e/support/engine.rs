@@ -45,11 +45,16 @@ impl Engine {
         let mut engine = Self { dir, child: None };
         engine.spawn().await;
         base_image();
-        let archive = engine.dir.path().join("base.tar");
-        let archive = archive.to_str().unwrap();
-        docker(&["save", "-o", archive, BASE]);
-        docker_on(Some(&engine.host()), &["load", "-i", archive]);
+        engine.give(&[BASE]);
         engine
+    }
+
+    /// Gives the engine images that the machine's engine has.
+    pub fn give(&self, images: &[&str]) {
+        let archive = self.dir.path().join("images.tar");
+        let archive = archive.to_str().unwrap();
+        docker(&[&["save", "-o", archive], images].concat());
+        docker_on(Some(&self.host()), &["load", "-i", archive]);
     }
 
     /// Starts the process, which must not run, and waits until it answers. One that gives up, because what a

@@ -15,6 +15,7 @@ pub mod services;
 pub mod streams;
 
 use std::future::Future;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// Looks again and again until `look` gives a value; after `limit` the test ends with the last state.
@@ -43,4 +44,11 @@ pub async fn pause(time: Duration) {
 /// (issue 5 asks for 100).
 pub fn releases_to_make() -> usize {
     std::env::var("AKKERISD_E2E_RELEASES").map_or(20, |text| text.parse().unwrap())
+}
+
+/// Ports of loopback that were free a moment ago, no two the same.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is known.
+    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -1,7 +1,6 @@
 //! A real ACME server: `pebble`, which looks for its proofs at a daemon's ports, with a DNS in which every name is
 //! this machine.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 
-use super::wait_until;
+use super::{free_ports, wait_until};
 
 /// Half of all good nonces are refused.
 const REFUSED_NONCES: &str = "50";
@@ -51,8 +50,8 @@ pub struct Manners {
 impl Directory {
     /// Chooses a port, and makes the authority by which the server itself is trusted.
     pub fn new() -> Self {
-        let directory =
-            Self { dir: tempfile::tempdir().unwrap(), port: free_port(), dns_management: free_port() };
+        let [port, dns_management] = free_ports();
+        let directory = Self { dir: tempfile::tempdir().unwrap(), port, dns_management };
         let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -97,7 +96,7 @@ impl Directory {
 impl Pebble {
     /// Starts the server, and waits until it answers.
     pub async fn start(directory: Directory, (http, https): (u16, u16), manners: Manners) -> Self {
-        let (management, dns_port) = (free_port(), free_port());
+        let [management, dns_port] = free_ports();
         let mut config = json!({
             "listenAddress": format!("127.0.0.1:{}", directory.port),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -184,9 +183,4 @@ fn start_dns(port: u16, management: u16) -> Child {
 
 fn log(path: &Path) -> Stdio {
     std::fs::File::create(path).unwrap().into()
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -4,13 +4,22 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::archive::Source;
+use super::client::Client;
+use super::daemon::Daemon;
 use super::docker::{base_image, docker, linked};
+use super::wait_until;
 
 /// `PostgreSQL`, which is what it runs, and Redis, servers and clients, beside the program of the dynos.
 pub const POSTGRES: &str = "akkerisd-e2e-postgres:latest";
 /// The same for Redis, which starts as root, as that of Docker Hub does.
 pub const REDIS: &str = "akkerisd-e2e-redis:latest";
+
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// What `postgres:16` does with its environment before it starts the server.
 const POSTGRES_ENTRY: &str = r#"#!/bin/sh
@@ -63,6 +72,40 @@ pub fn catalogue() -> String {
     let own = first.replace("postgres:16-alpine", POSTGRES).replace("redis:7-alpine", REDIS);
     assert!(own.contains(POSTGRES) && own.contains(REDIS), "the catalogue names other images");
     own
+}
+
+/// An app whose image has the clients of both services.
+pub async fn deploy(client: &Client, name: &str, space: &str) -> String {
+    let app = client.create_app(name, space).await;
+    let dockerfile = format!("FROM {POSTGRES}\nCOPY behaviour /behaviour\nCMD [\"/dyno\"]\n");
+    client.deploy(&app, &Source::version(name).file("Dockerfile", &dockerfile)).await;
+    app
+}
+
+/// Asks for an addon and waits until it is made.
+pub async fn add(client: &Client, app: &str, plan: &str) -> Value {
+    let made = client.send("POST", &format!("/apps/{app}/addons"), Some(json!({"plan": plan})), 201).await;
+    assert_eq!(made["state"], "provisioning");
+    provisioned(client, app, made["name"].as_str().unwrap()).await
+}
+
+pub async fn provisioned(client: &Client, app: &str, addon: &str) -> Value {
+    let path = format!("/apps/{app}/addons/{addon}");
+    wait_until("the addon is provisioned", LIMIT, || async {
+        let (_, addon) = client.try_send("GET", &path, None).await?;
+        assert_ne!(addon["state"], "failed", "{addon}");
+        if addon["state"] == "provisioned" { Ok(addon) } else { Err(addon.to_string()) }
+    })
+    .await
+}
+
+/// What an app is told by its database (`query`) or its store (`redis`), once it is that.
+pub async fn hears(daemon: &Daemon, app: &str, question: &str, answer: &str) {
+    wait_until(&format!("{app} hears {answer:?} to {question}"), LIMIT, || async {
+        let (status, said) = daemon.fetch(app, &format!("/{question}")).await?;
+        if status == 200 && said == answer { Ok(()) } else { Err(format!("{status} {said}")) }
+    })
+    .await;
 }
 
 fn lay_out(root: &Path) {
