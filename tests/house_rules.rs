@@ -3,7 +3,7 @@
 
 #![expect(clippy::string_slice, reason = "positions come from searches in the same text")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Rooms that every layer above `model` may use: they know nothing of apps.
@@ -263,6 +263,28 @@ fn weakened_tests(sources: &[Source]) -> Vec<String> {
     sources.iter().filter(weak).map(|s| format!("{}: a test is ignored or must panic", s.path)).collect()
 }
 
+/// The document knows schemas by their names: of two with one name it would show one for both.
+fn shared_schema_names(sources: &[Source]) -> Vec<String> {
+    let mut places: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for source in sources {
+        let mut is_schema = false;
+        for line in source.text.lines() {
+            is_schema |= line.starts_with("#[derive(") && line.contains("ToSchema");
+            let Some((_, rest)) = line.split_once("struct ").or_else(|| line.split_once("enum ")) else {
+                continue;
+            };
+            if std::mem::take(&mut is_schema) {
+                let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                places.entry(name.to_owned()).or_default().push(&source.path);
+            }
+        }
+    }
+    let shared = places.into_iter().filter(|(_, places)| places.len() > 1);
+    shared
+        .map(|(name, places)| format!("the schema {name} is in {places:?}; the document shows one of them"))
+        .collect()
+}
+
 fn undocumented_modules(sources: &[Source]) -> Vec<String> {
     let documented = |source: &&Source| {
         let first = source.text.lines().find(|line| !line.is_empty()).unwrap_or("");
@@ -340,6 +362,11 @@ fn no_test_is_ignored() {
 #[test]
 fn every_module_says_what_it_is() {
     obeyed(&undocumented_modules(&sources("src", "rs")));
+}
+
+#[test]
+fn every_schema_has_a_name_of_its_own() {
+    obeyed(&shared_schema_names(&sources("src/api", "rs")));
 }
 
 #[test]

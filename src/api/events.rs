@@ -44,9 +44,9 @@ struct CreateEvent {
     link: Option<String>,
 }
 
-/// An event that was taken.
+/// What became of a reported event.
 #[derive(Serialize, ToSchema)]
-struct EventView {
+struct ReportedEventView {
     /// Always `ok`.
     status: &'static str,
 }
@@ -55,12 +55,12 @@ struct EventView {
 ///
 /// Scanners report `security_scan`, of which the app's webhooks are told. What is missing is answered with 400.
 #[utoipa::path(post, path = "/events", operation_id = "create_event", request_body = CreateEvent,
-    responses((status = 200, description = "It was taken", body = EventView)))]
+    responses((status = 200, description = "It was taken", body = ReportedEventView)))]
 async fn create(
     State(state): State<ApiState>,
     author: Principal,
     Json(body): Json<CreateEvent>,
-) -> Result<Json<EventView>, Error> {
+) -> Result<Json<ReportedEventView>, Error> {
     let CreateEvent { action, key, status, service_name, message, link } = body;
     for (field, text) in [("action", &action), ("key", &key)] {
         if text.is_empty() {
@@ -74,5 +74,5 @@ async fn create(
     }
     let scan = SecurityScan { status, service_name, message, link };
     events::report_security_scan(&state.store, &author, key, scan).await?;
-    Ok(Json(EventView { status: "ok" }))
+    Ok(Json(ReportedEventView { status: "ok" }))
 }
