@@ -16,7 +16,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::addons::Addons;
@@ -93,7 +92,7 @@ async fn run(setups: Arc<Setups>, mut events: Receiver<Arc<Event>>, stop: Cancel
         }
         let looked = tokio::select! {
             () = stop.cancelled() => continue,
-            () = happened(&mut events) => true,
+            () = store::events::wait_for(&mut events, matters) => true,
             () = tokio::time::sleep(PERIOD) => true,
             Some(id) = attempts.next() => {
                 due.extend(under_way.remove(&id).filter(|again| *again).map(|_| id));
@@ -106,18 +105,7 @@ async fn run(setups: Arc<Setups>, mut events: Receiver<Arc<Event>>, stop: Cancel
     }
 }
 
-/// Waits for what may let a setup go on.
-async fn happened(events: &mut Receiver<Arc<Event>>) {
-    loop {
-        match events.recv().await {
-            Ok(event) if matters(&event) => return,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
-}
-
+/// Whether it may let a setup go on.
 fn matters(event: &Event) -> bool {
     matches!(
         event,

@@ -75,6 +75,22 @@ async fn a_panicking_read_fails_alone_and_costs_no_reader() {
     assert!(names(&store).await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_commit_falls_between_the_statements_of_one_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let (runtime, writing) = (tokio::runtime::Handle::current(), store.clone());
+    let seen = store.read(move |c| {
+        let before = store::organizations::list(c)?.len();
+        let author = Principal::daemon();
+        let write = writing.write(&author, |tx| store::organizations::insert(tx, &organization("new")));
+        runtime.block_on(write)?;
+        Ok::<_, StoreError>((before, store::organizations::list(c)?.len()))
+    });
+    assert_eq!(seen.await.unwrap(), (0, 0));
+    assert_eq!(names(&store).await, ["new"], "the next read sees it");
+}
+
 #[tokio::test]
 async fn a_second_row_of_the_same_name_is_told_apart_from_other_faults() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,13 +6,10 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::providers::{Offer, Providers};
@@ -78,21 +75,9 @@ async fn run(parts: AddonParts, stop: CancellationToken) {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            () = asked(&mut events) => {}
+            () = store::events::wait_for(&mut events, asks) => {}
             Some(addon) = attempts.next() => drop(under_way.remove(&addon)),
             () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-/// Waits until something is asked for.
-async fn asked(events: &mut Receiver<Arc<Event>>) {
-    loop {
-        match events.recv().await {
-            Ok(event) if asks(&event) => return,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

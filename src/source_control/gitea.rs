@@ -4,8 +4,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
 use super::forge::{
-    CONTEXT, Call, Check, CheckOutcome, CommitReport, Forge, HookSpec, Slash, author, encoded, full_sha,
-    header, needed, text,
+    Call, Check, CheckOutcome, CommitReport, Forge, HookSpec, Slash, encoded, header, needed, text,
 };
 use super::hub_payload;
 use crate::model::RuleError;
@@ -53,13 +52,7 @@ impl Forge for Gitea {
 
     /// The commit of a branch is in the form of those in webhooks.
     fn read_branch(&self, answer: &Value) -> Option<SourceCommit> {
-        let commit = answer.get("commit")?;
-        Some(SourceCommit {
-            sha: full_sha(text(commit, "/id")).ok()?,
-            message: text(commit, "/message").to_owned(),
-            author: author(text(commit, "/author/name"), text(commit, "/author/username")),
-            url: text(commit, "/url").to_owned(),
-        })
+        hub_payload::pushed_commit(answer.get("commit")?).ok()
     }
 
     fn commit(&self, repo: &str, sha: &str) -> Call {
@@ -87,10 +80,7 @@ impl Forge for Gitea {
     }
 
     fn report(&self, repo: &str, sha: &str, report: &CommitReport<'_>) -> Call {
-        let body = json!({
-            "state": report.state, "target_url": report.url, "description": report.description, "context": CONTEXT,
-        });
-        Call::with(Method::POST, format!("/repos/{repo}/statuses/{sha}"), body)
+        hub_payload::report(repo, sha, report)
     }
 
     fn archive(&self, repo: &str, sha: &str) -> String {
@@ -122,6 +112,5 @@ fn hook_body(hook: &HookSpec<'_>) -> Map<String, Value> {
         events.push("status");
     }
     let config = json!({ "url": hook.url, "content_type": "json", "secret": hook.secret.reveal() });
-    let fields = [("active", json!(true)), ("events", json!(events)), ("config", config)];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    hub_payload::hook_fields(&events, config)
 }

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
 use super::forge::{
-    CONTEXT, Call, Check, CheckOutcome, CommitReport, Forge, HookSpec, Slash, encoded, header, needed, text,
+    Call, Check, CheckOutcome, CommitReport, Forge, HookSpec, Slash, encoded, header, needed, text,
 };
 use super::hub_payload;
 use crate::model::RuleError;
@@ -92,10 +92,7 @@ impl Forge for GitHub {
     }
 
     fn report(&self, repo: &str, sha: &str, report: &CommitReport<'_>) -> Call {
-        let body = json!({
-            "state": report.state, "target_url": report.url, "description": report.description, "context": CONTEXT,
-        });
-        Call::with(Method::POST, format!("/repos/{repo}/statuses/{sha}"), body)
+        hub_payload::report(repo, sha, report)
     }
 
     fn archive(&self, repo: &str, sha: &str) -> String {
@@ -133,6 +130,5 @@ fn hook_body(hook: &HookSpec<'_>) -> Map<String, Value> {
     let config = json!({
         "url": hook.url, "content_type": "json", "secret": hook.secret.reveal(), "insecure_ssl": "0",
     });
-    let fields = [("active", json!(true)), ("events", json!(events)), ("config", config)];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    hub_payload::hook_fields(&events, config)
 }

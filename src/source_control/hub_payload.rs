@@ -1,8 +1,9 @@
-//! Webhooks as GitHub writes them, which Gitea and Forgejo write nearly the same.
+//! What GitHub, Gitea and Forgejo have in common: nearly the same webhooks, and the calls that two of them share.
 
-use serde_json::Value;
+use http::Method;
+use serde_json::{Map, Value, json};
 
-use super::forge::{author, full_sha, is_no_commit, needed, text};
+use super::forge::{CONTEXT, Call, CommitReport, author, full_sha, is_no_commit, needed, text};
 use crate::model::RuleError;
 use crate::model::auto_build::SourceCommit;
 use crate::model::pull_request::{PullRequest, PullRequestChange, PullRequestHead};
@@ -27,13 +28,32 @@ pub(super) fn push(payload: &Value) -> Result<SourceEvent, RuleError> {
         commits.iter().find(|commit| text(commit, "/id") == after)
     });
     let Some(head) = head.filter(|_| !is_no_commit(after)) else { return Ok(SourceEvent::Other) };
-    let commit = SourceCommit {
-        sha: full_sha(needed(head, "/id")?)?,
-        message: text(head, "/message").to_owned(),
-        author: author(text(head, "/author/name"), text(head, "/author/username")),
-        url: text(head, "/url").to_owned(),
-    };
+    let commit = pushed_commit(head)?;
     Ok(SourceEvent::Push { branch: BranchName::parse(branch)?, commit })
+}
+
+/// A commit as webhooks show it.
+pub(super) fn pushed_commit(commit: &Value) -> Result<SourceCommit, RuleError> {
+    Ok(SourceCommit {
+        sha: full_sha(needed(commit, "/id")?)?,
+        message: text(commit, "/message").to_owned(),
+        author: author(text(commit, "/author/name"), text(commit, "/author/username")),
+        url: text(commit, "/url").to_owned(),
+    })
+}
+
+/// The fields of a webhook to be made or changed, for these events and with this configuration.
+pub(super) fn hook_fields(events: &[&str], config: Value) -> Map<String, Value> {
+    let fields = [("active", json!(true)), ("events", json!(events)), ("config", config)];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Writes down on a commit what became of its build.
+pub(super) fn report(repo: &str, sha: &str, report: &CommitReport<'_>) -> Call {
+    let body = json!({
+        "state": report.state, "target_url": report.url, "description": report.description, "context": CONTEXT,
+    });
+    Call::with(Method::POST, format!("/repos/{repo}/statuses/{sha}"), body)
 }
 
 /// A change of a pull request; those that change nothing for a preview are left out.

@@ -1,7 +1,8 @@
 //! Read-only connections: a small pool, used by threads of its own, or by the caller's for what takes microseconds.
 //!
-//! Invariant: a long query runs on one of the few reader threads. Each thread that ever held many rows keeps the
-//! memory for them, and those of the runtime for blocking work may be busy with archives for minutes.
+//! Invariants: a long query runs on one of the few reader threads. Each thread that ever held many rows keeps the
+//! memory for them, and those of the runtime for blocking work may be busy with archives for minutes. All that one
+//! query reads is of one moment: no commit falls between its statements.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -63,7 +64,9 @@ impl ReadStore {
         let job: Job = Box::new(move |connection| {
             // The one who asked may have gone before its turn came.
             if !answer.is_closed() {
-                let _gone = answer.send(connection.map_err(E::from).and_then(query));
+                let read =
+                    connection.map_err(E::from).and_then(|connection| at_one_moment(connection, query));
+                let _gone = answer.send(read);
             }
         });
         self.0.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
@@ -80,9 +83,38 @@ impl ReadStore {
         F: FnOnce(&Connection) -> Result<T, E>,
     {
         let connection = self.0.pool.take()?;
-        let result = query(&connection);
+        let result = at_one_moment(&connection, query);
         self.0.pool.give_back(connection);
         result
+    }
+}
+
+/// Runs a query in a transaction, so that its statements see the same commits.
+fn at_one_moment<T, E, F>(connection: &Connection, query: F) -> Result<T, E>
+where
+    E: From<StoreError>,
+    F: FnOnce(&Connection) -> Result<T, E>,
+{
+    let _snapshot = Snapshot::begin(connection)?;
+    query(connection)
+}
+
+/// A read transaction that ends with its scope, by a panic too.
+struct Snapshot<'c>(&'c Connection);
+
+impl<'c> Snapshot<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self, StoreError> {
+        connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]))?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        let ended = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a read did not end; its connection is closed");
+        }
     }
 }
 
@@ -121,7 +153,11 @@ impl Pool {
         }
     }
 
+    /// One whose read did not end is closed.
     fn give_back(&self, connection: Connection) {
+        if !connection.is_autocommit() {
+            return;
+        }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

@@ -110,9 +110,11 @@ async fn delete(
     AppPath(app): AppPath,
     Path(path): Path<BackupPath>,
 ) -> Result<Json<AddonBackupView>, Error> {
-    let backup = state.store.look_up(|c| find(c, &app, &path))?;
-    let shown = state.store.look_up(|c| show(c, backup.clone()))?;
-    addon_backups::delete(&state.store, &author, backup.id).await?;
+    let (id, shown) = state.store.look_up(|c| {
+        let backup = find(c, &app, &path)?;
+        Ok::<_, service::Error>((backup.id, show(c, backup)?))
+    })?;
+    addon_backups::delete(&state.store, &author, id).await?;
     Ok(Json(shown))
 }
 
