@@ -2,10 +2,12 @@
 
 mod access;
 mod backend;
+mod conformance;
 mod corpus;
 mod filters;
 mod floods;
 mod forwarding;
+mod frames;
 mod harness;
 mod hold;
 mod http2_end_to_end;

@@ -33,6 +33,8 @@ macro_rules! page {
 
 pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
+pub(super) static BAD_HEADER: Page =
+    page!("bad_header", "A header of the request begins or ends with white space.");
 pub(super) static BAD_BODY: Page =
     page!("bad_body", "The body of the request is not well formed, or was broken off.");
 pub(super) static BODY_TOO_LARGE: Page =
@@ -118,6 +120,7 @@ mod tests {
     fn every_json_page_is_an_object_with_id_and_message() {
         let all = [
             &BAD_REQUEST,
+            &BAD_HEADER,
             &BAD_BODY,
             &BODY_TOO_LARGE,
             &CLIENT_IDLE,
