@@ -19,6 +19,7 @@ mod resilience;
 mod sites;
 mod smuggling;
 mod trace;
+mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
