@@ -13,6 +13,7 @@ mod hold;
 mod http2_end_to_end;
 mod issuer;
 mod issuer_keys;
+mod kept_keys;
 mod limits;
 mod protocol;
 mod resilience;
