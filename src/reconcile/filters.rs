@@ -45,7 +45,8 @@ impl FilterPublisher {
     pub async fn start(self, tasks: &Tasks) -> Result<(), StoreError> {
         let keys = Arc::clone(&self.keys);
         self.publish_and_follow(tasks).await?;
-        keys.forget_unused().await
+        keys.forget_unused().await;
+        Ok(())
     }
 }
 

@@ -15,7 +15,6 @@ use super::kept_keys::KeptKeys;
 use crate::edge::filters::jwt::{KeyFeed, KeySet, Keys, KeysError};
 use crate::model::filter::JwksUri;
 use crate::outbound::{DownloadLimits, Outbound, OutboundError};
-use crate::store::StoreError;
 use crate::tasks::Tasks;
 
 /// What one fetch may take.
@@ -93,8 +92,8 @@ impl IssuerKeys {
     }
 
     /// Takes what nobody holds a set of from the disk: filters may have changed while nobody was there to see it.
-    pub async fn forget_unused(&self) -> Result<(), StoreError> {
-        self.kept.forget_all_but(self.sets.used()).await
+    pub async fn forget_unused(&self) {
+        self.kept.forget_all_but(self.sets.used()).await;
     }
 }
 

@@ -67,11 +67,22 @@ impl KeptKeys {
     }
 
     /// Takes out the keys of all other addresses.
-    pub(super) async fn forget_all_but(&self, used: Vec<JwksUri>) -> Result<(), StoreError> {
-        if !self.store.look_up(issuer_keys::is_any)? {
-            return Ok(());
-        }
-        self.store.write(&Principal::daemon(), move |tx| issuer_keys::delete_all_but(tx, &used)).await
+    pub(super) async fn forget_all_but(&self, used: Vec<JwksUri>) {
+        // Most daemons have no such keys; they are not made to write at each start.
+        let result = match self.store.look_up(issuer_keys::is_any) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let daemon = Principal::daemon();
+                self.store.write(&daemon, move |tx| issuer_keys::delete_all_but(tx, &used)).await
+            }
+            Err(error) => Err(error),
+        };
+        result.unwrap_or_else(|error: StoreError| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "keys that no filter needs are still on disk"
+            );
+        });
     }
 
     fn age(&self, document: &KeyDocument) -> Duration {
