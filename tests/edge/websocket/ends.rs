@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 
 use super::super::LIMIT;
-use super::super::harness::{HOST, TestEdge};
+use super::super::harness::{HOST, TestEdge, before_listener, read_to};
 use super::{ACCEPT, head, request};
 use crate::support::wait::wait_until;
 
@@ -106,19 +106,13 @@ async fn a_reset_of_the_client_ends_the_dynos_connection() {
 
 /// Asks for a WebSocket of a dyno that answers so, and reads what comes until `end`.
 async fn answered(answer: &str, end: &str) -> String {
-    let (edge, listener) = (TestEdge::start(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    edge.route_to(&[&Upstream::new(DynoName::new("1", "raw"), listener.local_addr().unwrap())]);
+    let (edge, listener) = before_listener().await;
     let mut client = edge.tls(HOST, &[b"http/1.1"]).await.unwrap();
     client.write_all(request().as_bytes()).await.unwrap();
     let (mut dyno, _) = listener.accept().await.unwrap();
     head(&mut dyno).await;
     dyno.write_all(answer.as_bytes()).await.unwrap();
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let came = tokio::time::timeout(LIMIT, client.read_buf(&mut read)).await;
-        assert!(matches!(came, Ok(Ok(1..))), "{came:?} after {:?}", String::from_utf8_lossy(&read));
-    }
-    String::from_utf8(read).unwrap()
+    read_to(&mut client, end).await
 }
 
 #[tokio::test]
