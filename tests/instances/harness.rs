@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use akkerisd::addons::backups::{BackupFolder, Backups};
+use akkerisd::addons::backups::Backups;
 use akkerisd::addons::instances::{Context, EngineProvider, Instances};
 use akkerisd::addons::{self, AddonParts, Offer, Providers, Securekey};
 use akkerisd::engine::instance::InstanceRole;
@@ -253,7 +253,7 @@ async fn begin(daemon: &TestDaemon, tasks: &Tasks, offer: &Offer) -> Backups {
         catalogue: Arc::clone(&state.catalogue),
         clock: state.clock.clone(),
         ids: state.ids.clone(),
-        backups: BackupFolder::new(daemon.dir.path().join("backups")),
+        backups: state.backups.clone(),
         wake: Activator::new(),
     });
     Instances::start(Arc::clone(&context), tasks, Duration::from_millis(200)).await;
