@@ -261,8 +261,16 @@ async fn a_killed_daemon_leaves_no_upload_and_no_object_that_nobody_knows() {
     stored.server.put("of/this.machine/somebody-else", "of others", long_ago);
     stored.server.begin(&key(&old));
     stored.server.begin("of/this.machine/somebody-else");
+    let left_over = stored.house.daemon.dir.path().join(format!("backups/{id}.x.part"));
+    std::fs::write(left_over, "of a process that is gone").unwrap();
     stored.house.restart().await;
     stored.until(&id, |backup| backup["storage"] == "s3").await;
+    stored.clock.advance(Duration::from_hours(2));
+    wait_until("nothing is left here", LIMIT, async || {
+        stored.house.backups.wake();
+        (stored.files() == 0).then_some(())
+    })
+    .await;
     let mut left = [
         (key(&id), ROWS),
         (key(&fresh), "of a database that was restored"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::state::State;
 use crate::addons::Provider;
 use crate::addons::backups::{BackupStorages, Backups};
-use crate::addons::instances::{Context, EngineProvider, Instances};
+use crate::addons::instances::{Context, EngineProvider, Instances, VolumeWatch};
 use crate::engine::instance::InstanceEngine;
 use crate::tasks::{Activator, Tasks};
 
@@ -31,5 +31,6 @@ pub(super) async fn start(
     });
     Instances::start(Arc::clone(&context), tasks, FIRST_LOOK_LIMIT).await;
     Backups::start(Arc::clone(&context), tasks);
+    VolumeWatch::start(Arc::clone(&context), tasks);
     Arc::new(EngineProvider::new(context))
 }

@@ -1,6 +1,7 @@
 //! Brings backups from this machine to S3, and removes there what was deleted. It is not in the way of making backups:
 //! while the store does not answer, they stay on this machine.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +29,21 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 /// Between two looks for what nobody knows.
 const SWEEP_PERIOD: Duration = Duration::from_hours(24);
 
+/// What is remembered from round to round.
+#[derive(Debug, Default)]
+struct Past {
+    /// When what nobody knows was looked for.
+    swept: Option<Instant>,
+    /// Backups whose files cannot be read as they were written; they are not tried again.
+    spoilt: HashSet<AddonBackupId>,
+}
+
 /// Works until it shall stop. What is cut off is done again by the next one.
 pub(super) async fn run(context: Arc<Context>, s3: S3Storage, wake: Activator, stop: CancellationToken) {
     let mut events = context.store.subscribe();
-    let (mut pause, mut swept) = (FIRST_PAUSE, None);
+    let (mut pause, mut past) = (FIRST_PAUSE, Past::default());
     while !stop.is_cancelled() {
-        let round = stop.run_until_cancelled(round(&context, &s3, &mut swept)).await;
+        let round = stop.run_until_cancelled(round(&context, &s3, &mut past)).await;
         let sleep = match round {
             None => return,
             Some(Ok(())) => {
@@ -79,27 +89,29 @@ async fn asked(events: &mut Receiver<Arc<Event>>) {
 }
 
 /// An error means that the store, or the database, does not do its part.
-async fn round(context: &Context, s3: &S3Storage, swept: &mut Option<Instant>) -> Result<(), BackupError> {
-    if swept.is_none_or(|at| at.elapsed() > SWEEP_PERIOD) {
-        sweep(context, s3).await?;
-        *swept = Some(Instant::now());
-    }
+async fn round(context: &Context, s3: &S3Storage, past: &mut Past) -> Result<(), BackupError> {
     for id in context.store.read(store::addon_backups::list_removed).await? {
         s3.remove(id).await.map_err(StorageError::from)?;
         let write = move |tx: &mut Tx<'_>| store::addon_backups::delete_removed(tx, id);
         context.store.write(&Principal::daemon(), write).await?;
     }
-    for backup in context.store.read(store::addon_backups::list_local).await? {
+    let mut local = context.store.read(store::addon_backups::list_local).await?;
+    local.retain(|backup| !past.spoilt.contains(&backup.id));
+    for backup in local {
         match bring(context, s3, &backup).await {
             Ok(()) => moved(context, backup.id).await?,
             Err(error) => {
                 note(context, backup.id, error.to_string()).await?;
-                // A file that is spoilt is no reason to leave the others.
                 if matches!(error, StorageError::S3(_)) {
                     return Err(error.into());
                 }
+                past.spoilt.insert(backup.id);
             }
         }
+    }
+    if past.swept.is_none_or(|at| at.elapsed() > SWEEP_PERIOD) {
+        sweep(context, s3).await?;
+        past.swept = Some(Instant::now());
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ const LOOKED_AT: u32 = 16;
 const PERIOD: Duration = Duration::from_secs(20);
 /// The pause before what could not be done is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// Between two looks for what a killed daemon left.
+const SWEEP_PERIOD: Duration = Duration::from_hours(1);
 /// What could not be done for so long has failed.
 const PATIENCE: Duration = Duration::from_hours(1);
 
@@ -77,8 +79,11 @@ async fn run(context: Arc<Context>, wake: Activator, stop: CancellationToken) {
     let mut events = context.store.subscribe();
     let mut attempts = Attempts::new();
     let mut under_way: HashSet<AddonId> = HashSet::new();
-    let mut is_littered = true;
+    let (mut is_littered, mut swept_at) = (true, context.clock.now());
     while !stop.is_cancelled() {
+        if context.clock.now().since(swept_at) > SWEEP_PERIOD {
+            (is_littered, swept_at) = (true, context.clock.now());
+        }
         match look(&context, &mut is_littered, under_way.is_empty()).await {
             Ok(jobs) => {
                 for job in jobs {

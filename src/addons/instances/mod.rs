@@ -9,6 +9,7 @@ mod look;
 mod programs;
 mod provider;
 mod spec;
+mod volumes;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(in crate::addons) use self::attend::image;
 pub(in crate::addons) use self::programs::{Inside, ProgramError};
 pub use self::provider::EngineProvider;
 pub(in crate::addons) use self::spec::Blueprint;
+pub use self::volumes::VolumeWatch;
 use super::backups::BackupStorages;
 use crate::clock::Clock;
 use crate::engine::EngineError;

@@ -21,8 +21,14 @@ pub(super) fn storage(config: &Config) -> Finding {
     let Some(s3) = &config.backups.s3 else {
         return Finding::Fine(format!("stay in {}", config.backups_dir().display()));
     };
-    match probe(s3) {
-        Err(error) => Finding::Broken(format!("{error}; look at the settings of [backups]")),
+    let storage = match S3Storage::open(s3, None, (Clock::system(), PACE)) {
+        Ok(storage) => storage,
+        Err(error) => return Finding::Broken(chain(&error)),
+    };
+    match probe(&storage) {
+        Err(error) => Finding::Doubtful(format!(
+            "{error}; backups stay on this machine: look at the settings of [backups], and at what the key may do"
+        )),
         Ok(()) => state::ask(config, |connection| {
             Ok(judge(s3, &store::addon_backups::list_local(connection)?, Clock::system().now()))
         }),
@@ -53,8 +59,7 @@ fn waiting(backup: &AddonBackup, now: Timestamp) -> Option<&str> {
 }
 
 /// The error is a text for people.
-fn probe(s3: &S3Config) -> Result<(), String> {
-    let storage = S3Storage::open(s3, None, (Clock::system(), PACE)).map_err(|error| chain(&error))?;
+fn probe(storage: &S3Storage) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| error.to_string())?.block_on(storage.probe()).map_err(|error| error.to_string())
 }

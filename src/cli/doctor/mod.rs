@@ -55,6 +55,7 @@ const CHECKS: &[Check] = &[
     ("dynos", state::dynos),
     ("log drains", state::log_drains),
     ("backups", backups::storage),
+    ("addon volumes", state::addon_volumes),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),

@@ -83,6 +83,7 @@ impl S3Storage {
     /// Asks the store to list its bucket, and to let an object be written; nothing is left of it.
     pub async fn probe(&self) -> Result<(), S3Error> {
         self.list_page(vec![("max-keys", "1".to_owned())]).await?;
+        self.unfinished(&self.prefix).await?;
         let key = format!("{}probe", self.prefix);
         let id = self.begin(&key).await?;
         self.abort(&key, &id).await
