@@ -6,6 +6,7 @@
 //! works on the data dir. `crate::upgrade` tells how another process takes them over.
 
 mod addons;
+mod backups;
 mod certificates;
 mod control_plane;
 mod error;

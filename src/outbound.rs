@@ -5,6 +5,7 @@
 
 mod api_client;
 mod connect;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -17,11 +18,12 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 pub use self::api_client::{ApiClient, ApiClientError, Lines};
+pub use self::transfer::{Incoming, Transfer, TransferBody, Transfers};
 use crate::model::address::{AddressKind, embedded};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -217,21 +219,23 @@ fn build(
     redirects: Policy,
     tls: Option<rustls::ClientConfig>,
 ) -> Result<Client, OutboundError> {
+    let builder = builder(policy, redirects).read_timeout(READ_TIMEOUT);
     let builder = match tls {
-        None => Client::builder(),
-        Some(tls) => Client::builder().tls_backend_preconfigured(tls),
+        None => builder,
+        Some(tls) => builder.tls_backend_preconfigured(tls),
     };
-    builder
+    builder.build().map_err(transport)
+}
+
+fn builder(policy: AddressPolicy, redirects: Policy) -> ClientBuilder {
+    Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         .no_proxy()
         .referer(false)
         .user_agent(concat!("akkerisd/", env!("CARGO_PKG_VERSION")))
         .pool_idle_timeout(Duration::from_secs(5))
         .redirect(redirects)
         .dns_resolver(Arc::new(Resolver { policy }))
-        .build()
-        .map_err(transport)
 }
 
 fn kept_headers(response: &Response) -> BTreeMap<String, String> {

@@ -14,6 +14,7 @@ mod auth;
 mod authorization;
 mod authorizations;
 mod auto_builds;
+mod backups_s3;
 mod builds;
 mod builds_run;
 mod cli;

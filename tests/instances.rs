@@ -6,9 +6,11 @@ use akkerisd::engine::EngineError;
 use akkerisd::engine::instance::InstanceRole;
 use akkerisd::model::addon::AddonState;
 use akkerisd::model::addon_instance::InstancePhase;
+use akkerisd::store;
 
-use self::harness::House;
+use self::harness::{House, LIMIT};
 use crate::support::fake_engine::Call;
+use crate::support::wait::wait_until;
 
 #[tokio::test]
 async fn an_addon_gets_a_container_with_credentials_of_its_own_and_its_app_their_variables() {
@@ -133,4 +135,42 @@ async fn containers_and_volumes_of_no_addon_are_removed() {
     house.restart().await;
     house.until_nothing_is_left().await;
     assert!(house.engine().instances.all().iter().all(|(_, one)| one.spec.addon != addon.id));
+}
+
+#[tokio::test]
+async fn a_volume_that_is_nearly_full_is_told_once_and_shown_until_it_is_not() {
+    let house = House::start().await;
+    let addon = house.addon("one", "default").await;
+    house.until_state("one", AddonState::Provisioned).await;
+    let mut events = house.daemon.events().await;
+    let store = &house.daemon.state.store;
+    let measured = async |kibibytes: u64| {
+        house.engine().instances.fill(addon.id, &format!("{kibibytes}\t/data"));
+        wait_until(&format!("{kibibytes} KiB are measured"), LIMIT, async || {
+            house.volumes.wake();
+            let found = store.look_up(|c| store::addon_volumes::find(c, addon.id)).unwrap();
+            found.filter(|volume| volume.bytes == kibibytes << 10)
+        })
+        .await
+    };
+    assert!(!measured(900).await.is_nearly_full());
+    for kibibytes in [950, 1200, 100, 960] {
+        assert_eq!(measured(kibibytes).await.is_nearly_full(), kibibytes > 900);
+    }
+    assert_eq!(events.kinds_so_far().await, ["addon_volume_nearly_full"; 2]);
+    let metrics = house.daemon.admin().get("/metrics").await;
+    let text = String::from_utf8(metrics.body).unwrap();
+    let labels = format!("app=\"one-default\",addon=\"{}\"", addon.name);
+    for (name, value) in [("bytes", 960 << 10), ("limit_bytes", 1 << 20)] {
+        let line = format!("akkerisd_addon_volume_{name}{{{labels}}} {value}");
+        assert!(text.contains(&line), "{line}: {text}");
+    }
+    house.engine().instances.answer("usage", 1, "no such program");
+    house.delete(addon.id).await;
+    house.until_nothing_is_left().await;
+    wait_until("it is forgotten", LIMIT, async || {
+        house.volumes.wake();
+        (house.daemon.count("addon_volumes") == 0).then_some(())
+    })
+    .await;
 }

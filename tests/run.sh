@@ -60,8 +60,26 @@ need_databases() {
     [ -e /etc/postgresql-common/createcluster.conf ] ||
       echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
   fi
-  # The server of Redis is in the package of its tools.
-  need_packages postgresql redis-tools
+  # The server of Redis is in the package of its tools; these packages of MariaDB start none.
+  need_packages postgresql redis-tools mariadb-server-core mariadb-client
+  need_memcached
+}
+
+# As promtool: the package would start a server.
+need_memcached() {
+  local tools=$PWD/target/tools folder libraries
+  if [ -x /usr/bin/memcached ] || [ -x "$tools/memcached" ]; then return 0; fi
+  say "fetching memcached"
+  folder=$(mktemp -d)
+  chmod 755 "$folder"
+  apt-get update -q >/dev/null || true
+  mapfile -t libraries < <(apt-cache depends memcached | sed -n 's/^ *Depends: \(lib[^<]*\)$/\1/p')
+  need_packages "${libraries[@]}"
+  (cd "$folder" && apt-get download -q memcached >/dev/null 2>&1 && dpkg-deb -x memcached_*.deb .) ||
+    fail "the package memcached cannot be fetched"
+  as_builder mkdir -p "$tools"
+  install -m 755 "$folder/usr/bin/memcached" "$tools/memcached"
+  rm -rf "$folder"
 }
 
 # As promtool: the package would start a server. The libraries that it links are those of curl and the like.

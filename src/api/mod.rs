@@ -82,7 +82,7 @@ pub use self::openapi::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
 use crate::addons::Addons;
-use crate::addons::backups::BackupFolder;
+use crate::addons::backups::BackupStorages;
 use crate::builds::log::BuildLogs;
 use crate::builds::source::SourceFolder;
 use crate::clock::Clock;
@@ -137,7 +137,7 @@ pub struct ApiParts {
     pub metrics: Metrics,
     pub addons: Addons,
     /// Where the backups of addons lie.
-    pub backups: BackupFolder,
+    pub backups: BackupStorages,
     pub terminals: Terminals,
     /// The repositories of apps.
     pub git: Git,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::failure::Failure;
 use super::flags::ConfigFlags;
 use super::log_output;
+use crate::addons::backups::s3::S3SetupError;
 use crate::config::{self, Config};
 use crate::daemon::{self, DaemonError};
 use crate::upgrade::{FromSuccessor, Predecessor, PredecessorError};
@@ -55,6 +56,7 @@ impl From<DaemonError> for Failure {
             DaemonError::Bootstrap(error) => error.into(),
             DaemonError::TelemetryHeader { .. }
             | DaemonError::BrokerCredential { .. }
+            | DaemonError::Backups(S3SetupError::Secret { .. } | S3SetupError::Bucket { .. })
             | DaemonError::NoSourceToken { .. } => Self::Usage(error.into()),
             DaemonError::Engine { .. } => Self::EngineUnavailable(error.into()),
             DaemonError::DataDir { .. }
@@ -70,6 +72,7 @@ impl From<DaemonError> for Failure {
             | DaemonError::Edge(_)
             | DaemonError::Api(_)
             | DaemonError::BrokerCredentials { .. }
+            | DaemonError::Backups(S3SetupError::File { .. } | S3SetupError::Client(_))
             | DaemonError::TelemetryHeaders { .. }
             | DaemonError::SourceToken { .. }
             | DaemonError::Signals(_) => Self::Io(error.into()),

@@ -6,6 +6,7 @@
 
 mod addons;
 mod api;
+mod backups;
 mod builds;
 mod certs;
 mod data_dir;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 
 pub use addons::{AddonsConfig, BrokerConfig};
 pub use api::{ApiConfig, Dialect};
+pub use backups::{BackupsConfig, S3Config};
 pub use builds::{BuildsConfig, ChecksumRule};
 pub use certs::{AcmeConfig, CertsConfig, ChallengeKind, EabConfig};
 pub use data_dir::DATA_DIR_MODE;
@@ -88,6 +90,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub certs: CertsConfig,
     pub addons: AddonsConfig,
+    pub backups: BackupsConfig,
     pub telemetry: TelemetryConfig,
     pub sources: SourcesConfig,
     /// The first admin token, from `AKKERISD_ADMIN_TOKEN` only. Default: made on the first start.
@@ -112,6 +115,7 @@ impl Config {
             metrics: MetricsConfig::read(layers)?,
             certs: CertsConfig::read(layers)?,
             addons: AddonsConfig::read(layers)?,
+            backups: BackupsConfig::read(layers)?,
             telemetry: TelemetryConfig::read(layers)?,
             sources: SourcesConfig::read(layers)?,
             admin_token: layers.admin_token()?,

@@ -1,8 +1,8 @@
 //! One setting: its names in the file, the environment and the flags, its default, and what it must be.
 
 use super::{
-    DATA_DIR, addons, api, builds, certs, dns, docker, dynos, edge, git, log, logs, metrics, outbound,
-    previews, sources, telemetry,
+    DATA_DIR, addons, api, backups, builds, certs, dns, docker, dynos, edge, git, log, logs, metrics,
+    outbound, previews, sources, telemetry,
 };
 
 /// A setting as an operator sees it.
@@ -50,6 +50,7 @@ const SETTINGS: &[&[Setting]] = &[
     certs::ACME_SETTINGS,
     dns::SETTINGS,
     addons::SETTINGS,
+    backups::SETTINGS,
     telemetry::SETTINGS,
     sources::SETTINGS,
 ];

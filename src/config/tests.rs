@@ -242,3 +242,25 @@ fn an_acme_server_is_set_up_as_a_whole() {
         assert!(refusal(&format!("[acme]\n{key} = \"{bad}\""), &[], &[]).contains(bad), "{key}");
     }
 }
+
+#[test]
+fn an_s3_store_is_set_up_as_a_whole() {
+    let file =
+        "[backups]\ns3_endpoint = \"https://s3.example.com/\"\ns3_bucket = \"dumps\"\ns3_prefix = \"/a/\"";
+    let key = ("AKKERISD_BACKUPS_S3_ACCESS_KEY_ID", "AKIA1");
+    let secret = ("AKKERISD_BACKUPS_S3_SECRET_ACCESS_KEY_FILE", "/etc/akkerisd/s3.key");
+    let s3 = config(file, &[key, secret], &[]).unwrap().backups.s3.unwrap();
+    assert_eq!((s3.endpoint.as_str(), s3.prefix.as_str()), ("https://s3.example.com", "a"));
+    assert_eq!((s3.region.as_str(), s3.path_style, s3.ca), ("us-east-1", true, None));
+    assert_eq!(s3.secret_access_key_file, PathBuf::from("/etc/akkerisd/s3.key"));
+    assert_eq!(config("", &[], &[]).unwrap().backups.s3, None);
+    for lonely in [key, secret, ("AKKERISD_BACKUPS_S3_BUCKET", "dumps")] {
+        assert!(refusal("", &[lonely], &[]).contains("together with backups.s3_endpoint"), "{lonely:?}");
+    }
+    assert!(refusal(file, &[key], &[]).contains("backups.s3_secret_access_key_file"));
+    let hosts = ("AKKERISD_BACKUPS_S3_PATH_STYLE", "false");
+    assert!(!config(file, &[key, secret, hosts], &[]).unwrap().backups.s3.unwrap().path_style);
+    let address = ("AKKERISD_BACKUPS_S3_ENDPOINT", "http://127.0.0.1:9000");
+    assert!(refusal(file, &[key, secret, hosts, address], &[]).contains("an IP address"));
+    assert!(refusal(&format!("{file}\ns3_region = \"\""), &[key, secret], &[]).contains("region"));
+}

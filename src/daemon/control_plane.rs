@@ -17,8 +17,9 @@ use super::certificates::Certificates;
 use super::settings::timing;
 use super::state::{AccessRecords, State};
 use super::telemetry;
-use super::{DaemonError, addons, instances};
+use super::{DaemonError, addons, backups, instances};
 use crate::addons::Addons;
+use crate::addons::backups::BackupStorages;
 use crate::api::{self, ApiSettings, ApiState};
 use crate::builds::Builder;
 use crate::catalogue::CatalogueHandle;
@@ -75,6 +76,7 @@ struct Rooms {
     certificates: Certificates,
     source_control: SourceControl,
     addons: Addons,
+    backups: BackupStorages,
 }
 
 /// The right to use the data dir.
@@ -136,8 +138,8 @@ impl ControlPlane {
         let store = self.rooms.state.store.clone();
         let source_control = self.rooms.source_control.clone();
         let terminals = Terminals::new(store, Arc::clone(&self.rooms.engine), self.tasks.stopping());
-        let addons = self.rooms.addons.clone();
-        let rooms = (terminals, source_control, addons);
+        let (addons, backups) = (self.rooms.addons.clone(), self.rooms.backups.clone());
+        let rooms = (terminals, source_control, addons, backups);
         let state = ApiState::new(self.rooms.state.api(metrics, rooms, settings));
         let (stop, ended) = (self.api_stop.clone(), self.api_ended.clone());
         self.tasks.spawn("api", async move {
@@ -221,7 +223,8 @@ async fn start_rooms(
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     // Apps find their databases when they start.
-    let instances = instances::start(&state, docker, tasks).await;
+    let backups = backups::open(config, installation, state.clock.clone())?;
+    let instances = instances::start(&state, (docker, backups.clone()), tasks).await;
     Reconciler::new(Arc::new(context), tasks.clone()).start(FIRST_LOOK_LIMIT).await?;
     let addons = addons::start(config, (&state, instances), tasks).await?;
     let source_control = state.source_control(&outbound, (config, &addons), tasks)?;
@@ -233,7 +236,7 @@ async fn start_rooms(
         PreviewSweep { store: state.store.clone(), clock: state.clock.clone(), max_age }.start(tasks);
     }
     let certificates = Certificates::start(config, (&state, surroundings), tasks).await?;
-    Ok(Rooms { state, engine, looks, certificates, source_control, addons })
+    Ok(Rooms { state, engine, looks, certificates, source_control, addons, backups })
 }
 
 async fn first_start(

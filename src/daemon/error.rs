@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::addons::backups::s3::S3SetupError;
 use crate::catalogue::CatalogueError;
 use crate::certs::{AcmeError, CertError, FolderError};
 use crate::config::SocketsError;
@@ -64,6 +65,8 @@ pub enum DaemonError {
         "line {line} of {path} (addons.credentials_file) is not like \"broker: user:password\" or \"broker: bearer token\""
     )]
     BrokerCredential { path: String, line: usize },
+    #[error("backups cannot be brought to S3")]
+    Backups(#[from] S3SetupError),
     #[error("the apps could not be looked at")]
     Reconcile(#[from] ReconcileError),
     #[error("the edge could not be started")]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::state::State;
 use crate::addons::Provider;
-use crate::addons::backups::Backups;
-use crate::addons::instances::{Context, EngineProvider, Instances};
+use crate::addons::backups::{BackupStorages, Backups};
+use crate::addons::instances::{Context, EngineProvider, Instances, VolumeWatch};
 use crate::engine::instance::InstanceEngine;
 use crate::tasks::{Activator, Tasks};
 
@@ -16,7 +16,7 @@ const FIRST_LOOK_LIMIT: Duration = Duration::from_mins(1);
 /// Brings up the addons and keeps them and their backups; gives who makes more of them.
 pub(super) async fn start(
     state: &State,
-    engine: Arc<dyn InstanceEngine>,
+    (engine, backups): (Arc<dyn InstanceEngine>, BackupStorages),
     tasks: &Tasks,
 ) -> Arc<dyn Provider> {
     let context = Arc::new(Context {
@@ -26,10 +26,11 @@ pub(super) async fn start(
         catalogue: state.catalogue.shared(),
         clock: state.clock.clone(),
         ids: state.ids.clone(),
-        backups: state.backups.clone(),
+        backups,
         wake: Activator::new(),
     });
     Instances::start(Arc::clone(&context), tasks, FIRST_LOOK_LIMIT).await;
     Backups::start(Arc::clone(&context), tasks);
+    VolumeWatch::start(Arc::clone(&context), tasks);
     Arc::new(EngineProvider::new(context))
 }

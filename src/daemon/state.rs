@@ -9,7 +9,7 @@ use super::DaemonError;
 use super::settings::{build_limits, git_settings};
 use super::sources::{checks_limits, servers};
 use crate::addons::Addons;
-use crate::addons::backups::BackupFolder;
+use crate::addons::backups::BackupStorages;
 use crate::api::{ApiParts, ApiSettings};
 use crate::builds::BuilderParts;
 use crate::builds::log::BuildLogs;
@@ -60,7 +60,6 @@ pub(super) struct State {
     drains: DrainFigures,
     sources: SourceFolder,
     build_logs: BuildLogs,
-    pub(super) backups: BackupFolder,
     /// The logs of apps.
     pub(super) rings: Rings,
     pub(super) telemetry: Telemetry,
@@ -104,7 +103,6 @@ impl State {
             build_logs,
             rings,
             ids,
-            backups: BackupFolder::new(config.backups_dir()),
             telemetry,
             temporary_tokens: TemporaryTokens::new(config.token_key_path(), api_url),
             clock,
@@ -304,7 +302,7 @@ impl State {
     pub(super) fn api(
         &self,
         metrics: Metrics,
-        (terminals, source_control, addons): (Terminals, SourceControl, Addons),
+        (terminals, source_control, addons, backups): (Terminals, SourceControl, Addons, BackupStorages),
         settings: ApiSettings,
     ) -> ApiParts {
         ApiParts {
@@ -319,7 +317,7 @@ impl State {
             log_sessions: LogSessions::new(self.clock.clone()),
             metrics,
             addons,
-            backups: self.backups.clone(),
+            backups,
             terminals,
             git: self.git.clone(),
             telemetry: self.telemetry.clone(),

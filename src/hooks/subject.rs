@@ -132,6 +132,7 @@ impl<'a> Subject<'a> {
             | Event::AddonBackupDeleted { .. }
             | Event::AddonBackupRunCreated { .. }
             | Event::AddonBackupRunFinished { .. }
+            | Event::AddonVolumeNearlyFull { .. }
             | Event::AppCreated { .. }
             | Event::AutoBuildCreated { .. }
             | Event::AutoBuildDeleted { .. }

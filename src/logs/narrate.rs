@@ -158,6 +158,10 @@ impl Narrator {
             Event::AddonAttached { addon, .. } => Some(self.addon("attached", *addon).await),
             Event::AddonDetached { addon, .. } => Some(self.addon("detached", *addon).await),
             Event::AddonPromoted { addon, .. } => Some(self.addon("promoted", *addon).await),
+            Event::AddonVolumeNearlyFull { addon, percent, .. } => {
+                let what = format!("uses {percent} % of the data that its plan allows");
+                Some(self.addon(&what, *addon).await)
+            }
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::exposition::{Distribution, Exposition, Kind};
 use super::router::{AppFigures, BOUNDS};
 use super::{Shared, process};
+use crate::model::addon_volume::AddonVolume;
 use crate::model::dyno::Dyno;
 use crate::model::ids::AppId;
 use crate::model::metric::{DynoSample, Metric, float};
@@ -18,6 +19,8 @@ struct Stored {
     dynos: Vec<Dyno>,
     releases: BTreeMap<AppId, u32>,
     builds: BTreeMap<String, u64>,
+    /// With the names of their addons, and the apps that these belong to.
+    volumes: Vec<(AppId, String, AddonVolume)>,
 }
 
 /// The name and help of a metric of each dyno, and what it is made of, each with the `mode` that tells it apart.
@@ -88,6 +91,7 @@ pub(super) async fn collect(shared: &Shared, reach: Reach) -> Result<Exposition,
     }
     add_drains(&mut text, shared);
     add_apps(&mut text, &stored);
+    add_volumes(&mut text, &stored);
     add_requests(&mut text, shared, &stored);
     let latest = shared.latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     add_dynos(&mut text, &stored, &latest);
@@ -107,7 +111,18 @@ fn load(connection: &Connection, reach: &Reach) -> Result<Stored, StoreError> {
         dynos: store::dynos::list_of_live_apps(connection)?,
         releases: store::releases::count_by_app(connection)?,
         builds,
+        volumes: volumes(connection)?,
     })
+}
+
+fn volumes(connection: &Connection) -> Result<Vec<(AppId, String, AddonVolume)>, StoreError> {
+    let mut volumes = Vec::new();
+    for volume in store::addon_volumes::list(connection)? {
+        if let Some(addon) = store::addons::find(connection, volume.addon)? {
+            volumes.push((addon.app.id, addon.name.as_str().to_owned(), volume));
+        }
+    }
+    Ok(volumes)
 }
 
 fn add_one(text: &mut Exposition, name: &'static str, kind: Kind, help: &'static str, value: f64) {
@@ -265,6 +280,26 @@ fn add_drains(text: &mut Exposition, shared: &Shared) {
         ),
     ] {
         add_one(text, name, kind, help, float(value));
+    }
+}
+
+fn add_volumes(text: &mut Exposition, stored: &Stored) {
+    let known: Vec<_> = stored
+        .volumes
+        .iter()
+        .filter_map(|(app, addon, volume)| Some((stored.apps.get(app)?, addon, volume)))
+        .collect();
+    let used = "Bytes that the volume of a built-in addon had when it was measured, once an hour.";
+    let family = text.family("akkerisd_addon_volume_bytes", Kind::Gauge, used);
+    for (app, addon, volume) in &known {
+        family.add(&[("app", app.as_str()), ("addon", addon.as_str())], float(volume.bytes));
+    }
+    let limit = "Bytes that the plan of a built-in addon allows its volume.";
+    let family = text.family("akkerisd_addon_volume_limit_bytes", Kind::Gauge, limit);
+    for (app, addon, volume) in &known {
+        if let Some(limit) = volume.limit {
+            family.add(&[("app", app.as_str()), ("addon", addon.as_str())], float(limit));
+        }
     }
 }
 

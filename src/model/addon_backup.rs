@@ -55,6 +55,19 @@ pub struct BackupContent {
     /// In hexadecimal.
     pub sha256: String,
     pub at: Timestamp,
+    pub storage: BackupStorage,
+    /// Why it could not be brought to S3 yet; empty unless that was tried.
+    pub upload_failure: String,
+}
+
+crate::text_enum! {
+    /// Where a backup lies.
+    pub enum BackupStorage {
+        /// On this machine, for good or until it is brought to S3.
+        Local => "local",
+        /// In the bucket of the configuration.
+        S3 => "s3",
+    }
 }
 
 /// Something that was done with a backup.

@@ -47,6 +47,7 @@ pub enum Event {
     AddonBackupDeleted { app: AppId, addon: AddonId, backup: AddonBackupId },
     AddonBackupRunCreated { app: AppId, backup: AddonBackupId, kind: RunKind },
     AddonBackupRunFinished { app: AppId, backup: AddonBackupId, kind: RunKind, succeeded: bool },
+    AddonVolumeNearlyFull { app: AppId, addon: AddonId, percent: u64 },
     AppCreated { app: AppId },
     AppUpdated { app: AppId },
     AppDeleted { app: AppId },
@@ -185,6 +186,7 @@ impl Event {
             | Self::AddonBackupDeleted { app, .. }
             | Self::AddonBackupRunCreated { app, .. }
             | Self::AddonBackupRunFinished { app, .. }
+            | Self::AddonVolumeNearlyFull { app, .. }
             | Self::AppCreated { app }
             | Self::AppUpdated { app }
             | Self::AppDeleted { app }

@@ -12,6 +12,7 @@ pub mod addon_engine;
 pub mod addon_instance;
 pub mod addon_job;
 pub mod addon_service;
+pub mod addon_volume;
 pub mod address;
 pub mod app;
 pub mod app_json;

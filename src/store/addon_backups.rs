@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{StoreError, Tx};
-use crate::model::addon_backup::{AddonBackup, BackupContent, BackupState, BackupStatus};
+use crate::model::addon_backup::{AddonBackup, BackupContent, BackupState, BackupStatus, BackupStorage};
 use crate::model::ids::{AddonBackupId, AddonId, AppId};
 use crate::model::time::Timestamp;
 
@@ -93,9 +93,25 @@ pub fn list_newest(connection: &Connection) -> Result<Vec<AddonBackup>, StoreErr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The ids of all backups.
-pub fn list_ids(connection: &Connection) -> Result<Vec<AddonBackupId>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT id FROM addon_backups")?;
+/// The ids of all backups that are not in S3 alone.
+pub fn list_local_ids(connection: &Connection) -> Result<Vec<AddonBackupId>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM addon_backups WHERE storage IS NOT 's3'")?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The backups that succeeded and lie on this machine, oldest first.
+pub fn list_local(connection: &Connection) -> Result<Vec<AddonBackup>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT * FROM addon_backups WHERE storage = 'local' ORDER BY created_at, id")?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The backups without a row whose objects in S3 are to be removed.
+pub fn list_removed(connection: &Connection) -> Result<Vec<AddonBackupId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT backup_id FROM removed_addon_backups")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -128,7 +144,7 @@ pub fn update(tx: &Tx<'_>, backup: &AddonBackup) -> Result<(), StoreError> {
     };
     tx.prepare_cached(
         "UPDATE addon_backups SET status = :status, size = :size, sha256 = :sha256, reason = :reason,
-            ended_at = :ended_at, expires_at = :expires_at
+            ended_at = :ended_at, expires_at = :expires_at, storage = :storage, upload_failure = :upload_failure
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -139,13 +155,33 @@ pub fn update(tx: &Tx<'_>, backup: &AddonBackup) -> Result<(), StoreError> {
         ":reason": reason,
         ":ended_at": ended_at,
         ":expires_at": backup.expires_at,
+        ":storage": content.map(|content| content.storage),
+        ":upload_failure": content.map_or("", |content| &content.upload_failure),
     })?;
     Ok(())
 }
 
-/// Removes a backup with what is known of its use. Its file is removed by who sees that it has no row.
+/// Removes a backup with what is known of its use. Its file is removed by who sees that it has no row, its object by who
+/// sees it in [`list_removed`].
 pub fn delete(tx: &Tx<'_>, id: AddonBackupId) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO removed_addon_backups (backup_id) SELECT id FROM addon_backups WHERE id = ?1 AND storage = 's3'",
+    )?
+    .execute([id])?;
     tx.prepare_cached("DELETE FROM addon_backups WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Has an object in S3 removed that has no row.
+pub fn insert_removed(tx: &Tx<'_>, id: AddonBackupId) -> Result<(), StoreError> {
+    tx.prepare_cached("INSERT OR IGNORE INTO removed_addon_backups (backup_id) VALUES (?1)")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Forgets an object that was removed.
+pub fn delete_removed(tx: &Tx<'_>, id: AddonBackupId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM removed_addon_backups WHERE backup_id = ?1")?.execute([id])?;
     Ok(())
 }
 
@@ -158,6 +194,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<AddonBackup> {
             size: row.get::<_, Option<i64>>("size")?.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
             sha256: row.get::<_, Option<String>>("sha256")?.unwrap_or_default(),
             at,
+            storage: row.get::<_, Option<BackupStorage>>("storage")?.unwrap_or(BackupStorage::Local),
+            upload_failure: row.get("upload_failure")?,
         }),
         BackupStatus::Failed => {
             BackupState::Failed { reason: row.get::<_, Option<String>>("reason")?.unwrap_or_default(), at }

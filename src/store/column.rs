@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::account::{MemberRole, Role};
 use crate::model::addon::AddonState;
 use crate::model::addon_attachment::{AttachmentName, AttachmentState};
-use crate::model::addon_backup::{BackupOrigin, BackupStatus, RunKind};
+use crate::model::addon_backup::{BackupOrigin, BackupStatus, BackupStorage, RunKind};
 use crate::model::addon_instance::InstancePhase;
 use crate::model::addon_job::AddonWorkKind;
 use crate::model::addon_service::{AddonPlanName, AddonServiceName};
@@ -181,6 +181,7 @@ enum_columns!(
     AttachmentState,
     BackupOrigin,
     BackupStatus,
+    BackupStorage,
     BuildStep,
     CertificateOrigin,
     CertificateStatus,

@@ -38,6 +38,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0049_addon_backups.sql"),
     include_str!("migrations/0054_acme_dns_records.sql"),
     include_str!("migrations/0055_issuer_keys.sql"),
+    include_str!("migrations/0056_addon_backup_storage.sql"),
+    include_str!("migrations/0057_addon_volumes.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -11,6 +11,7 @@ pub mod addon_backups;
 pub mod addon_instances;
 pub mod addon_jobs;
 pub mod addon_periods;
+pub mod addon_volumes;
 pub mod addons;
 pub mod app_setups;
 pub mod apps;

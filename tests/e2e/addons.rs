@@ -1,4 +1,4 @@
-//! Addons on the engine: a real `PostgreSQL` and a real Redis, and what is left of them whatever happens.
+//! Addons on the engine: a real `PostgreSQL`, Redis, `MariaDB` and Memcached, and what is left of them whatever happens.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::docker::docker;
+use crate::support::mariadb;
 use crate::support::services::{add, catalogue, deploy, hears, provisioned};
 use crate::support::wait_until;
 
@@ -141,6 +142,41 @@ async fn a_store_in_memory_keeps_its_data_and_gets_that_of_a_backup() {
     assert_eq!(daemon.volumes().len(), 1, "the volume before the restore is gone");
     client.send("DELETE", &format!("/apps/{app}/addons/{name}"), None, 200).await;
     nothing_is_left(&daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mariadb_gets_back_what_it_had_and_nothing_else_and_a_memcached_holds_values() {
+    let prepare =
+        |data: &std::path::Path| std::fs::write(data.join("catalogue.toml"), mariadb::catalogue()).unwrap();
+    let daemon = Daemon::start_prepared(&[], prepare).await;
+    let client = daemon.client();
+    let app = mariadb::deploy(&client, "keeper").await;
+    let cache = add(&client, &app, "alamo-memcached").await;
+    let addon = add(&client, &app, "alamo-mysql:hobby").await;
+    let name = addon["name"].as_str().unwrap().to_owned();
+    hears(&daemon, &app, "memcached?set+k+0+0+2%0D%0A42", "STORED").await;
+    hears(&daemon, &app, "memcached?get+k", "VALUE k 0 2\r\n42\r\nEND").await;
+    hears(&daemon, &app, "query?create+table+t+(v+text);insert+into+t+values+('one');select+v+from+t", "one")
+        .await;
+    let backups = format!("/apps/{app}/addons/{name}/backups");
+    let backup = client.send("POST", &backups, None, 201).await;
+    let backup = format!("{backups}/{}", backup["id"].as_str().unwrap());
+    succeeded(&client, &backup, "/status").await;
+    hears(&daemon, &app, "query?update+t+set+v='two';create+table+later+(v+text);select+v+from+t", "two")
+        .await;
+    client.send("POST", &format!("{backup}/drills"), None, 201).await;
+    let drilled = succeeded(&client, &backup, "/drill/status").await;
+    assert_eq!(drilled["drill"]["result"], "1 tables", "{drilled}");
+    client.send("POST", &format!("{backup}/restore"), Some(json!({})), 201).await;
+    succeeded(&client, &backup, "/restores/0/status").await;
+    hears(&daemon, &app, "query?select+v+from+t;show+tables", "one\nt").await;
+    for addon in [&name, cache["name"].as_str().unwrap()] {
+        client.send("DELETE", &format!("/apps/{app}/addons/{addon}"), None, 200).await;
+    }
+    nothing_is_left(&daemon).await;
+    let left = client.get(&backups).await;
+    let last = left.as_array().unwrap().last().unwrap();
+    assert_eq!((&last["origin"], &last["status"]), (&json!("final"), &json!("succeeded")), "{left}");
 }
 
 /// Neither by its name nor by any of its addresses does the app reach the addon.

@@ -216,6 +216,7 @@ fn answer(path: &str, headers: &HashMap<String, String>, orders: &HashMap<String
         "/connect" => (200, connect(query)),
         "/query" => (200, run("query", query)),
         "/redis" => (200, run("redis", query)),
+        "/memcached" => (200, run("ask-memcached", query)),
         "/count" => (200, COUNT.load(Ordering::SeqCst).to_string()),
         "/" => {
             COUNT.fetch_add(1, Ordering::SeqCst);

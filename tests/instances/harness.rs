@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use akkerisd::addons::backups::{BackupFolder, Backups};
-use akkerisd::addons::instances::{Context, EngineProvider, Instances};
+use akkerisd::addons::backups::Backups;
+use akkerisd::addons::instances::{Context, EngineProvider, Instances, VolumeWatch};
 use akkerisd::addons::{self, AddonParts, Offer, Providers, Securekey};
 use akkerisd::engine::instance::InstanceRole;
 use akkerisd::engine::{ContainerId, ContainerState};
@@ -40,6 +40,7 @@ port = 5432
 volume = "/data"
 env = { PASSWORD = "{password}" }
 health = ["health"]
+usage = ["usage"]
 variables = { DB_URL = "db://{user}:{password}@{host}:{port}/{database}" }
 [[addon_service.engine.setup]]
 argv = ["setup"]
@@ -52,7 +53,7 @@ name = "small"
 human_name = "Small"
 price = 0
 default = true
-engine = { memory_mib = 64, backup_schedule = "0 3 * * *", drill_schedule = "0 4 * * *", backups_kept = 2 }
+engine = { memory_mib = 64, volume_mib = 1, backup_schedule = "0 3 * * *", drill_schedule = "0 4 * * *", backups_kept = 2 }
 [[addon_service.plan]]
 name = "large"
 human_name = "Large"
@@ -65,6 +66,7 @@ pub(crate) struct House {
     pub(crate) daemon: TestDaemon,
     tasks: Tasks,
     pub(crate) backups: Backups,
+    pub(crate) volumes: VolumeWatch,
     offer: Offer,
 }
 
@@ -80,8 +82,8 @@ impl House {
         daemon.state.catalogue.store(Arc::new(Catalogue::parse(&text).unwrap()));
         daemon.admin().post("/spaces", json!({"name": "other"})).await.json(201);
         let (tasks, offer) = (Tasks::new(), Offer::new(Arc::clone(&daemon.state.catalogue)));
-        let backups = begin(&daemon, &tasks, &offer).await;
-        Self { daemon, tasks, backups, offer }
+        let (backups, volumes) = begin(&daemon, &tasks, &offer).await;
+        Self { daemon, tasks, backups, volumes, offer }
     }
 
     /// Ends the work, as the end of a daemon does.
@@ -93,7 +95,7 @@ impl House {
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.tasks = Tasks::new();
-        self.backups = begin(&self.daemon, &self.tasks, &self.offer).await;
+        (self.backups, self.volumes) = begin(&self.daemon, &self.tasks, &self.offer).await;
     }
 
     /// A test's clock goes on while one waits: providers are asked again after a while.
@@ -244,7 +246,7 @@ impl House {
 }
 
 /// What the daemon starts for its addons.
-async fn begin(daemon: &TestDaemon, tasks: &Tasks, offer: &Offer) -> Backups {
+async fn begin(daemon: &TestDaemon, tasks: &Tasks, offer: &Offer) -> (Backups, VolumeWatch) {
     let state = &daemon.state;
     let context = Arc::new(Context {
         store: state.store.clone(),
@@ -253,11 +255,12 @@ async fn begin(daemon: &TestDaemon, tasks: &Tasks, offer: &Offer) -> Backups {
         catalogue: Arc::clone(&state.catalogue),
         clock: state.clock.clone(),
         ids: state.ids.clone(),
-        backups: BackupFolder::new(daemon.dir.path().join("backups")),
+        backups: state.backups.clone(),
         wake: Activator::new(),
     });
     Instances::start(Arc::clone(&context), tasks, Duration::from_millis(200)).await;
     let backups = Backups::start(Arc::clone(&context), tasks);
+    let volumes = VolumeWatch::start(Arc::clone(&context), tasks);
     let parts = AddonParts {
         store: state.store.clone(),
         sealer: state.sealer.clone(),
@@ -271,7 +274,7 @@ async fn begin(daemon: &TestDaemon, tasks: &Tasks, offer: &Offer) -> Backups {
         retry: Duration::from_millis(20),
     };
     addons::start(parts, tasks);
-    backups
+    (backups, volumes)
 }
 
 fn admin() -> Principal {

@@ -1,7 +1,7 @@
 //! The part of the scripted engine that runs addons: containers with volumes that keep what was put into them.
 //!
 //! A program inside of a container ends with 0 unless [`FakeInstances::answer`] says otherwise. The program `dump`
-//! writes what the container's volume has, `restore` replaces it with its input, and `check` says it.
+//! writes what the container's volume has, `restore` replaces it with its input, and `check` and `usage` say it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -248,7 +248,7 @@ impl InstanceEngine for FakeEngine {
                     self.instances.lock().volumes.insert(volume, input);
                 }
             }
-            "check" => output = String::from_utf8_lossy(&content).into_owned(),
+            "check" | "usage" => output = String::from_utf8_lossy(&content).into_owned(),
             _ => {}
         }
         Ok(Exited { code: 0, output, errors: String::new() })

@@ -11,7 +11,8 @@ pub(crate) mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use akkerisd::addons::backups::BackupFolder;
+use akkerisd::addons::backups::s3::S3Storage;
+use akkerisd::addons::backups::{BackupFolder, BackupStorages};
 use akkerisd::addons::{AddonParts, Addons, Offer, Providers};
 use akkerisd::api::{self, ApiParts, ApiSettings, ApiState};
 use akkerisd::builds::log::BuildLogs;
@@ -79,6 +80,7 @@ struct Around {
     telemetry: Telemetry,
     providers: Providers,
     sources: (SourceServers, ChecksLimits),
+    s3: Option<S3Storage>,
 }
 
 /// Tasks that are told to stop when the test ends.
@@ -113,6 +115,7 @@ impl Default for Around {
             telemetry: Telemetry::off(),
             providers: Providers::without_brokers(),
             sources: no_sources(),
+            s3: None,
         }
     }
 }
@@ -142,6 +145,11 @@ impl TestDaemon {
     /// The same on another clock.
     pub(crate) async fn at(clock: Clock) -> Self {
         Self::made(Around { clock, ..Around::default() }, |_| {}).await
+    }
+
+    /// The same on another clock, with a store that backups are brought to.
+    pub(crate) async fn with_s3(clock: Clock, s3: S3Storage) -> Self {
+        Self::made(Around { clock, s3: Some(s3), ..Around::default() }, |_| {}).await
     }
 
     /// The same with telemetry.
@@ -210,7 +218,7 @@ impl TestDaemon {
             log_sessions: LogSessions::new(clock),
             metrics,
             addons: Addons::new(addons.clone()),
-            backups: BackupFolder::new(dir.path().join("backups")),
+            backups: BackupStorages::new(BackupFolder::new(dir.path().join("backups")), around.s3),
             terminals,
             git,
             telemetry,

@@ -1,11 +1,12 @@
 //! Tries a backup out: restores it into an instance that nobody reaches, looks at the data, and throws it away.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::BackupError;
-use super::restore::{blueprint, check, feed, ready, remove_all, unpack, verify};
+use super::restore::{blueprint, check, feed, fetch, ready, remove_all, unpack};
 use super::save::dump;
 use crate::addons::instances::{Blueprint, Context, Inside, image};
 use crate::engine::ContainerState;
@@ -23,16 +24,16 @@ const ASK_AGAIN: Duration = Duration::from_millis(300);
 pub(super) async fn drill(context: &Context, backup: &AddonBackup) -> Result<String, BackupError> {
     let instance = ready(context, backup.addon).await?;
     let (blueprint, method) = blueprint(context, &instance)?;
-    verify(context, backup).await?;
+    let fetched = fetch(context, backup).await?;
     remove_all(context, instance.addon, InstanceRole::Drill).await?;
-    let found = try_out(context, backup, (&instance, &blueprint), &method).await;
+    let found = try_out(context, fetched.path(), (&instance, &blueprint), &method).await;
     remove_all(context, instance.addon, InstanceRole::Drill).await?;
     found
 }
 
 async fn try_out(
     context: &Context,
-    backup: &AddonBackup,
+    backup: &Path,
     (instance, blueprint): (&AddonInstance, &Blueprint),
     method: &BackupMethod,
 ) -> Result<String, BackupError> {
@@ -45,7 +46,7 @@ async fn try_out(
             engine.start(&id).await?;
             wait_for_healthy(inside).await?;
             inside.set_up().await?;
-            feed(context, backup, inside, program).await?;
+            feed(backup, inside, program).await?;
         }
         RestoreMethod::Files(files) => {
             unpack(context, backup, &id, (blueprint, files)).await?;

@@ -1,4 +1,4 @@
-//! Where backups lie: a file for each, readable by the daemon alone.
+//! Where backups lie on this machine: a file for each, readable by the daemon alone.
 
 use std::collections::HashSet;
 use std::io;
@@ -36,9 +36,15 @@ impl BackupFolder {
         self.0.join(backup.to_string())
     }
 
+    /// A file beside the backups. One that is left behind is swept away, at the latest with the backup whose id its name
+    /// begins with.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.0.join(format!("{name}.{UNFINISHED}"))
+    }
+
     /// Begins a file of that name beside the backups, in place of what an earlier attempt left.
     pub(super) async fn begin(&self, name: &str) -> io::Result<(PathBuf, tokio::fs::File)> {
-        let (folder, path) = (self.0.clone(), self.0.join(format!("{name}.{UNFINISHED}")));
+        let (folder, path) = (self.0.clone(), self.beside(name));
         let made = path.clone();
         let file = blocking(move || {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -61,10 +67,13 @@ impl BackupFolder {
         .await
     }
 
-    /// Reads a backup's file and sums it up.
-    pub(super) async fn sum(&self, backup: AddonBackupId) -> io::Result<Sum> {
+    /// Removes a backup's file; one that is not there is well.
+    pub(super) async fn remove(&self, backup: AddonBackupId) -> io::Result<()> {
         let path = self.path(backup);
-        blocking(move || sum(&path)).await
+        match blocking(move || std::fs::remove_file(path)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Removes the files that are of none of these backups, and those that are not written on.
@@ -88,6 +97,11 @@ impl BackupFolder {
     }
 }
 
+/// Reads a file and sums it up.
+pub(super) async fn sum_of(path: PathBuf) -> io::Result<Sum> {
+    blocking(move || sum(&path)).await
+}
+
 /// Runs what waits for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -95,8 +109,10 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+/// What begins with the id of a backup belongs to it.
 fn is_kept(path: &Path, kept: &HashSet<AddonBackupId>) -> bool {
-    let id = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    let name = path.file_name().and_then(|name| name.to_str());
+    let id = name.and_then(|name| name.split('.').next()?.parse().ok());
     id.is_some_and(|id| kept.contains(&id))
 }
 
@@ -139,7 +155,7 @@ mod tests {
         let written = folder.finish(path, id).await.unwrap();
         assert_eq!(written.size, 4);
         folder.sweep(HashSet::from([id])).await.unwrap();
-        assert_eq!(folder.sum(id).await.unwrap(), written);
+        assert_eq!(sum_of(folder.path(id)).await.unwrap(), written);
         let mode =
             std::os::unix::fs::PermissionsExt::mode(&folder.path(id).metadata().unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);

@@ -1,19 +1,23 @@
 //! Backups of built-in addons: made, kept as long as the plan says, restored, and tried out every night.
 //!
-//! Invariants: a backup that succeeded is a whole file with its digest; what is to be done is a row and is done again
+//! Invariants: a backup that succeeded is a whole file or object with its digest; what is to be done is a row and is done again
 //! after a crash; a drill touches nothing that an app can reach.
 
 mod drill;
 mod folder;
 mod restore;
+pub mod s3;
 mod save;
+mod storage;
 mod timetable;
+mod upload;
 mod worker;
 
 use std::time::Duration;
 
 pub use self::folder::BackupFolder;
 pub(in crate::addons) use self::save::{fail_last, save_last};
+pub use self::storage::{BackupBytes, BackupStorages, StorageError};
 pub(in crate::addons) use self::timetable::first_due;
 pub use self::worker::Backups;
 use super::instances::{InstanceError, ProgramError};
@@ -33,8 +37,8 @@ enum BackupError {
     NotReady,
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    #[error("the backup cannot be read or written")]
-    File(#[from] std::io::Error),
+    #[error("the backup cannot be read or written: {0}")]
+    Storage(#[from] StorageError),
     /// It will not be otherwise; the text is for people.
     #[error("{0}")]
     Final(String),
@@ -43,6 +47,12 @@ enum BackupError {
 impl From<ProgramError> for BackupError {
     fn from(error: ProgramError) -> Self {
         Self::Instance(error.into())
+    }
+}
+
+impl From<std::io::Error> for BackupError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Storage(error.into())
     }
 }
 
@@ -64,7 +74,7 @@ impl BackupError {
         match self {
             Self::NotReady => None,
             Self::Instance(error) => error.is_final().then(|| error.to_string()),
-            Self::File(error) => Some(format!("The backup cannot be read or written: {error}.")),
+            Self::Storage(error) => Some(format!("The backup cannot be read or written: {error}.")),
             Self::Final(reason) => Some(reason.clone()),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::folder::blocking;
+use super::storage::Fetched;
 use super::{BackupError, CHECK_LIMIT, LONG_LIMIT};
 use crate::addons::instances::{Blueprint, Context, Inside, InstanceError, image};
 use crate::engine::instance::{InstanceRole, InstanceVolume, ObservedInstance};
@@ -34,18 +35,18 @@ pub(super) async fn restore(
 ) -> Result<String, BackupError> {
     let instance = ready(context, target).await?;
     let (blueprint, method) = blueprint(context, &instance)?;
-    verify(context, backup).await?;
+    let fetched = fetch(context, backup).await?;
     match &method.restore {
         RestoreMethod::Program(program) => {
             let container = running(context, &instance, &blueprint).await?;
             let inside = Inside { engine: &*context.engine, id: &container.id, blueprint: &blueprint };
-            let fed = feed(context, backup, inside, program).await;
+            let fed = feed(fetched.path(), inside, program).await;
             excused(fed, inside, &container.state).await?;
             failpoint::reached(JournalStep::BackupRestored);
             check(inside, &method).await
         }
         RestoreMethod::Files(files) => {
-            lay_out(context, backup, (&instance, &blueprint), files).await?;
+            lay_out(context, fetched.path(), (&instance, &blueprint), files).await?;
             let next = advance(context, &instance).await?;
             failpoint::reached(JournalStep::BackupRestored);
             context.wake.activate();
@@ -113,28 +114,21 @@ pub(super) async fn excused<T>(
     }
 }
 
-/// A backup whose file is not what was written is not restored.
-pub(super) async fn verify(context: &Context, backup: &AddonBackup) -> Result<(), BackupError> {
+/// The backup on the disk; one that is not what was written is not restored.
+pub(super) async fn fetch(context: &Context, backup: &AddonBackup) -> Result<Fetched, BackupError> {
     let BackupState::Succeeded(content) = &backup.state else {
         return Err(BackupError::Final("The backup was not made.".to_owned()));
     };
-    let sum = context.backups.sum(backup.id).await?;
-    if sum.sha256 == content.sha256 && sum.size == content.size {
-        return Ok(());
-    }
-    Err(BackupError::Final(
-        "The backup's file is not the one that was written: its digest differs.".to_owned(),
-    ))
+    let name = format!("{}.{}", backup.id, context.ids.next());
+    let fetching = context.backups.fetch((backup.id, name), content);
+    let fetched = tokio::time::timeout(LONG_LIMIT, fetching).await;
+    Ok(fetched
+        .map_err(|_| BackupError::Final(format!("The backup was not there after {LONG_LIMIT:?}.")))??)
 }
 
 /// Lets a program inside of an instance read the backup.
-pub(super) async fn feed(
-    context: &Context,
-    backup: &AddonBackup,
-    inside: Inside<'_>,
-    program: &[Template],
-) -> Result<(), BackupError> {
-    let file = tokio::fs::File::open(context.backups.path(backup.id)).await?;
+pub(super) async fn feed(backup: &Path, inside: Inside<'_>, program: &[Template]) -> Result<(), BackupError> {
+    let file = tokio::fs::File::open(backup).await?;
     inside.run(program, (Some(Box::pin(file)), None), LONG_LIMIT).await?;
     Ok(())
 }
@@ -147,14 +141,13 @@ pub(super) async fn check(inside: Inside<'_>, method: &BackupMethod) -> Result<S
 /// Unpacks the backup into a folder of a container.
 pub(super) async fn unpack(
     context: &Context,
-    backup: &AddonBackup,
+    backup: &Path,
     container: &ContainerId,
     (blueprint, files): (&Blueprint, &[RestoredFile]),
 ) -> Result<(), BackupError> {
     let folder = blueprint.engine.volume.clone().unwrap_or_default();
-    let (path, archive) = context.backups.begin(&format!("{}.tar", backup.id)).await?;
-    let (source, files, archive) =
-        (context.backups.path(backup.id), files.to_vec(), archive.into_std().await);
+    let (path, archive) = context.backups.folder().begin(&format!("{}.tar", context.ids.next())).await?;
+    let (source, files, archive) = (backup.to_path_buf(), files.to_vec(), archive.into_std().await);
     blocking(move || pack(&source, &files, archive)).await?;
     let unpacked = context.engine.unpack(container, &folder, &path, LONG_LIMIT).await;
     tokio::fs::remove_file(path).await?;
@@ -164,7 +157,7 @@ pub(super) async fn unpack(
 /// Puts the backup into the volume of the next generation, through a container that is never started.
 async fn lay_out(
     context: &Context,
-    backup: &AddonBackup,
+    backup: &Path,
     (instance, blueprint): (&AddonInstance, &Blueprint),
     files: &[RestoredFile],
 ) -> Result<(), BackupError> {

@@ -4,7 +4,7 @@ use super::{BackupError, LONG_LIMIT};
 use crate::addons::instances::{Context, Inside};
 use crate::engine::instance::ExecOutput;
 use crate::failpoint;
-use crate::model::addon_backup::{AddonBackup, BackupContent, BackupState};
+use crate::model::addon_backup::{AddonBackup, BackupContent, BackupState, BackupStorage};
 use crate::model::addon_engine::BackupMethod;
 use crate::model::addon_instance::AddonInstance;
 use crate::model::event::Event;
@@ -22,14 +22,20 @@ pub(super) async fn save(
     let Some(method) = &inside.blueprint.engine.backup else {
         return Err(BackupError::Final("Its service makes no backups.".to_owned()));
     };
-    let (path, file) = context.backups.begin(&backup.to_string()).await?;
+    let (path, file) = context.backups.folder().begin(&backup.to_string()).await?;
     dump(inside, method, Box::pin(file)).await?;
     failpoint::reached(JournalStep::BackupWritten);
-    let sum = context.backups.finish(path, backup).await?;
+    let sum = context.backups.folder().finish(path, backup).await?;
     if sum.size == 0 {
         return Err(BackupError::Final("The service's dump program wrote nothing.".to_owned()));
     }
-    Ok(BackupContent { size: sum.size, sha256: sum.sha256, at: context.clock.now() })
+    Ok(BackupContent {
+        size: sum.size,
+        sha256: sum.sha256,
+        at: context.clock.now(),
+        storage: BackupStorage::Local,
+        upload_failure: String::new(),
+    })
 }
 
 /// Writes what an instance has.
@@ -60,7 +66,7 @@ pub(in crate::addons) async fn save_last(
             (Some(reason), _) => BackupState::Failed { reason, at: context.clock.now() },
             (None, BackupError::Instance(error)) => return Err(error),
             // It is asked for again.
-            (None, BackupError::NotReady | BackupError::File(_) | BackupError::Final(_)) => return Ok(()),
+            (None, BackupError::NotReady | BackupError::Storage(_) | BackupError::Final(_)) => return Ok(()),
         },
     };
     Ok(end(context, backup, state).await?)

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::restore::{blueprint, excused, ready, restore, running};
-use super::{BackupError, drill, save, timetable};
+use super::{BackupError, drill, save, timetable, upload};
 use crate::addons::instances::{Context, Inside};
 use crate::model::addon_backup::{AddonBackup, AddonBackupRun, BackupState, RunPurpose, RunState};
 use crate::model::event::Event;
@@ -30,13 +30,17 @@ const LOOKED_AT: u32 = 16;
 const PERIOD: Duration = Duration::from_secs(20);
 /// The pause before what could not be done is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+/// Between two looks for what a killed daemon left.
+const SWEEP_PERIOD: Duration = Duration::from_hours(1);
 /// What could not be done for so long has failed.
 const PATIENCE: Duration = Duration::from_hours(1);
 
-/// The task of the backups.
+/// The tasks of the backups.
 #[derive(Debug, Clone)]
 pub struct Backups {
     wake: Activator,
+    /// Wakes the one that brings backups to S3.
+    wake_upload: Activator,
 }
 
 /// What there is to do.
@@ -52,14 +56,22 @@ impl Backups {
     /// Works until the tasks stop.
     pub fn start(context: Arc<Context>, tasks: &Tasks) -> Self {
         let (wake, stop) = (Activator::new(), tasks.stopping());
+        let wake_upload = Activator::new();
+        if let Some(s3) = context.backups.s3().cloned() {
+            let (context, activator, stop) = (Arc::clone(&context), wake_upload.clone(), stop.clone());
+            tasks.supervise("addon backups to S3", move || {
+                upload::run(Arc::clone(&context), s3.clone(), activator.clone(), stop.clone())
+            });
+        }
         let activator = wake.clone();
         tasks.supervise("addon backups", move || run(Arc::clone(&context), activator.clone(), stop.clone()));
-        Self { wake }
+        Self { wake, wake_upload }
     }
 
     /// Has it look at what is due; needed only where time passes without it, as on a test's clock.
     pub fn wake(&self) {
         self.wake.activate();
+        self.wake_upload.activate();
     }
 }
 
@@ -67,8 +79,11 @@ async fn run(context: Arc<Context>, wake: Activator, stop: CancellationToken) {
     let mut events = context.store.subscribe();
     let mut attempts = Attempts::new();
     let mut under_way: HashSet<AddonId> = HashSet::new();
-    let mut is_littered = true;
+    let (mut is_littered, mut swept_at) = (true, context.clock.now());
     while !stop.is_cancelled() {
+        if context.clock.now().since(swept_at) > SWEEP_PERIOD {
+            (is_littered, swept_at) = (true, context.clock.now());
+        }
         match look(&context, &mut is_littered, under_way.is_empty()).await {
             Ok(jobs) => {
                 for job in jobs {
@@ -116,10 +131,10 @@ async fn asked(events: &mut Receiver<Arc<Event>>) -> bool {
 /// Keeps the timetable, and returns what there is to do, oldest first.
 async fn look(context: &Context, is_littered: &mut bool, is_idle: bool) -> Result<Vec<Job>, BackupError> {
     *is_littered |= timetable::keep(context).await?;
-    // A file that is being written has no end yet, but a row.
+    // A file that is being written has no end yet, but a row; so has one that is being brought to S3.
     if *is_littered && is_idle {
-        let kept = context.store.read(store::addon_backups::list_ids).await?;
-        context.backups.sweep(kept.into_iter().collect()).await?;
+        let kept = context.store.read(store::addon_backups::list_local_ids).await?;
+        context.backups.folder().sweep(kept.into_iter().collect()).await?;
         *is_littered = false;
     }
     let jobs = context

@@ -9,6 +9,7 @@ mod look;
 mod programs;
 mod provider;
 mod spec;
+mod volumes;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub(in crate::addons) use self::attend::image;
 pub(in crate::addons) use self::programs::{Inside, ProgramError};
 pub use self::provider::EngineProvider;
 pub(in crate::addons) use self::spec::Blueprint;
-use super::backups::BackupFolder;
+pub use self::volumes::VolumeWatch;
+use super::backups::BackupStorages;
 use crate::clock::Clock;
 use crate::engine::EngineError;
 use crate::engine::instance::InstanceEngine;
@@ -58,7 +60,7 @@ pub struct Context {
     pub catalogue: Arc<ArcSwap<Catalogue>>,
     pub clock: Clock,
     pub ids: Ids,
-    pub backups: BackupFolder,
+    pub backups: BackupStorages,
     /// Has every instance be looked at.
     pub wake: Activator,
 }

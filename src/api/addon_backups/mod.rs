@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::Deserialize;
-use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -18,6 +17,7 @@ use super::page::{Page, Paging};
 use super::respond::Created;
 use super::router::Routes;
 use super::{ApiState, Error};
+use crate::addons::backups::StorageError;
 use crate::model::addon_backup::{AddonBackup, BackupState};
 use crate::model::app::App;
 use crate::model::principal::Principal;
@@ -137,8 +137,12 @@ async fn download(
         ))
         .into());
     };
-    let file =
-        tokio::fs::File::open(state.backups.path(backup.id)).await.map_err(service::Error::internal)?;
+    let bytes = state.backups.open(backup.id, content).await.map_err(|error| match error {
+        StorageError::S3(_) | StorageError::NoS3 => {
+            service::Error::Unavailable(format!("The backup {} cannot be read: {error}.", backup.id))
+        }
+        StorageError::File(_) | StorageError::Differs => service::Error::internal(error),
+    })?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, content.size.to_string()),
@@ -147,7 +151,7 @@ async fn download(
             format!("attachment; filename=\"{}-{}.backup\"", backup.addon_name, backup.id),
         ),
     ];
-    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+    Ok((headers, Body::from_stream(bytes)).into_response())
 }
 
 /// Restore a backup into its addon, or into another one of the same service.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::api::page::{Listed, Property};
 use crate::model::addon_backup::{
-    AddonBackup, AddonBackupRun, BackupOrigin, BackupState, BackupStatus, RunPurpose, RunState,
+    AddonBackup, AddonBackupRun, BackupOrigin, BackupState, BackupStatus, BackupStorage, RunPurpose, RunState,
 };
 use crate::model::time::Timestamp;
 
@@ -28,6 +28,11 @@ pub(super) struct AddonBackupView {
     size: Option<u64>,
     /// `sha256:` and 64 hexadecimal digits; `null` unless it succeeded.
     checksum: Option<String>,
+    /// `local`, on the machine of the daemon, or `s3`; `null` unless it succeeded.
+    #[schema(value_type = Option<String>)]
+    storage: Option<BackupStorage>,
+    /// Why it could not be brought to S3 yet; empty unless that was tried.
+    upload_failure: String,
     /// The last time that it was restored into a throwaway instance and looked at; `null` before.
     drill: Option<BackupRunView>,
     /// The addons that it was restored into, oldest first.
@@ -101,7 +106,9 @@ impl AddonBackupView {
             status,
             failure_message,
             size: content.as_ref().map(|content| content.size),
-            checksum: content.map(|content| format!("sha256:{}", content.sha256)),
+            checksum: content.as_ref().map(|content| format!("sha256:{}", content.sha256)),
+            storage: content.as_ref().map(|content| content.storage),
+            upload_failure: content.map(|content| content.upload_failure).unwrap_or_default(),
             drill: drills.into_iter().next_back().map(BackupRunView::from),
             restores: restores.into_iter().map(BackupRunView::from).collect(),
             created_at: backup.created_at,

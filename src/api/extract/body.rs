@@ -269,7 +269,7 @@ mod tests {
     use arc_swap::ArcSwap;
 
     use super::*;
-    use crate::addons::backups::BackupFolder;
+    use crate::addons::backups::{BackupFolder, BackupStorages};
     use crate::addons::{AddonParts, Addons, Offer, Providers};
     use crate::api::{ApiParts, ApiSettings};
     use crate::builds::log::BuildLogs;
@@ -412,7 +412,7 @@ mod tests {
         ApiState::new(ApiParts {
             source_control,
             addons,
-            backups: BackupFolder::new(dir.path().join("backups")),
+            backups: BackupStorages::new(BackupFolder::new(dir.path().join("backups")), None),
             store,
             terminals,
             git,

@@ -1,7 +1,8 @@
 //! `akkerisd doctor`: one line a check, with what to do about what is wrong.
 //!
-//! Invariant: it changes nothing, so it can run beside the daemon at any time.
+//! Invariant: it leaves nothing changed, so it can run beside the daemon at any time.
 
+mod backups;
 mod certificates;
 mod engine;
 mod files;
@@ -53,6 +54,8 @@ const CHECKS: &[Check] = &[
     ("builds", state::builds),
     ("dynos", state::dynos),
     ("log drains", state::log_drains),
+    ("backups", backups::storage),
+    ("addon volumes", state::addon_volumes),
     ("API listener", network::api_listener),
     ("HTTP listener", network::http_listener),
     ("HTTPS listener", network::https_listener),

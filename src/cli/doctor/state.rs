@@ -95,6 +95,25 @@ pub(super) fn builds(config: &Config) -> Finding {
     })
 }
 
+/// Volumes of addons that have nearly as much as their plans allow.
+pub(super) fn addon_volumes(config: &Config) -> Finding {
+    ask(config, |connection| {
+        let mut full = Vec::new();
+        for volume in store::addon_volumes::list(connection)?.iter().filter(|volume| volume.is_nearly_full())
+        {
+            if let Some(addon) = store::addons::find(connection, volume.addon)? {
+                full.push(format!("{} ({} %)", addon.name, volume.percent().unwrap_or_default()));
+            }
+        }
+        Ok(match listed(&full) {
+            None => Finding::Fine("none is nearly full".to_owned()),
+            Some(full) => Finding::Doubtful(format!(
+                "{full} of the data that the plans allow; delete some, or take larger plans, for nothing stops the growth"
+            )),
+        })
+    })
+}
+
 pub(super) fn dynos(config: &Config) -> Finding {
     ask(config, |connection| {
         let dynos = store::dynos::list_of_live_apps(connection)?;

@@ -27,6 +27,7 @@ pub(in crate::model) struct ServiceEngineFile {
     #[serde(default)]
     exec_env: BTreeMap<String, String>,
     health: Option<Vec<String>>,
+    usage: Option<Vec<String>>,
     #[serde(default)]
     setup: Vec<SetupFile>,
     variables: BTreeMap<String, String>,
@@ -63,6 +64,7 @@ struct RestoredFileFile {
 #[serde(deny_unknown_fields)]
 pub(in crate::model) struct PlanEngineFile {
     memory_mib: u32,
+    volume_mib: Option<u32>,
     backup_schedule: Option<String>,
     drill_schedule: Option<String>,
     /// Of both schedules.
@@ -98,6 +100,7 @@ impl ServiceEngine {
             env: map(&file.env)?,
             exec_env: map(&file.exec_env)?,
             health: file.health.as_deref().map(argv).transpose()?,
+            usage: file.usage.as_deref().map(argv).transpose()?,
             setup: file.setup.iter().map(SetupStep::from_file).collect::<Result<_, _>>()?,
             variables: map(&file.variables)?,
             backup: file.backup.map(|backup| BackupMethod::from_file(service, backup)).transpose()?,
@@ -163,6 +166,7 @@ impl PlanEngine {
         let keep = file.backups_kept;
         Ok(Self {
             memory_mib: file.memory_mib,
+            volume_mib: file.volume_mib,
             backups: schedule(&file.backup_schedule)?.map(|schedule| BackupSchedule { schedule, keep }),
             drills: schedule(&file.drill_schedule)?,
         })

@@ -27,6 +27,8 @@ pub struct ServiceEngine {
     pub exec_env: BTreeMap<String, Template>,
     /// Ends with 0 once it is ready; without one it is ready when it accepts connections.
     pub health: Option<Vec<Template>>,
+    /// Says in its first word how many KiB the volume has, as `du -sk` does.
+    pub usage: Option<Vec<Template>>,
     /// What is run once it is ready for the first time, in this order. It may be run again.
     pub setup: Vec<SetupStep>,
     /// What the apps get.
@@ -76,6 +78,8 @@ pub struct RestoredFile {
 pub struct PlanEngine {
     /// MiB at which an instance is ended for lack of memory.
     pub memory_mib: u32,
+    /// MiB that the volume may have; it is watched, and not enforced.
+    pub volume_mib: Option<u32>,
     /// When backups are made by themselves.
     pub backups: Option<BackupSchedule>,
     /// When the newest backup is restored into a throwaway instance and looked at.

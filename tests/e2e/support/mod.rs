@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod docker;
 pub mod engine;
 pub mod load;
+pub mod mariadb;
 pub mod named;
 pub mod pebble;
 #[path = "../../support/provider.rs"]

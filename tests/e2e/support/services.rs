@@ -186,13 +186,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(super) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     let copied = Command::new("cp").args(["-rL", "--"]).arg(from.join(".")).arg(to).status().unwrap();
     assert!(copied.success(), "{} cannot be copied", from.display());
 }
 
-fn write_program(path: &Path, content: &str) {
+pub(super) fn write_program(path: &Path, content: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, content).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
