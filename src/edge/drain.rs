@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     pub(super) token: CancellationToken,
+    /// The last connection over HTTP/3 has ended, and nobody here reads its socket any more.
+    pub(super) http3: CancellationToken,
     limit: OnceLock<Duration>,
 }
 

@@ -33,6 +33,7 @@ use super::connection::{Activity, Coalesced, Watched, drive};
 use super::counters::WorkerCounters;
 use super::drain::Stop;
 use super::headers::CameBy;
+use super::http3;
 use super::listener::EdgeListeners;
 use super::pool::Pool;
 use super::proxy::{self, Client};
@@ -46,15 +47,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a drain lets a connection that was accepted before take to its first request.
 const DRAIN_HANDSHAKE: Duration = Duration::from_secs(5);
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
-const MAX_HEADER_BYTES: u16 = 60 * 1_024;
-const MAX_STREAMS: u32 = 128;
+pub(super) const MAX_HEADER_BYTES: u16 = 60 * 1_024;
+pub(super) const MAX_STREAMS: u32 = 128;
 
 /// What all tasks of a worker use.
 pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
-    census: Census,
+    pub(super) census: Census,
     pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
@@ -64,6 +65,7 @@ pub(super) struct Worker {
     pub(super) stop: CancellationToken,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
+    pub(super) alt_svc: Option<HeaderValue>,
     start_header: RefCell<(i64, HeaderValue)>,
 }
 
@@ -73,6 +75,10 @@ pub(super) struct WorkerParts {
     pub(super) listeners: EdgeListeners,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) tls: TlsAcceptor,
+    /// On the worker that serves HTTP/3.
+    pub(super) http3: Option<http3::Entrance>,
+    /// Tells clients over TCP that there is HTTP/3.
+    pub(super) alt_svc: Option<HeaderValue>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) census: Census,
     pub(super) stop: Arc<Stop>,
@@ -109,10 +115,15 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         upstreams: TaskTracker::new(),
         stop: parts.stop.token.clone(),
         turn: Cell::new(0),
+        alt_svc: parts.alt_svc,
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
     });
     for (listener, entrance) in entrances {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
+    }
+    if let Some(entrance) = parts.http3 {
+        let stop = Arc::clone(&parts.stop);
+        worker.clients.spawn_local(http3::accept(Rc::clone(&worker), entrance, Arc::clone(&permits), stop));
     }
     let sweeper = sweep(&worker);
     tokio::select! {
@@ -251,13 +262,9 @@ async fn serve_tls(
     peer: IpAddr,
 ) -> hyper::Result<()> {
     let limit = worker.settings.limits.header;
-    let stopped = async {
-        worker.stop.cancelled().await;
-        sleep(DRAIN_HANDSHAKE).await;
-    };
     let handshake = tokio::select! {
         handshake = timeout(limit, acceptor.accept(stream)) => handshake,
-        () = stopped => return Ok(()),
+        () = worker.handshakes_end() => return Ok(()),
     };
     let Ok(Ok(stream)) = handshake else {
         worker.counters.failed_handshakes.increment();
@@ -305,6 +312,12 @@ impl Worker {
         self.stop.is_cancelled()
     }
 
+    /// Waits until a drain waits for handshakes no longer.
+    pub(super) async fn handshakes_end(&self) {
+        self.stop.cancelled().await;
+        sleep(DRAIN_HANDSHAKE).await;
+    }
+
     /// `X-Request-Start`: when the edge received a request, in milliseconds; made once for each millisecond.
     pub(super) fn request_start(&self) -> HeaderValue {
         let now = self.settings.clock.now().as_millis();
@@ -317,11 +330,11 @@ impl Worker {
     }
 
     /// Whether an address is believed when it says for whom it speaks.
-    fn trusts(&self, peer: IpAddr) -> bool {
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
         self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
     }
 
-    fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
+    pub(super) fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
         CameBy::new(peer, proto, port).trusted(self.trusts(peer))
     }
 
