@@ -12,7 +12,7 @@ use h3::error::{Code, StreamError};
 use h3::server::RequestStream;
 use http_body::{Body, Frame, SizeHint};
 
-use super::transport::ReceiveStream;
+use super::receive::ReceiveStream;
 use crate::edge::headers;
 
 /// A body, read from its stream as the upstream takes it.

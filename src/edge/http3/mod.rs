@@ -13,6 +13,7 @@ mod body;
 mod frames;
 mod pseudo;
 mod quic;
+mod receive;
 mod request;
 mod transport;
 

@@ -15,12 +15,10 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
 use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
-use quinn::{ConnectionError, ReadError, StoppedError, VarInt, WriteError};
+use quinn::{ConnectionError, StoppedError, VarInt, WriteError};
 
-use super::frames::{Frames, Refusal, read_number};
-
-/// The type of the stream with the settings.
-const CONTROL: u64 = 0;
+use super::frames::{Frames, Refusal};
+use super::receive::ReceiveStream;
 
 /// Ends when the client wants no more of an answer, when it has got all of it, or with the connection.
 pub(super) type Stopped = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>>>>;
@@ -53,25 +51,6 @@ pub(super) struct RequestStream {
 pub(super) struct SendStream {
     stream: quinn::SendStream,
     writing: Option<WriteBuf<Bytes>>,
-}
-
-/// What a client sends.
-pub(super) struct ReceiveStream {
-    connection: quinn::Connection,
-    stream: quinn::RecvStream,
-    kind: Kind,
-    /// What came and is not cut yet.
-    came: Bytes,
-}
-
-/// What is known of a stream that a client opened.
-enum Kind {
-    /// Its first bytes say it.
-    Unknown(Vec<u8>),
-    /// The one with the settings, or a request.
-    Frames(Box<Frames>),
-    /// Others are h3's business; it reads no more of them than their type.
-    Other,
 }
 
 impl Transport {
@@ -149,8 +128,7 @@ impl quic::Connection<Bytes> for Transport {
     ) -> Poll<Result<ReceiveStream, ConnectionErrorIncoming>> {
         let accepted = ready!(self.others.poll_next_unpin(cx)).unwrap_or(Err(ConnectionError::LocallyClosed));
         let stream = accepted.map_err(incoming)?;
-        let kind = Kind::Unknown(Vec::new());
-        Poll::Ready(Ok(ReceiveStream::new(self.opener.connection.clone(), stream, kind)))
+        Poll::Ready(Ok(ReceiveStream::of_unknown_kind(self.opener.connection.clone(), stream)))
     }
 
     fn poll_accept_bidi(
@@ -161,8 +139,8 @@ impl quic::Connection<Bytes> for Transport {
             ready!(self.requests.poll_next_unpin(cx)).unwrap_or(Err(ConnectionError::LocallyClosed));
         let (send, receive) = accepted.map_err(incoming)?;
         self.last_stopped.set(Some(Box::pin(send.stopped())));
-        let kind = Kind::Frames(Box::new(Frames::of_request(self.longest_section)));
-        let receive = ReceiveStream::new(self.opener.connection.clone(), receive, kind);
+        let frames = Frames::of_request(self.longest_section);
+        let receive = ReceiveStream::of_request(self.opener.connection.clone(), receive, frames);
         Poll::Ready(Ok(RequestStream { send: SendStream::new(send), receive }))
     }
 
@@ -208,95 +186,6 @@ impl quic::SendStream<Bytes> for SendStream {
     }
 
     fn send_id(&self) -> StreamId {
-        stream_id(self.stream.id())
-    }
-}
-
-impl ReceiveStream {
-    fn new(connection: quinn::Connection, stream: quinn::RecvStream, kind: Kind) -> Self {
-        Self { connection, stream, kind, came: Bytes::new() }
-    }
-
-    /// A piece of what came, cut; `None` when more has to come.
-    fn cut(&mut self) -> Result<Option<Bytes>, Refusal> {
-        if self.came.is_empty() {
-            return Ok(None);
-        }
-        match &mut self.kind {
-            Kind::Frames(frames) => frames.next(&mut self.came),
-            Kind::Other => Ok(Some(std::mem::take(&mut self.came))),
-            Kind::Unknown(first) => {
-                first.push(self.came.get_u8());
-                let Some((kind, _)) = read_number(first) else { return Ok(None) };
-                let first = Bytes::from(std::mem::take(first));
-                self.kind =
-                    if kind == CONTROL { Kind::Frames(Box::new(Frames::of_control())) } else { Kind::Other };
-                Ok(Some(first))
-            }
-        }
-    }
-
-    fn refuse(&mut self, refusal: Refusal) -> StreamErrorIncoming {
-        match refusal {
-            // An error of the connection (RFC 9114 §7.1).
-            Refusal::Truncated => self.connection.close(number(Code::H3_FRAME_ERROR), b"a frame has no end"),
-            Refusal::TooLong | Refusal::Malformed => {
-                quic::RecvStream::stop_sending(self, refusal.code().value());
-            }
-        }
-        StreamErrorIncoming::Unknown(Box::new(refusal))
-    }
-}
-
-impl Drop for ReceiveStream {
-    /// What is not read by now is not wanted (RFC 9114 §4.1.1).
-    fn drop(&mut self) {
-        quic::RecvStream::stop_sending(self, Code::H3_NO_ERROR.value());
-    }
-}
-
-impl Refusal {
-    /// The code of RFC 9114 §8.1.
-    pub(super) fn code(self) -> Code {
-        match self {
-            Self::TooLong => Code::H3_EXCESSIVE_LOAD,
-            Self::Malformed => Code::H3_MESSAGE_ERROR,
-            Self::Truncated => Code::H3_FRAME_ERROR,
-        }
-    }
-}
-
-impl quic::RecvStream for ReceiveStream {
-    type Buf = Bytes;
-
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
-        loop {
-            while !self.came.is_empty() {
-                match self.cut() {
-                    Ok(Some(piece)) => return Poll::Ready(Ok(Some(piece))),
-                    Ok(None) => {}
-                    Err(refusal) => return Poll::Ready(Err(self.refuse(refusal))),
-                }
-            }
-            // quinn remembers who waits, so that the future need not be kept.
-            let chunk = std::pin::pin!(self.stream.read_chunk(usize::MAX, true)).poll(cx);
-            let Some(chunk) = ready!(chunk).map_err(of_read)? else {
-                let ended = match &self.kind {
-                    Kind::Frames(frames) => frames.end(),
-                    Kind::Unknown(_) | Kind::Other => Ok(()),
-                };
-                return Poll::Ready(ended.map(|()| None).map_err(|refusal| self.refuse(refusal)));
-            };
-            self.came = chunk.bytes;
-        }
-    }
-
-    fn stop_sending(&mut self, code: u64) {
-        // One that has come whole, or was stopped before, needs no stopping.
-        self.stream.stop(VarInt::from_u64(code).unwrap_or(VarInt::MAX)).ok();
-    }
-
-    fn recv_id(&self) -> StreamId {
         stream_id(self.stream.id())
     }
 }
@@ -355,12 +244,12 @@ impl quic::BidiStream<Bytes> for RequestStream {
     }
 }
 
-fn number(code: Code) -> VarInt {
+pub(super) fn number(code: Code) -> VarInt {
     VarInt::from_u64(code.value()).unwrap_or(VarInt::MAX)
 }
 
 #[expect(clippy::expect_used, reason = "both are numbers of 62 bits")]
-fn stream_id(id: quinn::StreamId) -> StreamId {
+pub(super) fn stream_id(id: quinn::StreamId) -> StreamId {
     StreamId::try_from(u64::from(VarInt::from(id))).expect("an id of QUIC")
 }
 
@@ -379,18 +268,8 @@ fn incoming(error: ConnectionError) -> ConnectionErrorIncoming {
     }
 }
 
-fn of_lost_connection(error: ConnectionError) -> StreamErrorIncoming {
+pub(super) fn of_lost_connection(error: ConnectionError) -> StreamErrorIncoming {
     StreamErrorIncoming::ConnectionErrorIncoming { connection_error: incoming(error) }
-}
-
-fn of_read(error: ReadError) -> StreamErrorIncoming {
-    match error {
-        ReadError::Reset(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into() },
-        ReadError::ConnectionLost(error) => of_lost_connection(error),
-        ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected => {
-            StreamErrorIncoming::Unknown(Box::new(error))
-        }
-    }
 }
 
 fn of_write(error: WriteError) -> StreamErrorIncoming {
