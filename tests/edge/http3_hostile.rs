@@ -199,6 +199,34 @@ async fn a_head_that_is_too_large_is_refused_before_it_is_kept() {
 }
 
 #[tokio::test]
+async fn whatever_a_client_sends_the_edge_serves_on() {
+    let backend = Backend::start("one").await;
+    let edge = before(&backend, |_| {});
+    let mut state = 0x5eed_u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    };
+    for length in 0..60 {
+        let (_endpoint, connection) = connect(&edge, HOST).await.unwrap();
+        for sent in [noise(length), frame(1, &noise(length)), head(&[GET, HTTPS, &noise(length)])] {
+            let Ok((mut send, mut receive)) = connection.open_bi().await else { break };
+            drop(send.write_all(&sent).await);
+            send.finish().ok();
+            drop(tokio::time::timeout(LIMIT, receive.read_to_end(1 << 20)).await.unwrap());
+        }
+    }
+    assert_eq!(Http3Client::connect(&edge).await.get("/").await.unwrap().text(), "one");
+    wait_until("all of them are closed", LIMIT, async || {
+        (edge.handle.counters().open_connections == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn settings_without_a_measure_close_the_connection() {
     let backend = Backend::start("one").await;
     let edge = before(&backend, |_| {});
