@@ -39,7 +39,7 @@ use self::systemd::Watchdog;
 use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::{Config, PassedSockets};
-use crate::edge::{AccessSink, Challenges, Edge, EdgeHandle};
+use crate::edge::{AccessSink, Challenges, Edge, EdgeHandle, Patience};
 use crate::model::trace::Sampler;
 use crate::reconcile::routes::RouteBook;
 use crate::upgrade::control::{ControlSocket, UpgradeAnswer};
@@ -47,6 +47,7 @@ use crate::upgrade::{FromSuccessor, Predecessor, Successor};
 
 /// How long open requests may go on after SIGTERM.
 const EDGE_DRAIN_LIMIT: Duration = Duration::from_secs(30);
+const EDGE_DRAIN: Patience = Patience { limit: EDGE_DRAIN_LIMIT, quiet: Duration::from_secs(1) };
 
 /// Runs the daemon until SIGTERM or SIGINT, or until a successor has taken its place. Containers run on when it ends.
 /// With a predecessor it takes that one's place.
@@ -194,7 +195,7 @@ impl<'c> Daemon<'c> {
                 predecessor.stop(EDGE_DRAIN_LIMIT).await;
             }
         };
-        tokio::join!(edge.drain(EDGE_DRAIN_LIMIT), before);
+        tokio::join!(edge.drain(EDGE_DRAIN), before);
         if let Some(control_plane) = control_plane {
             control_plane.stop().await;
         }

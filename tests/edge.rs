@@ -25,10 +25,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use akkerisd::edge::Patience;
 use akkerisd::edge::table::{HostRoute, Service, Upstream};
 use akkerisd::model::names::DynoName;
 use bytes::Bytes;
-use http::{Request, StatusCode, Version};
+use http::{HeaderValue, Request, StatusCode, Version};
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::rt::TokioIo;
@@ -38,7 +39,7 @@ use tokio::task::JoinSet;
 
 use crate::support::wait::wait_until;
 use backend::Backend;
-use harness::{HOST, TestEdge, answer};
+use harness::{HOST, TestEdge, answer, patience};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -447,11 +448,31 @@ async fn a_drain_lets_the_open_request_end_and_takes_no_new_one() {
             wait_until("nobody listens", LIMIT, async || TcpStream::connect(address).await.err()).await;
             backend.gate.send(true).unwrap();
         };
-        tokio::join!(edge.handle.drain(LIMIT), refused);
+        tokio::join!(edge.handle.drain(patience(LIMIT)), refused);
     };
     let (response, ()) = tokio::join!(async { answer(open.await.unwrap()).await }, drain);
     assert_eq!(response.body, "one");
     assert_eq!(response.headers["connection"], "close");
+}
+
+#[tokio::test]
+async fn a_drain_serves_the_request_that_was_under_way_to_a_quiet_connection() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    edge.route_to(&[&backend.upstream]);
+    let address = edge.http;
+    let mut sender = edge.connect().await;
+    let first = sender.send_request(app_request("/").body(Empty::<Bytes>::new()).unwrap());
+    assert_eq!(answer(first.await.unwrap()).await.body, "one");
+    let late = async {
+        wait_until("nobody listens", LIMIT, async || TcpStream::connect(address).await.err()).await;
+        let late = sender.send_request(app_request("/").body(Empty::<Bytes>::new()).unwrap());
+        answer(late.await.unwrap()).await
+    };
+    let (late, ()) = tokio::join!(late, edge.handle.drain(Patience { limit: LIMIT, quiet: LIMIT }));
+    assert_eq!(
+        (late.body.as_str(), &late.headers["connection"]),
+        ("one", &HeaderValue::from_static("close"))
+    );
 }
 
 #[tokio::test]
@@ -463,7 +484,7 @@ async fn a_drain_ends_at_its_limit_whatever_is_open() {
     let upstream = Arc::clone(&backend.upstream);
     let drain = async {
         wait_until("the request is open", LIMIT, async || (upstream.in_flight() == 1).then_some(())).await;
-        tokio::time::timeout(LIMIT, edge.handle.drain(Duration::from_millis(100))).await.unwrap();
+        tokio::time::timeout(LIMIT, edge.handle.drain(patience(Duration::from_millis(100)))).await.unwrap();
     };
     let (response, ()) = tokio::join!(open, drain);
     assert!(response.is_err());

@@ -13,12 +13,15 @@ use sd_notify::NotifyState;
 use super::signals::Signals;
 use super::{Daemon, EDGE_DRAIN_LIMIT, systemd};
 use crate::config::Config;
+use crate::edge::Patience;
 use crate::failpoint;
 use crate::model::journal::JournalStep;
 use crate::store::{self, StoreError};
 use crate::upgrade::control::{Asker, UpgradeAnswer, UpgradeRequest};
 use crate::upgrade::{Successor, SuccessorError};
 
+/// How long a client without a request may stay with the old daemon, which nobody waits for.
+const LINGER_QUIET: Duration = Duration::from_secs(10);
 /// Between two tries to take up the control plane again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -76,7 +79,7 @@ impl Daemon<'_> {
             }
         };
         let ended = async {
-            tokio::join!(edge.drain(limit), hand_on);
+            tokio::join!(edge.drain(Patience { limit, quiet: LINGER_QUIET }), hand_on);
             // What the one before has open counts as this daemon's, for a successor that cannot see it.
             if let Some(predecessor) = &predecessor {
                 tokio::time::timeout(limit, predecessor.ended()).await.ok();

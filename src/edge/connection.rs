@@ -22,9 +22,6 @@ use super::access::ToldBody;
 use super::coalesce::{Coalesce, Drain};
 use super::worker::Worker;
 
-/// How long a drain lets a connection without a request stay: a request may be under way to it.
-const DRAIN_QUIET: Duration = Duration::from_secs(1);
-
 /// Requests that a client may break off beyond those that it lets end (rapid reset).
 const MOST_BROKEN_OFF: u32 = 200;
 
@@ -92,12 +89,11 @@ pub(super) struct Watched<T> {
 
 /// Drives a connection to its end.
 pub(super) async fn drive(
-    connection: impl ClientConnection,
+    mut connection: Pin<Box<impl ClientConnection>>,
     activity: Arc<Activity>,
     worker: Rc<Worker>,
 ) -> hyper::Result<()> {
     let limits = worker.settings.limits;
-    let mut connection = pin!(connection);
     let mut stop = pin!(worker.stop.cancelled());
     let mut quiet = pin!(sleep(limits.header));
     let mut listening = false;
@@ -116,7 +112,7 @@ pub(super) async fn drive(
             listening = true;
             if stop.as_mut().poll(cx).is_ready() {
                 ending = true;
-                quiet.as_mut().reset(tokio::time::Instant::now() + DRAIN_QUIET);
+                quiet.as_mut().reset(tokio::time::Instant::now() + worker.drain.patience().quiet);
                 connection.as_mut().announce_end();
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                     return Poll::Ready(end);
@@ -125,7 +121,8 @@ pub(super) async fn drive(
         }
         while quiet.as_mut().poll(cx).is_ready() {
             let left = if ending {
-                activity.quiet_left(DRAIN_QUIET, DRAIN_QUIET)
+                let quiet = worker.drain.patience().quiet;
+                activity.quiet_left(quiet, quiet)
             } else {
                 activity
                     .quiet_left(limits.header, limits.idle)

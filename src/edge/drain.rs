@@ -5,24 +5,33 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+/// How patient a drain is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// For what is open to end.
+    pub limit: Duration,
+    /// For the next request of a connection without one, which may be under way to it.
+    pub quiet: Duration,
+}
+
 /// Tells the workers to stop.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     pub(super) token: CancellationToken,
     /// The last connection over HTTP/3 has ended, and nobody here reads its socket any more.
     pub(super) http3: CancellationToken,
-    limit: OnceLock<Duration>,
+    patience: OnceLock<Patience>,
 }
 
 impl Stop {
-    /// Lets the workers drain for at most `limit`. The first limit stands.
-    pub(super) fn begin(&self, limit: Duration) {
-        self.limit.get_or_init(|| limit);
+    /// Lets the workers drain. The first patience stands.
+    pub(super) fn begin(&self, patience: Patience) {
+        self.patience.get_or_init(|| patience);
         self.token.cancel();
     }
 
-    /// How long the workers may drain.
-    pub(super) fn limit(&self) -> Duration {
-        self.limit.get().copied().unwrap_or_default()
+    /// How patient the drain is; not at all before it begins.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.get().copied().unwrap_or_default()
     }
 }

@@ -57,6 +57,7 @@ pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
 pub use code::RouterCode;
 pub use counters::EdgeCounters;
+pub use drain::Patience;
 pub use listener::{EdgeListeners, QuicSocket};
 pub use pause::Hold;
 pub use tls::ALPN_ACME;
@@ -203,11 +204,11 @@ impl Edge {
 }
 
 impl EdgeHandle {
-    /// Stops accepting, lets open requests and tunnels end for at most `limit`, then closes what is left.
+    /// Stops accepting, lets open requests and tunnels end within the limit, then closes what is left.
     ///
     /// When the returned future is dropped the edge still drains, and ends by itself.
-    pub async fn drain(mut self, limit: Duration) {
-        self.stop.begin(limit);
+    pub async fn drain(mut self, patience: Patience) {
+        self.stop.begin(patience);
         let threads = std::mem::take(&mut self.threads);
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
@@ -243,7 +244,7 @@ impl EdgeMeter {
 
 impl Drop for EdgeHandle {
     fn drop(&mut self) {
-        self.stop.begin(Duration::ZERO);
+        self.stop.begin(Patience::default());
     }
 }
 

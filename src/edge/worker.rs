@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub(super) struct Worker {
     /// HTTP/2 connections to upstreams, which end with the pool.
     pub(super) upstreams: TaskTracker,
     pub(super) stop: CancellationToken,
+    pub(super) drain: Arc<Stop>,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
     pub(super) alt_svc: Option<HeaderValue>,
@@ -96,6 +98,9 @@ enum Entrance {
     Tls(TlsAcceptor),
 }
 
+/// A connection that is served to its end.
+type Serving = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+
 /// Runs the streams of HTTP/2 connections, and connections to upstreams, on their worker.
 #[derive(Debug, Clone)]
 pub(super) struct LocalExecutor(TaskTracker);
@@ -114,6 +119,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         clients: TaskTracker::new(),
         upstreams: TaskTracker::new(),
         stop: parts.stop.token.clone(),
+        drain: Arc::clone(&parts.stop),
         turn: Cell::new(0),
         alt_svc: parts.alt_svc,
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
@@ -122,8 +128,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
     }
     if let Some(entrance) = parts.http3 {
-        let stop = Arc::clone(&parts.stop);
-        worker.clients.spawn_local(http3::accept(Rc::clone(&worker), entrance, Arc::clone(&permits), stop));
+        worker.clients.spawn_local(http3::accept(Rc::clone(&worker), entrance, Arc::clone(&permits)));
     }
     let sweeper = sweep(&worker);
     tokio::select! {
@@ -132,7 +137,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         () = worker.stop.cancelled() => {}
     }
     worker.clients.close();
-    if timeout(parts.stop.limit(), worker.clients.wait()).await.is_err() {
+    if timeout(parts.stop.patience().limit, worker.clients.wait()).await.is_err() {
         tracing::warn!(
             open = worker.clients.len(),
             "the edge ends with connections that did not drain in time"
@@ -261,26 +266,42 @@ async fn serve_tls(
     stream: Socket,
     peer: IpAddr,
 ) -> hyper::Result<()> {
+    // In a box, whose memory goes with the handshake.
+    match Box::pin(shake_hands(worker, acceptor, stream, peer)).await {
+        Some(serving) => serving.await,
+        None => Ok(()),
+    }
+}
+
+/// What serves a client after its handshake; nothing when that failed, or was all.
+async fn shake_hands(
+    worker: &Rc<Worker>,
+    acceptor: TlsAcceptor,
+    stream: Socket,
+    peer: IpAddr,
+) -> Option<Serving> {
     let limit = worker.settings.limits.header;
     let handshake = tokio::select! {
         handshake = timeout(limit, acceptor.accept(stream)) => handshake,
-        () = worker.handshakes_end() => return Ok(()),
+        () = worker.handshakes_end() => return None,
     };
     let Ok(Ok(stream)) = handshake else {
         worker.counters.failed_handshakes.increment();
-        return Ok(());
+        return None;
     };
     let came_by = worker.came_by(peer, "https", worker.settings.public_https_port);
     let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
     match stream.get_ref().1.alpn_protocol() {
-        Some(ALPN_H2) => serve_http2(client, stream).await,
+        Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream))),
         // The handshake was all: the proof is in the certificate.
-        Some(ALPN_ACME) => Ok(()),
-        Some(_) | None => serve_http1(client, stream).await,
+        Some(ALPN_ACME) => None,
+        Some(_) | None => Some(Box::pin(serve_http1(client, stream))),
     }
 }
 
-async fn serve_http1<T>(client: Rc<Client>, stream: T) -> hyper::Result<()>
+/// Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
+/// moved through on its way.
+fn serve_http1<T>(client: Rc<Client>, stream: T) -> impl Future<Output = hyper::Result<()>>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -291,10 +312,10 @@ where
         .max_header_size(MAX_HEADER_BYTES.into())
         .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)))
         .with_upgrades();
-    drive(connection, activity, worker).await
+    drive(Box::pin(connection), activity, worker)
 }
 
-async fn serve_http2<T>(client: Rc<Client>, stream: T) -> hyper::Result<()>
+fn serve_http2<T>(client: Rc<Client>, stream: T) -> impl Future<Output = hyper::Result<()>>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -304,7 +325,7 @@ where
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES.into())
         .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)));
-    drive(Coalesced::new(connection, drain, Arc::clone(&activity)), activity, worker).await
+    drive(Box::pin(Coalesced::new(connection, drain, Arc::clone(&activity))), activity, worker)
 }
 
 impl Worker {

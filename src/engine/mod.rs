@@ -188,6 +188,15 @@ pub struct OutputPiece {
     pub bytes: Bytes,
 }
 
+/// Where the output of a container is followed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFrom {
+    /// A second since 1970; pieces of before may come first.
+    Second(i64),
+    /// Its last lines, at most so many.
+    Last(usize),
+}
+
 /// The input and output of a container that was made for somebody to attach.
 pub struct Attachment {
     /// Ends when the process does. What a terminal shows is all `Stdout`.
@@ -320,12 +329,11 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
     /// The last lines of a container's output, stdout and stderr together, oldest first; each line at most 1 KiB.
     async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError>;
 
-    /// Follows a container's output, both streams in the order of their pieces, from those of the second `since`
-    /// (since 1970) on; pieces of before may come with them. The stream ends when the process does.
+    /// Follows a container's output, both streams in the order of their pieces. The stream ends when the process does.
     async fn output(
         &self,
         id: &ContainerId,
-        since: i64,
+        from: OutputFrom,
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError>;
 
     /// Takes hold of the input and output of a container that was made for it, before it is started.

@@ -1,6 +1,8 @@
 //! Follows the output of one container into its app's ring.
 //!
-//! Invariant: what a flood is ahead of is dropped and counted in the log; it is never kept in memory.
+//! Invariant: no more is read in a second than `logs.dyno_rate` allows, so that a flood costs neither us nor the engine
+//! what it costs to write. What falls behind stays with the engine for a moment, and is then left out, which the log
+//! says; it is never kept in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +13,24 @@ use tokio::time::Instant;
 use super::assemble::Assembler;
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
-use crate::engine::{EngineError, ObservedContainer, OutputPiece};
+use crate::engine::{EngineError, ObservedContainer, OutputFrom, OutputPiece};
 use crate::model::log::{LogLine, LogSource, OutputStream};
+use crate::model::time::Timestamp;
 
 /// Pieces that are taken together; the engine's are at most 16 KiB.
 const PIECES: usize = 32;
-/// How often lines that are left out are told of while it goes on.
+/// How often lines that could not be written are told of while it goes on.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A burst may have so many seconds' worth of output.
 const BURST: u32 = 4;
+/// How far the log may be behind a dyno that goes on writing too fast. The engine keeps some 30 MB of it meanwhile.
+const MOST_BEHIND: Duration = Duration::from_secs(2);
+/// Lines before the present one with which a log goes on that was too far behind: a crash tells its cause in the last.
+const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// Why a container's output is not followed any more, before its process ended.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,9 @@ struct Follower<'a> {
     /// The newest time that the engine gave, in nanoseconds.
     newest: i64,
     allowance: Allowance,
+    /// Since then (the engine's time) output may be missing, if the next piece does not join what was taken.
+    gap: Option<i64>,
+    /// Lines that could not be written.
     dropped: u64,
     told: Instant,
 }
@@ -52,6 +63,23 @@ struct Allowance {
     rate: f64,
     bytes: f64,
     filled: Instant,
+    behind: Option<Behind>,
+}
+
+/// Since when a dyno writes more than may be taken.
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    at: Instant,
+    /// The engine's time of the newest piece then.
+    nanos: i64,
+}
+
+/// Why a stream of output is not read any more.
+enum Left {
+    /// The process ended.
+    AtItsEnd,
+    /// The log is too far behind.
+    Behind(Behind),
 }
 
 /// Follows a container's output from where it was left, until its process ends.
@@ -59,35 +87,53 @@ pub(super) async fn follow(parts: &CollectorParts, container: &ObservedContainer
     let ring = parts.rings.ring(container.app).await?;
     let checkpoint = ring.checkpoint(container.id.as_str());
     let since = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.since);
-    let output = parts.engine.output(&container.id, since).await?;
-    let source = |stream| LogSource::Dyno {
-        process_type: container.process_type.clone(),
-        dyno: container.dyno.clone(),
-        stream,
-    };
     let (stdout, stderr) = checkpoint.map(|each| (each.stdout, each.stderr)).unwrap_or_default();
     let mut follower = Follower {
         parts,
         ring,
         container,
-        stdout: Assembler::new(source(OutputStream::Stdout), stdout),
-        stderr: Assembler::new(source(OutputStream::Stderr), stderr),
+        stdout: Assembler::new(source(container, OutputStream::Stdout), stdout),
+        stderr: Assembler::new(source(container, OutputStream::Stderr), stderr),
         newest: since.saturating_mul(NANOS_PER_SECOND),
         allowance: Allowance::new(parts.dyno_rate),
+        gap: None,
         dropped: 0,
         told: Instant::now(),
     };
-    let mut pieces = output.ready_chunks(PIECES);
-    while let Some(pieces) = pieces.next().await {
-        follower.take(pieces).await?;
+    let mut from = OutputFrom::Second(since);
+    while let Left::Behind(behind) = follower.read(from).await? {
+        follower.leave_out(behind).await?;
+        from = OutputFrom::Last(LAST_LINES);
     }
-    let mut lines = Vec::new();
-    follower.stdout.end(&mut lines);
-    follower.stderr.end(&mut lines);
-    follower.keep(lines, true).await
+    follower.end().await
+}
+
+fn source(container: &ObservedContainer, stream: OutputStream) -> LogSource {
+    LogSource::Dyno { process_type: container.process_type.clone(), dyno: container.dyno.clone(), stream }
+}
+
+/// The engine's time in the log's.
+fn moment(nanos: i64) -> Timestamp {
+    Timestamp::from_millis(nanos / NANOS_PER_MILLI)
 }
 
 impl Follower<'_> {
+    /// Takes output, no faster than is allowed.
+    async fn read(&mut self, from: OutputFrom) -> Result<Left, FollowError> {
+        let output = self.parts.engine.output(&self.container.id, from).await?;
+        let mut pieces = output.ready_chunks(PIECES);
+        while let Some(pieces) = pieces.next().await {
+            self.take(pieces).await?;
+            if let Some(behind) = self.allowance.behind.filter(|behind| self.is_too_far(*behind)) {
+                return Ok(Left::Behind(behind));
+            }
+            if let Some(wait) = self.allowance.wait() {
+                tokio::time::sleep(wait).await;
+            }
+        }
+        Ok(Left::AtItsEnd)
+    }
+
     /// Takes some pieces. An error among them ends the following after the pieces before it were kept.
     async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<(), FollowError> {
         let (mut lines, mut bytes) = (Vec::new(), 0);
@@ -96,6 +142,7 @@ impl Follower<'_> {
             match piece {
                 Ok(piece) => {
                     bytes += piece.bytes.len();
+                    lines.extend(self.gap_before(piece.nanos));
                     self.newest = self.newest.max(piece.nanos);
                     let assembler = match piece.stream {
                         OutputStream::Stdout => &mut self.stdout,
@@ -106,12 +153,48 @@ impl Follower<'_> {
                 Err(error) => failed = Some(error),
             }
         }
-        if !lines.is_empty() && !self.allowance.take(bytes) {
-            self.dropped += lines.len() as u64;
-            lines.clear();
-        }
+        self.allowance.take(bytes, self.newest);
         self.keep(lines, failed.is_some()).await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Whether what is left is to be left out: it goes on for long, and it is not only that an old log is read.
+    fn is_too_far(&self, behind: Behind) -> bool {
+        let newest = moment(self.newest);
+        behind.at.elapsed() >= MOST_BEHIND && self.parts.clock.now().since(newest) >= MOST_BEHIND
+    }
+
+    /// Ends the lines that were begun: what follows is not their rest.
+    async fn leave_out(&mut self, behind: Behind) -> Result<(), FollowError> {
+        self.gap = Some(behind.nanos);
+        self.allowance.behind = None;
+        let mut lines = Vec::new();
+        for (assembler, stream) in
+            [(&mut self.stdout, OutputStream::Stdout), (&mut self.stderr, OutputStream::Stderr)]
+        {
+            assembler.end(&mut lines);
+            *assembler = Assembler::new(source(self.container, stream), assembler.taken());
+        }
+        self.keep(lines, false).await
+    }
+
+    /// What a person reads where output was left out before a piece (`behaviour.md` §20, Heroku's code).
+    fn gap_before(&mut self, nanos: i64) -> Option<LogLine> {
+        let since = self.gap.take().filter(|_| nanos > self.newest)?;
+        let (since, until) = (moment(since), moment(nanos));
+        let (process_type, dyno) = (&self.container.process_type, &self.container.dyno);
+        let text = format!(
+            "Error L10 (output buffer overflow): lines of {process_type}.{dyno} between {since} and {until} were dropped: it writes faster than logs.dyno_rate allows."
+        );
+        Some(LogLine::new(self.parts.clock.now(), LogSource::Controller, text))
+    }
+
+    /// The process ended.
+    async fn end(&mut self) -> Result<(), FollowError> {
+        let mut lines = Vec::new();
+        self.stdout.end(&mut lines);
+        self.stderr.end(&mut lines);
+        self.keep(lines, true).await
     }
 
     /// Writes lines to the ring, after a line on those that were dropped: when it is time for it, or at the end.
@@ -145,7 +228,7 @@ impl Follower<'_> {
         let (count, dyno) = (self.dropped, &self.container.dyno);
         let process_type = &self.container.process_type;
         let text = format!(
-            "Error L10 (output buffer overflow): {count} lines of {process_type}.{dyno} were dropped: it writes faster than logs.dyno_rate allows, or the disk takes them."
+            "Error L10 (output buffer overflow): {count} lines of {process_type}.{dyno} were dropped: they could not be written to the disk."
         );
         LogLine::new(self.parts.clock.now(), LogSource::Controller, text)
     }
@@ -166,20 +249,28 @@ impl Allowance {
     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
     fn new(rate: u64) -> Self {
         let rate = rate as f64;
-        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now() }
+        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now(), behind: None }
     }
 
-    /// Takes so many bytes, also beyond what is there; `false` as long as that is not made up for.
+    /// Takes so many bytes, also beyond what is there, of which the newest came at `nanos`.
     #[expect(clippy::cast_precision_loss, reason = "a few pieces are far below 2^52 bytes")]
-    fn take(&mut self, bytes: usize) -> bool {
+    fn take(&mut self, bytes: usize, nanos: i64) {
         let now = Instant::now();
         let grown = self.rate * now.duration_since(self.filled).as_secs_f64();
         self.bytes = (self.bytes + grown).min(self.rate * f64::from(BURST));
         self.filled = now;
-        if self.bytes < 0.0 {
-            return false;
+        // Who waits for room has next to none when it goes on.
+        if self.bytes > self.rate {
+            self.behind = None;
         }
         self.bytes -= bytes as f64;
-        true
+        if self.bytes < 0.0 {
+            self.behind.get_or_insert(Behind { at: now, nanos });
+        }
+    }
+
+    /// How long until more may be taken, if not at once.
+    fn wait(&self) -> Option<Duration> {
+        (self.bytes < 0.0).then(|| Duration::from_secs_f64(-self.bytes / self.rate))
     }
 }

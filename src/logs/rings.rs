@@ -54,12 +54,6 @@ impl Rings {
         self.lock().get(&LogOwner::Site(site)).and_then(|cell| cell.get().cloned())
     }
 
-    /// Adds lines to the log of a site; they are dropped when its ring went with its last drain meanwhile.
-    pub(super) async fn append_opened(&self, site: SiteId, lines: Vec<LogLine>) -> io::Result<()> {
-        let Some(ring) = self.opened(site) else { return Ok(()) };
-        blocking(move || ring.append(&lines, None)).await
-    }
-
     /// Adds lines to a log. The lines of one call stay together. Not undone when the future is dropped.
     pub async fn append(
         &self,
@@ -69,6 +63,37 @@ impl Rings {
     ) -> io::Result<()> {
         let ring = self.ring(owner).await?;
         blocking(move || ring.append(&lines, checkpoint)).await
+    }
+
+    /// Adds lines to several logs at once; gives those to which none were added. Not undone when the future is dropped.
+    /// The log of a site gets none when it went with its last drain meanwhile.
+    pub(super) async fn append_all(
+        &self,
+        lines: HashMap<LogOwner, Vec<LogLine>>,
+    ) -> Vec<(LogOwner, io::Error)> {
+        let (mut failed, mut appends) = (Vec::new(), Vec::with_capacity(lines.len()));
+        for (owner, lines) in lines {
+            let ring = match owner {
+                LogOwner::App(app) => self.ring(app).await.map(Some),
+                LogOwner::Site(site) => Ok(self.opened(site)),
+            };
+            match ring {
+                Ok(ring) => appends.extend(ring.map(|ring| (owner, ring, lines))),
+                Err(error) => failed.push((owner, error)),
+            }
+        }
+        // One thread for all of them: handing each to a thread costs more than its write.
+        let append = move || {
+            let append = |(owner, ring, lines): (_, Arc<Ring>, Vec<_>)| {
+                Some((owner, ring.append(&lines, None).err()?))
+            };
+            Ok(appends.into_iter().filter_map(append).collect::<Vec<_>>())
+        };
+        match blocking(append).await {
+            Ok(unwritten) => failed.extend(unwritten),
+            Err(error) => tracing::error!(%error, "lines of several logs are lost"),
+        }
+        failed
     }
 
     /// A reader of a log from a position on.

@@ -31,14 +31,8 @@ impl RouterLines {
             }
             lines.entry(app.into()).or_default().push(line);
         }
-        for (owner, lines) in lines {
-            let written = match owner {
-                LogOwner::App(app) => self.0.append(app, lines, None).await,
-                LogOwner::Site(site) => self.0.append_opened(site, lines).await,
-            };
-            if let Err(error) = written {
-                tracing::warn!(?owner, %error, "router lines are missing in a log");
-            }
+        for (owner, error) in self.0.append_all(lines).await {
+            tracing::warn!(?owner, %error, "router lines are missing in a log");
         }
     }
 }

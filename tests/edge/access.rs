@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use tokio::sync::mpsc::Receiver;
 
 use super::backend::Backend;
-use super::harness::{APP, TestEdge};
+use super::harness::{APP, TestEdge, patience};
 use super::{LIMIT, app_request};
 
 fn told_edge() -> (TestEdge, Receiver<Vec<AccessRecord>>) {
@@ -94,7 +94,7 @@ async fn a_stop_tells_what_was_not_told_yet_and_a_full_channel_holds_nothing_up(
         super::answer(sender.send_request(request).await.unwrap()).await;
     }
     drop(sender);
-    edge.handle.drain(LIMIT).await;
+    edge.handle.drain(patience(LIMIT)).await;
     let mut told = 0;
     while let Ok(batch) = records.try_recv() {
         told += batch.len() as u64;

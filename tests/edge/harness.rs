@@ -7,7 +7,7 @@ use std::time::Duration;
 use akkerisd::certs::{CertificateStore, LocalAuthority};
 use akkerisd::clock::Clock;
 use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
-use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings, QuicSocket};
+use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings, Patience, QuicSocket};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::AppKey;
 use akkerisd::model::router_limits::RouterLimits;
@@ -185,6 +185,11 @@ pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> A
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+/// That of a daemon that stops.
+pub(super) fn patience(limit: Duration) -> Patience {
+    Patience { limit, quiet: Duration::from_secs(1) }
 }
 
 /// Runs a client's half of the work until it ends, at most a minute.

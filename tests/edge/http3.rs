@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::LIMIT;
 use super::backend::Backend;
-use super::harness::{APP, HOST, TestEdge};
+use super::harness::{APP, HOST, TestEdge, patience};
 use super::http3_client::{Http3Client, connect, request};
 use crate::support::wait::wait_until;
 
@@ -319,7 +319,7 @@ async fn a_drain_lets_the_open_request_end_and_takes_no_new_connection() {
             .await;
             backend.gate.send(true).unwrap();
         };
-        tokio::join!(edge.handle.drain(LIMIT), released);
+        tokio::join!(edge.handle.drain(patience(LIMIT)), released);
     };
     let answered = async {
         let status = stream.recv_response().await.unwrap().status();
@@ -341,7 +341,7 @@ async fn a_drain_ends_at_its_limit_and_tells_who_is_left() {
     stream.finish().await.unwrap();
     let upstream = Arc::clone(&backend.upstream);
     wait_until("the request is open", LIMIT, async || (upstream.in_flight() == 1).then_some(())).await;
-    tokio::time::timeout(LIMIT, edge.handle.drain(Duration::from_secs(1))).await.unwrap();
+    tokio::time::timeout(LIMIT, edge.handle.drain(patience(Duration::from_secs(1)))).await.unwrap();
     assert_eq!(upstream.in_flight(), 0);
     let closed = tokio::time::timeout(LIMIT, client.connection.closed()).await.unwrap();
     assert!(matches!(closed, quinn::ConnectionError::ApplicationClosed(_)), "{closed}");
@@ -358,6 +358,8 @@ async fn a_socket_may_come_after_the_edge_has_started_and_is_free_after_its_drai
     assert_eq!(client.get("/").await.unwrap().text(), "one");
     assert!(quic.get().is_some(), "the next one can have it");
     let ended = edge.handle.http3_ended();
-    let ((), ()) =
-        tokio::join!(tokio::time::timeout(LIMIT, ended).map(Result::unwrap), edge.handle.drain(LIMIT));
+    let ((), ()) = tokio::join!(
+        tokio::time::timeout(LIMIT, ended).map(Result::unwrap),
+        edge.handle.drain(patience(LIMIT))
+    );
 }

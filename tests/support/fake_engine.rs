@@ -12,7 +12,7 @@ use std::time::Duration;
 use akkerisd::engine::{
     Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, EngineError,
     EngineEvent, EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome,
-    OutputPiece, TerminalSize,
+    OutputFrom, OutputPiece, TerminalSize,
 };
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
@@ -178,6 +178,11 @@ impl FakeEngine {
         let container = state.containers.get(id).ok_or(true)?;
         let over = matches!(container.state, ContainerState::Exited { .. } | ContainerState::Dead);
         container.output.get(number).cloned().ok_or(over)
+    }
+
+    /// How many pieces of output there are.
+    fn pieces(&self, id: &ContainerId) -> usize {
+        self.lock().containers.get(id).map_or(0, |container| container.output.len())
     }
 
     /// A running container's process ends, as if by itself; the followers of events hear of it.
@@ -432,11 +437,15 @@ impl ContainerEngine for FakeEngine {
     async fn output(
         &self,
         id: &ContainerId,
-        since: i64,
+        from: OutputFrom,
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
-        self.called(Call::Output, format!("{} {since}", id.as_str())).await?;
+        self.called(Call::Output, format!("{} {from:?}", id.as_str())).await?;
         let (engine, id, written) = (self.clone(), id.clone(), self.written.subscribe());
-        let stream = futures_util::stream::unfold((0, written), move |(mut number, mut written)| {
+        let (first, since) = match from {
+            OutputFrom::Second(since) => (0, since),
+            OutputFrom::Last(count) => (self.pieces(&id).saturating_sub(count), 0),
+        };
+        let stream = futures_util::stream::unfold((first, written), move |(mut number, mut written)| {
             let (engine, id) = (engine.clone(), id.clone());
             async move {
                 loop {
@@ -456,7 +465,7 @@ impl ContainerEngine for FakeEngine {
     async fn attach(&self, id: &ContainerId) -> Result<Attachment, EngineError> {
         self.called(Call::Attach, id.as_str()).await?;
         let (theirs, ours) = tokio::io::duplex(4096);
-        let output = self.output(id, 0).await?;
+        let output = self.output(id, OutputFrom::Second(0)).await?;
         let output = output.map(|piece| piece.map(|piece| (piece.stream, piece.bytes))).boxed();
         self.lock().inputs.insert(id.clone(), ours);
         Ok(Attachment { output, input: Box::pin(theirs) })

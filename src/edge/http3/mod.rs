@@ -37,7 +37,6 @@ pub(super) use self::quic::server_config;
 use self::transport::{LastStopped, Transport};
 use super::census::Counted;
 use super::connection::{Activity, ClientConnection, drive};
-use super::drain::Stop;
 use super::listener::QuicSocket;
 use super::proxy::Client;
 use super::worker::{MAX_HEADER_BYTES, MAX_STREAMS, Worker};
@@ -65,8 +64,8 @@ struct Requests {
 }
 
 /// Serves until the worker stops and the connections have ended.
-pub(super) async fn accept(worker: Rc<Worker>, entrance: Entrance, permits: Arc<Semaphore>, stop: Arc<Stop>) {
-    let _over = stop.http3.clone().drop_guard();
+pub(super) async fn accept(worker: Rc<Worker>, entrance: Entrance, permits: Arc<Semaphore>) {
+    let _over = worker.drain.http3.clone().drop_guard();
     let opened = tokio::select! {
         opened = open(&worker, entrance) => opened,
         () = worker.stop.cancelled() => return,
@@ -88,7 +87,7 @@ pub(super) async fn accept(worker: Rc<Worker>, entrance: Entrance, permits: Arc<
         let Some(incoming) = incoming else { break };
         admit(&worker, incoming, &permits, &handshakes);
     }
-    let limit = stop.limit().min(DRAIN_LIMIT);
+    let limit = worker.drain.patience().limit.min(DRAIN_LIMIT);
     if timeout(limit.saturating_sub(FAREWELL.min(limit / 10)), refuse_all(&endpoint)).await.is_err() {
         endpoint.close(VarInt::from_u32(0x100), b"the edge ends");
         endpoint.wait_idle().await;
@@ -162,6 +161,7 @@ async fn serve(worker: &Rc<Worker>, connection: quinn::Connection) {
     let (ending, activity) = (Rc::new(Notify::new()), Activity::new());
     let origin = Origin { worker: Rc::clone(worker), activity: Arc::clone(&activity), connection };
     let requests = Requests { work: Box::pin(accept_all(origin, Rc::clone(&ending))), ending };
+    let requests = Box::pin(requests);
     if let Err(error) = drive(requests, activity, Rc::clone(worker)).await {
         tracing::debug!(%error, "a client's connection ended");
     }

@@ -105,13 +105,15 @@ fn log_config(terminal: Terminal) -> HostConfigLogConfig {
     if terminal.is_attached() {
         return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
     }
-    HostConfigLogConfig {
-        typ: Some("local".to_owned()),
-        config: Some(HashMap::from([
-            ("max-size".to_owned(), "10m".to_owned()),
-            ("max-file".to_owned(), "3".to_owned()),
-        ])),
-    }
+    bounded_log()
+}
+
+/// At most 30 MB of a container's output with the engine, from which it is followed into the ring of its app. Not
+/// compressed: that would cost the engine a core while somebody floods.
+pub(super) fn bounded_log() -> HostConfigLogConfig {
+    let options = [("max-size", "10m"), ("max-file", "3"), ("compress", "false")];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    HostConfigLogConfig { typ: Some("local".to_owned()), config: Some(HashMap::from(options)) }
 }
 
 fn networking(spec: &ContainerSpec) -> NetworkingConfig {

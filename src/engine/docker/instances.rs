@@ -7,9 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, EndpointSettings, HostConfig, HostConfigLogConfig, Mount,
-    MountType, NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerSummary, EndpointSettings, HostConfig, Mount, MountType,
+    NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, UploadToContainerOptionsBuilder,
@@ -134,13 +133,7 @@ fn host_config(init: bool, spec: &InstanceSpec, volume: Option<(String, String)>
         pids_limit: Some(PROCESS_LIMIT),
         init: init.then_some(true),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("local".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "10m".to_owned()),
-                ("max-file".to_owned(), "3".to_owned()),
-            ])),
-        }),
+        log_config: Some(containers::bounded_log()),
         mounts: volume.map(|(name, path)| {
             vec![Mount {
                 typ: Some(MountType::VOLUME),

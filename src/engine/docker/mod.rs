@@ -32,7 +32,8 @@ use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
     Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, EngineError, EngineEvent, EngineInfo,
-    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputPiece, TerminalSize,
+    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputFrom, OutputPiece,
+    TerminalSize,
 };
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
@@ -201,9 +202,9 @@ impl ContainerEngine for DockerEngine {
     async fn output(
         &self,
         id: &ContainerId,
-        since: i64,
+        from: OutputFrom,
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
-        Ok(output::follow(&self.patient, id, since))
+        Ok(output::follow(&self.patient, id, from))
     }
 
     async fn attach(&self, id: &ContainerId) -> Result<Attachment, EngineError> {

@@ -8,22 +8,23 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::refusal;
-use crate::engine::{ContainerId, EngineError, OutputPiece};
+use crate::engine::{ContainerId, EngineError, OutputFrom, OutputPiece};
 use crate::model::log::OutputStream;
 
 pub(super) fn follow(
     docker: &Docker,
     id: &ContainerId,
-    since: i64,
+    from: OutputFrom,
 ) -> BoxStream<'static, Result<OutputPiece, EngineError>> {
-    let options = LogsOptionsBuilder::default()
-        .stdout(true)
-        .stderr(true)
-        .follow(true)
-        .timestamps(true)
-        .since(i32::try_from(since).unwrap_or(0))
-        .build();
-    docker.logs(id.as_str(), Some(options)).map(|output| output.map_err(refusal).and_then(piece)).boxed()
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).follow(true).timestamps(true);
+    let options = match from {
+        OutputFrom::Second(since) => options.since(i32::try_from(since).unwrap_or(0)),
+        OutputFrom::Last(lines) => options.tail(&lines.to_string()),
+    };
+    docker
+        .logs(id.as_str(), Some(options.build()))
+        .map(|output| output.map_err(refusal).and_then(piece))
+        .boxed()
 }
 
 /// Takes the time off the front of a message.
