@@ -2,10 +2,12 @@
 
 mod access;
 mod backend;
+mod conformance;
 mod corpus;
 mod filters;
 mod floods;
 mod forwarding;
+mod frames;
 mod harness;
 mod hold;
 mod http2_end_to_end;
@@ -14,12 +16,14 @@ mod http3_client;
 mod http3_hostile;
 mod issuer;
 mod issuer_keys;
+mod kept_keys;
 mod limits;
 mod protocol;
 mod resilience;
 mod sites;
 mod smuggling;
 mod trace;
+mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

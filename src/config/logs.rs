@@ -10,8 +10,8 @@ use super::units;
 pub struct LogsConfig {
     /// Bytes of the log that is kept of each app. Default 64 MiB.
     pub ring_bytes: u64,
-    /// Bytes that are taken of each dyno's output in a second, over some seconds; what is more waits for a moment,
-    /// and is then left out. Default 8 MiB.
+    /// Bytes that are taken of each dyno's output in a second, over some seconds; what is more is left out.
+    /// Default 8 MiB.
     pub dyno_rate: u64,
 }
 

@@ -29,6 +29,7 @@ use crate::metrics::{Metrics, MetricsParts, RouterFigures};
 use crate::outbound::Outbound;
 use crate::reconcile::filters::FilterPublisher;
 use crate::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
+use crate::reconcile::kept_keys::KeptKeys;
 use crate::reconcile::routes::RouteBook;
 use crate::reconcile::{Context, LookCounters, Timing};
 use crate::seal::Sealer;
@@ -125,7 +126,8 @@ impl State {
         outbound: &Outbound,
         tasks: &Tasks,
     ) -> Result<(), StoreError> {
-        let keys = IssuerKeys::new(outbound.clone(), tasks.clone(), KeyTiming::default());
+        let kept = KeptKeys::new(self.store.clone(), self.clock.clone());
+        let keys = IssuerKeys::new(outbound.clone(), tasks.clone(), KeyTiming::default(), kept);
         let (store, sealer) = (self.store.clone(), self.sealer.clone());
         FilterPublisher::new(store, sealer, Arc::clone(routes), keys).start(tasks).await
     }

@@ -206,6 +206,13 @@ pub(super) fn is_clearly_framed(headers: &HeaderMap) -> bool {
     chunked && encodings.next().is_none()
 }
 
+/// Whether a value begins or ends with white space. HTTP/1.1 takes it off; in HTTP/2 and 3 such a request is malformed and
+/// must not pass (RFC 9113 §8.2.1, RFC 9114 §4.2).
+pub(super) fn has_padded_value(headers: &HeaderMap) -> bool {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers.values().any(|value| blank(value.as_bytes().first()) || blank(value.as_bytes().last()))
+}
+
 /// The protocol that a message upgrades its connection to.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asked = headers.get_all(CONNECTION).iter().any(|value| has_token(value, "upgrade"));

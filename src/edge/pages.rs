@@ -24,7 +24,10 @@ pub(super) enum Form {
 macro_rules! page {
     ($file:literal, $message:literal) => {
         Page {
-            html: include_str!(concat!("../../assets/pages/", $file, ".html")),
+            html: concat!(
+                include_str!("../../assets/pages/top.html"),
+                include_str!(concat!("../../assets/pages/", $file, ".html"))
+            ),
             json: concat!("{\"id\":\"", $file, "\",\"message\":\"", $message, "\"}"),
             text: concat!($message, "\n"),
         }
@@ -33,6 +36,8 @@ macro_rules! page {
 
 pub(super) static BAD_REQUEST: Page =
     page!("bad_request", "The request's host name is missing or not valid, or its method is not supported.");
+pub(super) static BAD_HEADER: Page =
+    page!("bad_header", "A header of the request begins or ends with white space.");
 pub(super) static BAD_BODY: Page =
     page!("bad_body", "The body of the request is not well formed, or was broken off.");
 pub(super) static BODY_TOO_LARGE: Page =
@@ -115,9 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn every_json_page_is_an_object_with_id_and_message() {
+    fn every_page_is_an_object_with_id_and_message_and_a_document_with_title_and_heading() {
         let all = [
             &BAD_REQUEST,
+            &BAD_HEADER,
             &BAD_BODY,
             &BODY_TOO_LARGE,
             &CLIENT_IDLE,
@@ -139,6 +145,10 @@ mod tests {
         for page in all {
             let value: serde_json::Value = serde_json::from_slice(&page.content(Form::Json)).unwrap();
             assert!(value["id"].is_string() && value["message"].is_string(), "{value}");
+            let html = String::from_utf8(page.content(Form::Html).to_vec()).unwrap();
+            let parts =
+                html.split_once("\n<title>").and_then(|(top, page)| Some((top, page.split_once("\n<h1>")?)));
+            assert!(parts.is_some_and(|(top, _)| top.starts_with("<!doctype html>")), "{html}");
         }
     }
 }

@@ -125,9 +125,7 @@ fn admit<B: Body + Into<ClientBody>>(
     if let Some(answer) = worker.settings.challenges.at(request.uri().path()) {
         return Ok(Admission::Challenge(answer));
     }
-    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
-        return Err(ProxyError::UriTooLong);
-    }
+    check_form(&request)?;
     let host = host::settle(&mut request)?;
     if client.redirected && !client.came_by.is_said_secure(request.headers()) {
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
@@ -171,6 +169,17 @@ fn admit<B: Body + Into<ClientBody>>(
         body
     });
     Ok(Admission::Forward(Forward { destination, request: Box::new(request), progress, client_side }))
+}
+
+/// What hyper lets pass, and the edge does not.
+fn check_form<B>(request: &Request<B>) -> Result<(), ProxyError> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+        return Err(ProxyError::UriTooLong);
+    }
+    if request.version() >= Version::HTTP_2 && headers::has_padded_value(request.headers()) {
+        return Err(ProxyError::PaddedHeader);
+    }
+    Ok(())
 }
 
 /// What filters look at: the request as its client sent it.

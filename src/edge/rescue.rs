@@ -22,6 +22,8 @@ pub(super) enum ProxyError {
     InvalidHost,
     #[error("the request is for another host than its connection, or names two")]
     Misdirected,
+    #[error("a header of the request begins or ends with white space, which its protocol forbids")]
+    PaddedHeader,
     #[error("the path can be read in several ways that lead to different apps, or leaves its route")]
     AmbiguousPath,
     #[error("no route of the site covers the path")]
@@ -92,6 +94,7 @@ impl ProxyError {
             Self::FirstByteTimeout => RouterCode::FirstByteTimeout,
             Self::InvalidHost
             | Self::Misdirected
+            | Self::PaddedHeader
             | Self::AmbiguousPath
             | Self::NoRoute
             | Self::UriTooLong
@@ -124,6 +127,7 @@ pub(super) fn rescue(error: &ProxyError, form: Form) -> Response<EdgeBody> {
         ProxyError::Filtered(refusal) => explain(refusal, headers),
         ProxyError::InvalidHost
         | ProxyError::Misdirected
+        | ProxyError::PaddedHeader
         | ProxyError::AmbiguousPath
         | ProxyError::NoRoute
         | ProxyError::UriTooLong
@@ -157,6 +161,7 @@ fn kind(error: &ProxyError) -> (StatusCode, &'static Page) {
     match error {
         ProxyError::InvalidHost => (StatusCode::BAD_REQUEST, &pages::BAD_REQUEST),
         ProxyError::Misdirected => (StatusCode::MISDIRECTED_REQUEST, &pages::MISDIRECTED),
+        ProxyError::PaddedHeader => (StatusCode::BAD_REQUEST, &pages::BAD_HEADER),
         ProxyError::AmbiguousPath => (StatusCode::BAD_REQUEST, &pages::AMBIGUOUS_PATH),
         ProxyError::UriTooLong => (StatusCode::URI_TOO_LONG, &pages::URI_TOO_LONG),
         ProxyError::NoRoute => (StatusCode::NOT_FOUND, &pages::NO_ROUTE),

@@ -1,8 +1,8 @@
 //! Follows the output of one container into its app's ring.
 //!
-//! Invariant: no more is read in a second than `logs.dyno_rate` allows, so that a flood costs neither us nor the engine
-//! what it costs to write. What falls behind stays with the engine for a moment, and is then left out, which the log
-//! says; it is never kept in memory.
+//! Invariants: over some seconds no more is read than `logs.dyno_rate` allows, so that a flood costs neither us nor the
+//! engine twice. What is more is left out, which the log says; it is never kept in memory. What is read is read without
+//! a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::model::log::{LogLine, LogSource, OutputStream};
 use crate::model::time::Timestamp;
 
 /// Pieces that are taken together; the engine's are at most 16 KiB.
-const PIECES: usize = 32;
+const PIECES: usize = 128;
 /// How often lines that could not be written are told of while it goes on.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A burst may have so many seconds' worth of output.
 const BURST: u32 = 4;
-/// How far the log may be behind a dyno that goes on writing too fast. The engine keeps some 30 MB of it meanwhile.
-const MOST_BEHIND: Duration = Duration::from_secs(2);
-/// Lines before the present one with which a log goes on that was too far behind: a crash tells its cause in the last.
+/// The least time for which nothing is read of a flood.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Lines before the present one with which a log goes on after a pause: a crash tells its cause in the last.
 const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
@@ -51,8 +51,8 @@ struct Follower<'a> {
     /// The newest time that the engine gave, in nanoseconds.
     newest: i64,
     allowance: Allowance,
-    /// Since then (the engine's time) output may be missing, if the next piece does not join what was taken.
-    gap: Option<i64>,
+    /// Output may be missing, if the next piece does not join what was taken.
+    paused: bool,
     /// Lines that could not be written.
     dropped: u64,
     told: Instant,
@@ -63,23 +63,14 @@ struct Allowance {
     rate: f64,
     bytes: f64,
     filled: Instant,
-    behind: Option<Behind>,
-}
-
-/// Since when a dyno writes more than may be taken.
-#[derive(Debug, Clone, Copy)]
-struct Behind {
-    at: Instant,
-    /// The engine's time of the newest piece then.
-    nanos: i64,
 }
 
 /// Why a stream of output is not read any more.
 enum Left {
     /// The process ended.
     AtItsEnd,
-    /// The log is too far behind.
-    Behind(Behind),
+    /// It writes more than may be taken.
+    Flood,
 }
 
 /// Follows a container's output from where it was left, until its process ends.
@@ -96,13 +87,13 @@ pub(super) async fn follow(parts: &CollectorParts, container: &ObservedContainer
         stderr: Assembler::new(source(container, OutputStream::Stderr), stderr),
         newest: since.saturating_mul(NANOS_PER_SECOND),
         allowance: Allowance::new(parts.dyno_rate),
-        gap: None,
+        paused: false,
         dropped: 0,
         told: Instant::now(),
     };
     let mut from = OutputFrom::Second(since);
-    while let Left::Behind(behind) = follower.read(from).await? {
-        follower.leave_out(behind).await?;
+    while let Left::Flood = follower.read(from).await? {
+        follower.pause().await?;
         from = OutputFrom::Last(LAST_LINES);
     }
     follower.end().await
@@ -118,17 +109,14 @@ fn moment(nanos: i64) -> Timestamp {
 }
 
 impl Follower<'_> {
-    /// Takes output, no faster than is allowed.
+    /// Takes output as long as that is allowed.
     async fn read(&mut self, from: OutputFrom) -> Result<Left, FollowError> {
         let output = self.parts.engine.output(&self.container.id, from).await?;
         let mut pieces = output.ready_chunks(PIECES);
         while let Some(pieces) = pieces.next().await {
             self.take(pieces).await?;
-            if let Some(behind) = self.allowance.behind.filter(|behind| self.is_too_far(*behind)) {
-                return Ok(Left::Behind(behind));
-            }
-            if let Some(wait) = self.allowance.wait() {
-                tokio::time::sleep(wait).await;
+            if self.allowance.debt().is_some() {
+                return Ok(Left::Flood);
             }
         }
         Ok(Left::AtItsEnd)
@@ -153,21 +141,14 @@ impl Follower<'_> {
                 Err(error) => failed = Some(error),
             }
         }
-        self.allowance.take(bytes, self.newest);
+        self.allowance.take(bytes);
         self.keep(lines, failed.is_some()).await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Whether what is left is to be left out: it goes on for long, and it is not only that an old log is read.
-    fn is_too_far(&self, behind: Behind) -> bool {
-        let newest = moment(self.newest);
-        behind.at.elapsed() >= MOST_BEHIND && self.parts.clock.now().since(newest) >= MOST_BEHIND
-    }
-
-    /// Ends the lines that were begun: what follows is not their rest.
-    async fn leave_out(&mut self, behind: Behind) -> Result<(), FollowError> {
-        self.gap = Some(behind.nanos);
-        self.allowance.behind = None;
+    /// Reads nothing until more may be taken. Lines that were begun end: what follows is not their rest.
+    async fn pause(&mut self) -> Result<(), FollowError> {
+        self.paused = true;
         let mut lines = Vec::new();
         for (assembler, stream) in
             [(&mut self.stdout, OutputStream::Stdout), (&mut self.stderr, OutputStream::Stderr)]
@@ -175,13 +156,17 @@ impl Follower<'_> {
             assembler.end(&mut lines);
             *assembler = Assembler::new(source(self.container, stream), assembler.taken());
         }
-        self.keep(lines, false).await
+        self.keep(lines, false).await?;
+        tokio::time::sleep(self.allowance.debt().unwrap_or_default().max(PAUSE)).await;
+        Ok(())
     }
 
     /// What a person reads where output was left out before a piece (`behaviour.md` §20, Heroku's code).
     fn gap_before(&mut self, nanos: i64) -> Option<LogLine> {
-        let since = self.gap.take().filter(|_| nanos > self.newest)?;
-        let (since, until) = (moment(since), moment(nanos));
+        if !std::mem::take(&mut self.paused) || nanos <= self.newest {
+            return None;
+        }
+        let (since, until) = (moment(self.newest), moment(nanos));
         let (process_type, dyno) = (&self.container.process_type, &self.container.dyno);
         let text = format!(
             "Error L10 (output buffer overflow): lines of {process_type}.{dyno} between {since} and {until} were dropped: it writes faster than logs.dyno_rate allows."
@@ -249,28 +234,20 @@ impl Allowance {
     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
     fn new(rate: u64) -> Self {
         let rate = rate as f64;
-        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now(), behind: None }
+        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now() }
     }
 
-    /// Takes so many bytes, also beyond what is there, of which the newest came at `nanos`.
+    /// Takes so many bytes, also beyond what is there.
     #[expect(clippy::cast_precision_loss, reason = "a few pieces are far below 2^52 bytes")]
-    fn take(&mut self, bytes: usize, nanos: i64) {
+    fn take(&mut self, bytes: usize) {
         let now = Instant::now();
         let grown = self.rate * now.duration_since(self.filled).as_secs_f64();
-        self.bytes = (self.bytes + grown).min(self.rate * f64::from(BURST));
+        self.bytes = (self.bytes + grown).min(self.rate * f64::from(BURST)) - bytes as f64;
         self.filled = now;
-        // Who waits for room has next to none when it goes on.
-        if self.bytes > self.rate {
-            self.behind = None;
-        }
-        self.bytes -= bytes as f64;
-        if self.bytes < 0.0 {
-            self.behind.get_or_insert(Behind { at: now, nanos });
-        }
     }
 
-    /// How long until more may be taken, if not at once.
-    fn wait(&self) -> Option<Duration> {
+    /// How long until more may be taken, when too much was.
+    fn debt(&self) -> Option<Duration> {
         (self.bytes < 0.0).then(|| Duration::from_secs_f64(-self.bytes / self.rate))
     }
 }

@@ -24,7 +24,7 @@ pub struct FilterPublisher {
     store: Store,
     sealer: Sealer,
     routes: Arc<RouteBook>,
-    keys: IssuerKeys,
+    keys: Arc<IssuerKeys>,
 }
 
 /// What the store says of an app.
@@ -37,13 +37,16 @@ struct InForce {
 impl FilterPublisher {
     /// A publisher that has published nothing yet.
     pub fn new(store: Store, sealer: Sealer, routes: Arc<RouteBook>, keys: IssuerKeys) -> Self {
-        Self { store, sealer, routes, keys }
+        Self { store, sealer, routes, keys: Arc::new(keys) }
     }
 
     /// Publishes what is in force for each app, and starts the task that follows its changes. Fails when the store
     /// cannot be read.
     pub async fn start(self, tasks: &Tasks) -> Result<(), StoreError> {
-        self.publish_and_follow(tasks).await
+        let keys = Arc::clone(&self.keys);
+        self.publish_and_follow(tasks).await?;
+        keys.forget_unused().await;
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The public keys of the issuers that filters of the type jwt trust: fetched off the path of requests, kept while the
-//! issuer is down, and fetched again from time to time and when a token names a key that is not there.
+//! issuer is down, also over a restart (`kept_keys.rs`), and fetched again from time to time and when a token names a key
+//! that is not there.
 //!
 //! Invariant: an address is asked by one task however many filters name it, and after an answer not again before
 //! [`KeyTiming::between`] has passed, whatever tokens clients send.
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::kept_keys::KeptKeys;
 use crate::edge::filters::jwt::{KeyFeed, KeySet, Keys, KeysError};
 use crate::model::filter::JwksUri;
 use crate::outbound::{DownloadLimits, Outbound, OutboundError};
@@ -35,8 +37,13 @@ pub struct IssuerKeys {
     outbound: Outbound,
     tasks: Tasks,
     timing: KeyTiming,
-    sets: Mutex<HashMap<JwksUri, Weak<KeySet>>>,
+    kept: KeptKeys,
+    sets: Arc<KeySets>,
 }
+
+/// The sets that somebody holds, and addresses of some that nobody holds any more.
+#[derive(Debug, Default)]
+struct KeySets(Mutex<HashMap<JwksUri, Weak<KeySet>>>);
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
@@ -58,24 +65,54 @@ impl Default for KeyTiming {
 
 impl IssuerKeys {
     /// No sets yet.
-    pub fn new(outbound: Outbound, tasks: Tasks, timing: KeyTiming) -> Self {
-        Self { outbound, tasks, timing, sets: Mutex::default() }
+    pub fn new(outbound: Outbound, tasks: Tasks, timing: KeyTiming, kept: KeptKeys) -> Self {
+        Self { outbound, tasks, timing, kept, sets: Arc::default() }
     }
 
-    /// The set of an address. The first one who asks has it fetched, and it is kept up to date until the last one has
-    /// dropped it.
+    /// The set of an address: with the keys that are on disk, else empty. The first one who asks has it fetched, and it
+    /// is kept up to date until the last one has dropped it.
     pub fn keys(&self, uri: &JwksUri) -> Arc<KeySet> {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let (set, feed) = match self.sets.find_or_add(uri) {
+            (set, None) => return set,
+            (set, Some(feed)) => (set, feed),
+        };
+        if let Some(keys) = self.kept.load(uri) {
+            feed.publish(keys);
+        }
+        let keeper = Keeper {
+            uri: uri.clone(),
+            feed,
+            outbound: self.outbound.clone(),
+            timing: self.timing,
+            kept: self.kept.clone(),
+            sets: Arc::clone(&self.sets),
+        };
+        self.tasks.spawn("issuer-keys", keeper.run(self.tasks.stopping()));
+        set
+    }
+
+    /// Takes what nobody holds a set of from the disk: filters may have changed while nobody was there to see it.
+    pub async fn forget_unused(&self) {
+        self.kept.forget_all_but(self.sets.used()).await;
+    }
+}
+
+impl KeySets {
+    /// The set of an address; when it is a new one also its other end.
+    fn find_or_add(&self, uri: &JwksUri) -> (Arc<KeySet>, Option<KeyFeed>) {
+        let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(set) = sets.get(uri).and_then(Weak::upgrade) {
-            return set;
+            return (set, None);
         }
         sets.retain(|_, set| set.strong_count() > 0);
         let (set, feed) = KeySet::new();
         sets.insert(uri.clone(), Arc::downgrade(&set));
-        drop(sets);
-        let keeper = Keeper { uri: uri.clone(), feed, outbound: self.outbound.clone(), timing: self.timing };
-        self.tasks.spawn("issuer-keys", keeper.run(self.tasks.stopping()));
-        set
+        (set, Some(feed))
+    }
+
+    fn used(&self) -> Vec<JwksUri> {
+        let sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.iter().filter(|(_, set)| set.strong_count() > 0).map(|(uri, _)| uri.clone()).collect()
     }
 }
 
@@ -85,14 +122,22 @@ struct Keeper {
     feed: KeyFeed,
     outbound: Outbound,
     timing: KeyTiming,
+    kept: KeptKeys,
+    sets: Arc<KeySets>,
 }
 
 impl Keeper {
     async fn run(self, stop: CancellationToken) {
         tokio::select! {
-            () = stop.cancelled() => {}
+            // A daemon that stops drops its filters, too, and keeps their keys.
+            biased;
+            () = stop.cancelled() => return,
             () = self.feed.gone() => {}
             () = self.keep() => {}
+        }
+        // A filter of the same address may have come meanwhile.
+        if !self.sets.used().contains(&self.uri) {
+            self.kept.forget(&self.uri).await;
         }
     }
 
@@ -100,7 +145,7 @@ impl Keeper {
         let mut pause = self.timing.first_retry;
         loop {
             match self.fetch().await {
-                Ok(keys) => {
+                Ok((keys, document)) => {
                     if keys.is_empty() {
                         tracing::warn!(
                             uri = self.uri.as_str(),
@@ -108,6 +153,7 @@ impl Keeper {
                         );
                     }
                     self.feed.publish(keys);
+                    self.kept.save(&self.uri, document).await;
                     pause = self.timing.first_retry;
                     tokio::time::sleep(self.timing.between).await;
                     let rest = self.timing.period.saturating_sub(self.timing.between);
@@ -128,8 +174,9 @@ impl Keeper {
         }
     }
 
-    async fn fetch(&self) -> Result<Keys, FetchError> {
+    /// The keys, and the document that they are from.
+    async fn fetch(&self) -> Result<(Keys, Vec<u8>), FetchError> {
         let document = self.outbound.get(self.uri.as_str(), LIMITS).await?;
-        Ok(Keys::parse(&document)?)
+        Ok((Keys::parse(&document)?, document))
     }
 }

@@ -9,6 +9,7 @@ pub mod desired;
 pub mod filters;
 pub mod issuer_keys;
 mod journal;
+pub mod kept_keys;
 pub mod once;
 mod operations;
 pub mod plan;

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0053_app_setups.sql"),
     include_str!("migrations/0049_addon_backups.sql"),
     include_str!("migrations/0054_acme_dns_records.sql"),
+    include_str!("migrations/0055_issuer_keys.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

@@ -39,6 +39,7 @@ pub mod hook_deliveries;
 pub mod hook_queue;
 pub mod hooks;
 pub mod installation;
+pub mod issuer_keys;
 pub mod log_drains;
 mod migrate;
 pub mod oauth_clients;

@@ -15,7 +15,6 @@ use akkerisd::model::pipeline::AppReference;
 use akkerisd::model::route::RoutePath;
 use akkerisd::model::site::SiteDomain;
 use akkerisd::model::time::Timestamp;
-use akkerisd::reconcile::issuer_keys::IssuerKeys;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
@@ -25,7 +24,7 @@ use super::LIMIT;
 use super::backend::Backend;
 use super::harness::{APP, Answer, HOST, TestEdge, answer, app};
 use super::issuer::{Issuer, token};
-use super::issuer_keys::{ON_DEMAND, issuer_keys};
+use super::issuer_keys::{Keeping, ON_DEMAND};
 use crate::support::wait::wait_until;
 
 fn texts(items: &[&str]) -> Vec<String> {
@@ -33,7 +32,7 @@ fn texts(items: &[&str]) -> Vec<String> {
 }
 
 /// A filter that is in force outside of the excluded paths.
-fn attached(options: FilterOptions, excludes: &[&str]) -> FilterAttachment {
+pub(super) fn attached(options: FilterOptions, excludes: &[&str]) -> FilterAttachment {
     let (at, organization) = (Timestamp::from_millis(0), OrganizationId::new(Uuid::from_u128(1)));
     let filter = Filter {
         id: FilterId::new(Uuid::from_u128(2)),
@@ -59,25 +58,30 @@ fn attached(options: FilterOptions, excludes: &[&str]) -> FilterAttachment {
 }
 
 /// An app of which an edge asks what its filters say.
-struct Filtered {
+pub(super) struct Filtered {
     edge: TestEdge,
     backend: Backend,
-    keys: IssuerKeys,
+    keeping: Keeping,
     present: Option<Arc<Filters>>,
 }
 
 impl Filtered {
     async fn start(attachments: &[FilterAttachment]) -> Self {
-        let (edge, backend, (keys, _tasks)) =
-            (TestEdge::start(), Backend::start("app").await, issuer_keys(ON_DEMAND));
-        let mut this = Self { edge, backend, keys, present: None };
+        Self::with(attachments, Keeping::new(ON_DEMAND)).await
+    }
+
+    /// With these keys.
+    pub(super) async fn with(attachments: &[FilterAttachment], keeping: Keeping) -> Self {
+        let (edge, backend) = (TestEdge::start(), Backend::start("app").await);
+        let mut this = Self { edge, backend, keeping, present: None };
         this.put(attachments);
         this
     }
 
     /// Publishes other filters.
-    fn put(&mut self, attachments: &[FilterAttachment]) {
-        let filters = Filters::new(attachments, None, self.present.as_deref(), |uri| self.keys.keys(uri));
+    pub(super) fn put(&mut self, attachments: &[FilterAttachment]) {
+        let filters =
+            Filters::new(attachments, None, self.present.as_deref(), |uri| self.keeping.keys.keys(uri));
         self.publish(filters);
     }
 
@@ -101,12 +105,12 @@ impl Filtered {
     }
 
     /// With a bearer token.
-    async fn bearing(&self, path: &str, token: &str) -> Answer {
+    pub(super) async fn bearing(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, &[("authorization", &format!("Bearer {token}"))]).await
     }
 
     /// Waits until the keys are there.
-    async fn until_passed(&self, token: &str) {
+    pub(super) async fn until_passed(&self, token: &str) {
         wait_until("the token passes", LIMIT, async || {
             (self.bearing("/", token).await.status == StatusCode::OK).then_some(())
         })
@@ -249,11 +253,11 @@ async fn a_policy_of_the_features_is_sent_and_a_filter_takes_its_place() {
     let mut app = Filtered::start(&[]).await;
     assert!(!app.ask("GET", "/", &[]).await.headers.contains_key("content-security-policy"));
     let policy = feature_policy(&[Feature::CspEmbedded]);
-    app.publish(Filters::new(&[], policy.as_ref(), None, |uri| app.keys.keys(uri)));
+    app.publish(Filters::new(&[], policy.as_ref(), None, |uri| app.keeping.keys.keys(uri)));
     let sent = values(&app.ask("GET", "/", &[]).await, "content-security-policy").concat();
     assert!(sent.starts_with("default-src https:") && sent.ends_with("frame-src 'none'"), "{sent}");
     let own = attached(FilterOptions::Csp(CspOptions::new("default-src 'self'").unwrap()), &["/free"]);
-    app.publish(Filters::new(&[own], policy.as_ref(), None, |uri| app.keys.keys(uri)));
+    app.publish(Filters::new(&[own], policy.as_ref(), None, |uri| app.keeping.keys.keys(uri)));
     assert_eq!(values(&app.ask("GET", "/", &[]).await, "content-security-policy"), ["default-src 'self'"]);
     assert!(!app.ask("GET", "/free", &[]).await.headers.contains_key("content-security-policy"));
 }

@@ -8,37 +8,11 @@ use tokio_rustls::client::TlsStream;
 
 use super::LIMIT;
 use super::backend::Backend;
+use super::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, frame, head, open,
+};
 use super::harness::{HOST, TestEdge};
 use crate::support::wait::wait_until;
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// `GET https://HOST/…` with literals that are not indexed.
-fn head(path: &str) -> Vec<u8> {
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    [vec![0x82, 0x87, 0x04], text(path), vec![0x01], text(HOST)].concat()
-}
-
-async fn open(edge: &TestEdge, settings: &[u8]) -> TlsStream<TcpStream> {
-    let mut stream = edge.tls(HOST, &[b"h2"]).await.unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
-    stream
-}
 
 /// Writes these bytes again and again, at most `times`, as long as the edge takes them.
 async fn flood(stream: &mut TlsStream<TcpStream>, times: usize, bytes: impl Fn(usize) -> Vec<u8>) {

@@ -9,7 +9,7 @@ use akkerisd::clock::Clock;
 use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
 use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings, Patience, QuicSocket};
 use akkerisd::model::ids::AppId;
-use akkerisd::model::names::AppKey;
+use akkerisd::model::names::{AppKey, DynoName};
 use akkerisd::model::router_limits::RouterLimits;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,9 +19,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use super::LIMIT;
 
 pub(super) const HOST: &str = "web.apps.test";
 pub(super) const APP: AppId = AppId::new(uuid::Uuid::from_u128(5));
@@ -179,6 +182,23 @@ pub(super) fn app(id: AppId, service: Service) -> AppRoute {
         service,
         filters: None,
     }
+}
+
+/// An edge, and a listener in the place of its app's only dyno.
+pub(super) async fn before_listener() -> (TestEdge, TcpListener) {
+    let (edge, listener) = (TestEdge::start(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    edge.route_to(&[&Upstream::new(DynoName::new("1", "raw"), listener.local_addr().unwrap())]);
+    (edge, listener)
+}
+
+/// Reads until the text has come.
+pub(super) async fn read_to(stream: &mut (impl AsyncRead + Unpin), end: &str) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        let came = tokio::time::timeout(LIMIT, stream.read_buf(&mut read)).await;
+        assert!(matches!(came, Ok(Ok(1..))), "{came:?} after {:?}", String::from_utf8_lossy(&read));
+    }
+    String::from_utf8(read).unwrap()
 }
 
 pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Answer {

@@ -1,29 +1,9 @@
 //! What HTTP/1.1 can do beside plain requests, through the edge.
 
-use akkerisd::edge::table::Upstream;
-use akkerisd::model::names::DynoName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use super::LIMIT;
-use super::harness::{HOST, TestEdge};
-
-/// An edge, and a listener in the place of its app's only dyno.
-async fn before_listener() -> (TestEdge, TcpListener) {
-    let (edge, listener) = (TestEdge::start(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    edge.route_to(&[&Upstream::new(DynoName::new("1", "raw"), listener.local_addr().unwrap())]);
-    (edge, listener)
-}
-
-/// Reads until the text has come.
-async fn read_to(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let came = tokio::time::timeout(LIMIT, stream.read_buf(&mut read)).await;
-        assert!(matches!(came, Ok(Ok(1..))), "{came:?} after {:?}", String::from_utf8_lossy(&read));
-    }
-    String::from_utf8(read).unwrap()
-}
+use super::harness::{HOST, before_listener, read_to};
 
 #[tokio::test]
 async fn trailers_of_an_answer_reach_its_client() {

@@ -11,6 +11,7 @@ use akkerisd::model::router_limits::RouterLimits;
 use akkerisd::outbound::Outbound;
 use akkerisd::reconcile::filters::FilterPublisher;
 use akkerisd::reconcile::issuer_keys::{IssuerKeys, KeyTiming};
+use akkerisd::reconcile::kept_keys::KeptKeys;
 use akkerisd::reconcile::routes::{PublishedApp, RouteBook};
 use akkerisd::tasks::Tasks;
 use serde_json::{Value, json};
@@ -32,7 +33,8 @@ impl Followed {
     async fn of(daemon: &TestDaemon, client: &Client) -> Self {
         let book = Arc::new(RouteBook::new("localhost".to_owned(), "127.0.0.1:5000".parse().unwrap()));
         let (tasks, state) = (Tasks::new(), &daemon.state);
-        let keys = IssuerKeys::new(Outbound::new(false).unwrap(), tasks.clone(), KeyTiming::default());
+        let kept = KeptKeys::new(state.store.clone(), state.clock.clone());
+        let keys = IssuerKeys::new(Outbound::new(false).unwrap(), tasks.clone(), KeyTiming::default(), kept);
         let (store, sealer) = (state.store.clone(), state.sealer.clone());
         FilterPublisher::new(store, sealer, Arc::clone(&book), keys).start(&tasks).await.unwrap();
         let app = text(&client.get("/apps/app-default").await.json(200), "id").parse().unwrap();

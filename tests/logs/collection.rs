@@ -171,7 +171,7 @@ async fn a_stream_that_breaks_is_followed_again_where_it_was_left() {
 }
 
 #[tokio::test]
-async fn a_burst_is_taken_whole_and_what_a_flood_is_too_far_ahead_of_is_left_out_with_a_word() {
+async fn a_burst_is_taken_whole_and_what_a_flood_is_ahead_of_is_left_out_with_a_word() {
     let host = Host::new();
     let dyno = host.dyno().await;
     // The allowance is 200 kB at once and 50 kB a second.
