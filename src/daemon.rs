@@ -112,15 +112,22 @@ impl<'c> Daemon<'c> {
         predecessor: Option<Predecessor>,
     ) -> Result<Self, DaemonError> {
         let lock = DataDirLock::take(config)?;
-        let listeners = Listeners::open(config, passed)?;
+        let mut listeners = Listeners::open(config, passed, predecessor.is_some())?;
         let api_address = listeners.api_address()?;
         let routes = Arc::new(RouteBook::new(config.edge.apps_domain.clone(), api_address));
         let (access, records) = AccessSink::new();
         let records = Arc::new(tokio::sync::Mutex::new(records));
         let (challenges, book) = (Challenges::default(), CertificateBook::default());
         let surroundings = Surroundings { api_address, routes, records, challenges, book };
+        let awaited = listeners.awaited();
         let all_counted = match predecessor.clone() {
-            Some(predecessor) => async move { predecessor.ended().await }.boxed(),
+            Some(predecessor) => async move {
+                if let Some(awaited) = awaited {
+                    awaited.fill(predecessor.datagrams().await);
+                }
+                predecessor.ended().await;
+            }
+            .boxed(),
             None => std::future::ready(()).boxed(),
         };
         let api = (listeners.api()?, api_settings(config, &listeners));

@@ -17,6 +17,8 @@ pub struct EdgeConfig {
     pub http_addr: SocketAddr,
     /// HTTPS. Default `0.0.0.0:443`.
     pub https_addr: SocketAddr,
+    /// HTTP/3 beside it, on the UDP port of the same number. Default `false`.
+    pub http3: bool,
     /// Apps answer on `<app key>.<apps domain>`; lower case. Default `localhost`.
     pub apps_domain: String,
     /// Plain HTTP is served rather than redirected; only with a loopback `http_addr`. Default `false`.
@@ -54,6 +56,14 @@ pub(super) const HTTPS_ADDR: Setting = Setting {
     form: Form::Text,
     default: "0.0.0.0:443",
     expected: "an IP address and a port, like 0.0.0.0:443 or [::]:443",
+};
+const HTTP3: Setting = Setting {
+    key: "edge.http3",
+    variable: "AKKERISD_EDGE_HTTP3",
+    flag: None,
+    form: Form::Switch,
+    default: "false",
+    expected: "true or false",
 };
 const APPS_DOMAIN: Setting = Setting {
     key: "edge.apps_domain",
@@ -138,6 +148,7 @@ const IDLE_TIMEOUT: Setting = Setting {
 pub(super) const SETTINGS: &[Setting] = &[
     HTTP_ADDR,
     HTTPS_ADDR,
+    HTTP3,
     APPS_DOMAIN,
     NO_REDIRECT,
     WORKERS,
@@ -158,6 +169,7 @@ impl EdgeConfig {
         let config = Self {
             http_addr: layers.parse(&HTTP_ADDR, |text| text.parse().ok())?,
             https_addr: layers.parse(&HTTPS_ADDR, |text| text.parse().ok())?,
+            http3: layers.parse(&HTTP3, units::switch)?,
             apps_domain: layers.parse(&APPS_DOMAIN, domain)?,
             no_redirect: layers.parse(&NO_REDIRECT, units::switch)?,
             workers: Some(layers.parse(&WORKERS, |text| units::count(text, MOST_WORKERS))?)

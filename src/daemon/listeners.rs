@@ -1,10 +1,13 @@
 //! The listeners: those that systemd or the daemon before passed, and those that the daemon binds itself.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::DaemonError;
 use crate::config::{Config, PassedSockets};
-use crate::edge::EdgeListeners;
+use crate::edge::{EdgeListeners, QuicSocket};
 
 /// Every listener of the daemon.
 #[derive(Debug)]
@@ -12,11 +15,24 @@ pub(super) struct Listeners {
     api: TcpListener,
     pub(super) edge: EdgeListeners,
     pub(super) workers: usize,
+    /// There when the daemon before this one has the socket of HTTP/3.
+    awaited: Option<AwaitedSocket>,
+}
+
+/// The place of a UDP socket that the daemon before this one still reads.
+#[derive(Debug)]
+pub(super) struct AwaitedSocket {
+    address: SocketAddr,
+    place: watch::Sender<Option<Arc<UdpSocket>>>,
 }
 
 impl Listeners {
-    /// Takes the sockets that were passed, and binds the others.
-    pub(super) fn open(config: &Config, mut passed: PassedSockets) -> Result<Self, DaemonError> {
+    /// Takes the sockets that were passed, and binds the others. What a predecessor has for HTTP/3 comes later.
+    pub(super) fn open(
+        config: &Config,
+        mut passed: PassedSockets,
+        succeeds: bool,
+    ) -> Result<Self, DaemonError> {
         let workers = config
             .edge
             .workers
@@ -29,10 +45,26 @@ impl Listeners {
             }
             some => Ok(some),
         };
-        let edge = EdgeListeners {
+        let mut edge = EdgeListeners {
             http: of_edge("edge.http_addr", http)?,
             https: of_edge("edge.https_addr", https)?,
+            quic: None,
         };
+        let mut awaited = None;
+        if config.edge.http3 {
+            let address = SocketAddr::new(https.ip(), https_port(config, &edge));
+            edge.quic = Some(match passed.claim_datagrams(https) {
+                Some(socket) => QuicSocket::ready(socket),
+                None => match QuicSocket::bind(address) {
+                    Err(_) if succeeds => {
+                        let (place, socket) = QuicSocket::awaited();
+                        awaited = Some(AwaitedSocket { address, place });
+                        socket
+                    }
+                    bound => bound.map_err(failed("edge.http3", address))?,
+                },
+            });
+        }
         let own = match passed.claim(api).into_iter().next() {
             Some(listener) => listener,
             None => TcpListener::bind(api).map_err(failed("api.addr", api))?,
@@ -45,7 +77,12 @@ impl Listeners {
                 "sockets were passed at addresses that no setting names; they are closed"
             );
         }
-        Ok(Self { api: own, edge, workers })
+        Ok(Self { api: own, edge, workers, awaited })
+    }
+
+    /// Whoever hears of the predecessor takes this.
+    pub(super) fn awaited(&mut self) -> Option<AwaitedSocket> {
+        self.awaited.take()
     }
 
     /// The API's listener, for one who serves it.
@@ -67,6 +104,17 @@ impl Listeners {
     /// All of them. Each has a queue of connections, which is lost when nobody has the socket any more.
     pub(super) fn all(&self) -> Vec<&TcpListener> {
         self.edge.http.iter().chain(&self.edge.https).chain([&self.api]).collect()
+    }
+}
+
+impl AwaitedSocket {
+    /// Takes what the predecessor handed on, or binds the address when it ended without doing so.
+    pub(super) fn fill(self, handed_on: Option<UdpSocket>) {
+        match handed_on.map_or_else(|| QuicSocket::bind_address(self.address), Ok) {
+            // Nobody waits any more when the edge has ended.
+            Ok(socket) => drop(self.place.send(Some(Arc::new(socket)))),
+            Err(error) => tracing::error!(%error, address = %self.address, "there is no HTTP/3"),
+        }
     }
 }
 

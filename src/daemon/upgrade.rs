@@ -65,10 +65,21 @@ impl Daemon<'_> {
     /// requests are kept nowhere: logs and metrics are the successor's.
     pub(super) async fn linger(self, successor: &Successor, signals: &mut Signals) {
         let Self { config, listeners, surroundings, edge, predecessor, .. } = self;
+        let quic = listeners.edge.quic.clone();
         drop((listeners, surroundings));
         let limit = config.edge.linger;
+        let http3_ended = edge.http3_ended();
+        let hand_on = async {
+            let Some(quic) = quic else { return };
+            http3_ended.await;
+            if let Some(socket) = quic.get()
+                && let Err(error) = successor.hand_on(&socket)
+            {
+                tracing::warn!(%error, "the new daemon does not get the socket of HTTP/3");
+            }
+        };
         let ended = async {
-            edge.drain(Patience { limit, quiet: LINGER_QUIET }).await;
+            tokio::join!(edge.drain(Patience { limit, quiet: LINGER_QUIET }), hand_on);
             // What the one before has open counts as this daemon's, for a successor that cannot see it.
             if let Some(predecessor) = &predecessor {
                 tokio::time::timeout(limit, predecessor.ended()).await.ok();

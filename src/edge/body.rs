@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use super::code::RouterCode;
 use super::connection::OpenRequest;
+use super::http3::{Http3Body, Http3BodyError};
 use super::upstream::Lease;
 
 /// What the edge sends to a client.
@@ -25,21 +26,37 @@ pub(super) enum EdgeBody {
     Proxied { incoming: Incoming, holds: Option<(Lease, OpenRequest)> },
 }
 
+/// What a client sends, by its protocol.
+#[derive(Debug)]
+pub(super) enum ClientBody {
+    Hyper(Incoming),
+    Http3(Box<Http3Body>),
+}
+
 /// What a client sends to an upstream.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     /// None for a request that is sent once more, which has no body.
-    incoming: Option<Incoming>,
+    incoming: Option<ClientBody>,
     progress: Option<Progress>,
     /// Bytes that may still come.
     left: u64,
+}
+
+/// Why a client's body was broken off, by its protocol.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientBodyError {
+    #[error(transparent)]
+    Hyper(hyper::Error),
+    #[error(transparent)]
+    Http3(Http3BodyError),
 }
 
 /// Why the body of a request was broken off.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestBodyError {
     #[error("the client broke off its request, or its body is not well formed")]
-    Client(#[source] hyper::Error),
+    Client(#[source] ClientBodyError),
     #[error("the body is larger than the app takes")]
     TooLarge,
 }
@@ -161,9 +178,50 @@ impl BodyError {
     }
 }
 
+impl From<Incoming> for ClientBody {
+    fn from(incoming: Incoming) -> Self {
+        Self::Hyper(incoming)
+    }
+}
+
+impl From<Http3Body> for ClientBody {
+    fn from(body: Http3Body) -> Self {
+        Self::Http3(Box::new(body))
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = ClientBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
+        match self.get_mut() {
+            Self::Hyper(incoming) => Pin::new(incoming).poll_frame(cx).map_err(ClientBodyError::Hyper),
+            Self::Http3(body) => Pin::new(&mut **body).poll_frame(cx).map_err(ClientBodyError::Http3),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Hyper(incoming) => incoming.is_end_stream(),
+            Self::Http3(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Hyper(incoming) => incoming.size_hint(),
+            Self::Http3(body) => body.size_hint(),
+        }
+    }
+}
+
 impl RequestBody {
     /// The body, and its progress when there is something to send.
-    pub(super) fn new(incoming: Incoming, limit: Option<u64>) -> (Self, Option<Progress>) {
+    pub(super) fn new(incoming: ClientBody, limit: Option<u64>) -> (Self, Option<Progress>) {
         let left = limit.unwrap_or(u64::MAX);
         let progress = (!incoming.is_end_stream()).then(Progress::new);
         (Self { incoming: Some(incoming), progress: progress.clone(), left }, progress)
@@ -200,11 +258,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.incoming.as_ref().is_none_or(ClientBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), ClientBody::size_hint)
     }
 }
 

@@ -42,6 +42,11 @@ impl Census {
         Ok(Some(Counted { census: self.clone(), address }))
     }
 
+    /// Whether addresses are counted.
+    pub(super) fn is_limited(&self) -> bool {
+        self.most > 0
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

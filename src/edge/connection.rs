@@ -52,6 +52,10 @@ pub(super) struct OpenRequest {
     waiting: bool,
 }
 
+/// Keeps a connection from being quiet, beside the requests on it.
+#[derive(Debug)]
+pub(super) struct KeptOpen(Arc<Activity>);
+
 /// How much of the answers a client had taken, and when that was seen.
 struct Taken {
     count: u32,
@@ -155,6 +159,17 @@ impl Activity {
         OpenRequest { activity: Arc::clone(self), unread: false, waiting: false }
     }
 
+    /// Counts a stream in that has no request yet, or of whose answer something is not acknowledged.
+    pub(super) fn keep_open(self: &Arc<Self>) -> KeptOpen {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        KeptOpen(Arc::clone(self))
+    }
+
+    /// Notes a request that was broken off before it was one.
+    pub(super) fn break_off(&self) {
+        add(&self.broken_off, 1);
+    }
+
     /// How much longer the client may leave answers where they are.
     fn unread_left(&self, taken: &mut Taken, limit: Duration) -> Duration {
         let count = self.taken.load(Ordering::Relaxed);
@@ -178,6 +193,12 @@ impl Activity {
     fn note_read(&self) {
         if !self.reading_head.load(Ordering::Relaxed) && self.open.load(Ordering::Relaxed) == 0 {
             self.reading_head.store(true, Ordering::Relaxed);
+            self.note_time();
+        }
+    }
+
+    fn close_one(&self) {
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.note_time();
         }
     }
@@ -247,9 +268,13 @@ impl Drop for OpenRequest {
         if now != broken_off {
             activity.broken_off.store(now, Ordering::Relaxed);
         }
-        if activity.open.fetch_sub(1, Ordering::Relaxed) == 1 {
-            activity.note_time();
-        }
+        activity.close_one();
+    }
+}
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        self.0.close_one();
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Patience {
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     pub(super) token: CancellationToken,
+    /// The last connection over HTTP/3 has ended, and nobody here reads its socket any more.
+    pub(super) http3: CancellationToken,
     patience: OnceLock<Patience>,
 }
 

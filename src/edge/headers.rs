@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, STRICT_TRANSPORT_SECURITY, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -104,6 +104,11 @@ impl CameBy {
         client
     }
 
+    /// Whether the peer still has the address that it came by.
+    pub(super) fn is_from(&self, address: IpAddr) -> bool {
+        self.peer == address.to_canonical()
+    }
+
     /// Whether what the peer says about its own client is believed.
     pub(super) fn trusted(self, trusted: bool) -> Self {
         Self { trusted, ..self }
@@ -122,6 +127,13 @@ impl CameBy {
     /// Whether the client speaks TLS.
     pub(super) fn is_secure(&self) -> bool {
         self.proto == "https"
+    }
+
+    /// Tells a client over TLS of HTTP/3 (RFC 7838); an app that names alternatives itself is left its own words.
+    pub(super) fn offer_http3(&self, offer: &HeaderValue, answer: &mut HeaderMap) {
+        if self.is_secure() {
+            answer.entry(ALT_SVC).or_insert_with(|| offer.clone());
+        }
     }
 
     /// Tells an app by which path of which site a request came.
@@ -210,6 +222,20 @@ pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
 pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(CONNECTION, UPGRADE_TOKEN);
     headers.insert(UPGRADE, protocol);
+}
+
+/// Makes one header of the parts that a client of HTTP/2 or 3 may have sent its cookies in (RFC 9113 §8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let mut parts = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(_)) = (parts.next(), parts.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for part in headers.get_all(COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(part.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// Says that the connection ends with this answer.
@@ -333,6 +359,13 @@ mod tests {
         headers.insert(X_REQUEST_ID, HeaderValue::try_from("x".repeat(201)).unwrap());
         let fresh = request_id(&headers);
         assert!(Uuid::parse_str(fresh.to_str().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn cookies_in_parts_become_one_header() {
+        let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers, map(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use super::rescue::ProxyError;
 
 /// The one `Host` of a request; `:authority` of HTTP/2 and the authority of an absolute target win over the
-/// header (RFC 9112 §3.2.2), but a header of HTTP/2 that names another host is refused (RFC 9113 §8.3.1). Afterwards
+/// header (RFC 9112 §3.2.2), but a header of HTTP/2 or 3 that names another host is refused (RFC 9113 §8.3.1). Afterwards
 /// the header is there and the target has the form for an upstream.
 pub(super) fn settle<B>(request: &mut Request<B>) -> Result<HeaderValue, ProxyError> {
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| ProxyError::InvalidHost)?;
-        if request.version() == Version::HTTP_2 {
+        if request.version() >= Version::HTTP_2 {
             agree(&host, request.headers())?;
         }
         let path = request.uri().path_and_query().cloned();

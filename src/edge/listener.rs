@@ -4,24 +4,33 @@
 //! that there is.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::watch;
 
 const BACKLOG: i32 = 4_096;
+const QUIC_BUFFER: usize = 2 << 20;
 
 /// The sockets that clients connect to, plain and TLS.
 #[derive(Debug, Default)]
 pub struct EdgeListeners {
     pub http: Vec<TcpListener>,
     pub https: Vec<TcpListener>,
+    /// For HTTP/3; `None` is the edge without it.
+    pub quic: Option<QuicSocket>,
 }
+
+/// The UDP socket of HTTP/3: there, or still with the daemon before this one. Clones share it.
+#[derive(Debug, Clone)]
+pub struct QuicSocket(watch::Receiver<Option<Arc<UdpSocket>>>);
 
 impl EdgeListeners {
     /// Binds both addresses once for each worker (`SO_REUSEPORT`), so that the kernel spreads the connections.
     /// Port 0 takes a free port, the same one for all workers.
     pub fn bind(http: SocketAddr, https: SocketAddr, workers: usize) -> io::Result<Self> {
-        Ok(Self { http: bind_all(http, workers)?, https: bind_all(https, workers)? })
+        Ok(Self { http: bind_all(http, workers)?, https: bind_all(https, workers)?, quic: None })
     }
 
     /// Binds one address once for each worker, as [`EdgeListeners::bind`] does with both.
@@ -29,9 +38,50 @@ impl EdgeListeners {
         bind_all(address, workers)
     }
 
-    /// The listeners of one worker out of `workers`.
+    /// The listeners of one worker out of `workers`; the first has the socket for HTTP/3.
     pub(super) fn share(&self, worker: usize, workers: usize) -> io::Result<Self> {
-        Ok(Self { http: share(&self.http, worker, workers)?, https: share(&self.https, worker, workers)? })
+        let quic = self.quic.clone().filter(|_| worker == 0);
+        let (http, https) = (share(&self.http, worker, workers)?, share(&self.https, worker, workers)?);
+        Ok(Self { http, https, quic })
+    }
+}
+
+impl QuicSocket {
+    /// Binds the address of the TLS listeners.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self::ready(Self::bind_address(address)?))
+    }
+
+    /// Binds an address, for one that is awaited.
+    pub fn bind_address(address: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        socket.bind(&address.into())?;
+        // As much as the system allows: one socket takes the packets of all clients.
+        socket.set_recv_buffer_size(QUIC_BUFFER)?;
+        socket.set_send_buffer_size(QUIC_BUFFER)?;
+        Ok(socket.into())
+    }
+
+    /// One that is there.
+    pub fn ready(socket: UdpSocket) -> Self {
+        Self(watch::channel(Some(Arc::new(socket))).1)
+    }
+
+    /// One that is to be sent later; without it there is no HTTP/3.
+    pub fn awaited() -> (watch::Sender<Option<Arc<UdpSocket>>>, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Self(receiver))
+    }
+
+    /// The socket, when it is there.
+    pub fn get(&self) -> Option<Arc<UdpSocket>> {
+        self.0.borrow().clone()
+    }
+
+    /// A socket of the edge's own, once there is one; `None` when none will come.
+    pub(super) async fn come(&mut self) -> io::Result<Option<UdpSocket>> {
+        let come = self.0.wait_for(Option::is_some).await.ok().and_then(|socket| socket.clone());
+        come.map(|socket| socket.try_clone()).transpose()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod filters;
 mod headers;
 mod health;
 mod host;
+mod http3;
 mod listener;
 mod pace;
 mod pages;
@@ -47,6 +48,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 use tokio_rustls::TlsAcceptor;
@@ -56,7 +58,7 @@ pub use challenges::{Challenges, PresentedChallenge};
 pub use code::RouterCode;
 pub use counters::EdgeCounters;
 pub use drain::Patience;
-pub use listener::EdgeListeners;
+pub use listener::{EdgeListeners, QuicSocket};
 pub use pause::Hold;
 pub use tls::ALPN_ACME;
 
@@ -130,6 +132,8 @@ pub struct Edge;
 pub enum EdgeError {
     #[error("the edge cannot set up TLS")]
     Tls(#[source] rustls::Error),
+    #[error("the edge cannot set up QUIC")]
+    Quic(#[source] quinn::crypto::rustls::NoInitialCipherSuite),
     #[error("the edge cannot use its listeners")]
     Listeners(#[source] io::Error),
     #[error("the edge cannot start a worker thread")]
@@ -171,15 +175,22 @@ impl Edge {
         certificates: Arc<dyn ResolvesServerCert>,
     ) -> Result<EdgeHandle, EdgeError> {
         settings.workers = settings.workers.max(1);
+        let quic = listeners.quic.as_ref().map(|_| http3::server_config(Arc::clone(&certificates)));
+        let quic = quic.transpose()?;
+        let alt_svc = quic.as_ref().map(|_| alt_svc(settings.public_https_port));
         let tls = TlsAcceptor::from(tls::server_config(certificates)?);
         let census = Census::new(settings.max_connections_per_address);
         let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
         for number in 0..settings.workers {
             let counters = Arc::new(WorkerCounters::default());
             handle.counters.push(Arc::clone(&counters));
+            let mut listeners = listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?;
+            let http3 = listeners.quic.take().zip(quic.clone());
             let parts = WorkerParts {
                 settings: settings.clone(),
-                listeners: listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?,
+                listeners,
+                http3: http3.map(|(socket, config)| http3::Entrance { socket, config }),
+                alt_svc: alt_svc.clone(),
                 table: Arc::clone(table),
                 tls: tls.clone(),
                 census: census.clone(),
@@ -206,6 +217,11 @@ impl EdgeHandle {
         }
     }
 
+    /// Ends when nothing reads the socket of HTTP/3 any more, in a drain; never where there is no HTTP/3.
+    pub fn http3_ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.stop.http3.clone().cancelled_owned()
+    }
+
     /// What all workers have counted so far.
     pub fn counters(&self) -> EdgeCounters {
         self.meter().counters()
@@ -230,6 +246,12 @@ impl Drop for EdgeHandle {
     fn drop(&mut self) {
         self.stop.begin(Patience::default());
     }
+}
+
+/// A day is what others say; a client that finds nobody there goes on over TCP.
+fn alt_svc(port: u16) -> HeaderValue {
+    let offer = HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400"));
+    offer.unwrap_or(HeaderValue::from_static("clear"))
 }
 
 fn start_worker(number: usize, parts: WorkerParts) -> Result<JoinHandle<()>, EdgeError> {

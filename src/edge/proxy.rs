@@ -9,12 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::access::{Access, ToldBody};
-use super::body::{EdgeBody, Progress, RequestBody};
+use super::body::{ClientBody, EdgeBody, Progress, RequestBody};
 use super::connection::{Activity, OpenRequest};
 use super::destination::Destination;
 use super::exchange::exchange;
@@ -59,11 +59,11 @@ enum Admission {
     Challenge(Bytes),
 }
 
-/// Answers one request; a failure becomes an answer too.
-pub(super) fn answer(
+/// Answers one request of any protocol; a failure becomes an answer too.
+pub(super) fn answer<B: Body + Into<ClientBody>>(
     client: Rc<Client>,
-    mut request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
+    mut request: Request<B>,
+) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> + use<B> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
@@ -96,6 +96,9 @@ pub(super) fn answer(
         if on_site && client.came_by.is_secure() {
             headers::require_https(response.headers_mut());
         }
+        if let Some(offer) = client.worker.alt_svc.as_ref().filter(|_| version <= Version::HTTP_2) {
+            client.came_by.offer_http3(offer, response.headers_mut());
+        }
         if let Some(dressing) = dressing {
             dressing.dress(response.headers_mut());
         }
@@ -109,9 +112,9 @@ pub(super) fn answer(
 }
 
 /// Refuses or redirects a request, or makes it one to an upstream.
-fn admit(
+fn admit<B: Body + Into<ClientBody>>(
     client: &Client,
-    mut request: Request<Incoming>,
+    mut request: Request<B>,
     id: &HeaderValue,
     (access, dressing): (&mut Access, &mut Option<Box<Dressing>>),
 ) -> Result<Admission, ProxyError> {
@@ -143,6 +146,9 @@ fn admit(
             }
         }
     }
+    if request.version() >= Version::HTTP_2 {
+        headers::join_cookies(request.headers_mut());
+    }
     let upgrade = headers::upgrade(request.headers());
     let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     *request.version_mut() = Version::HTTP_11;
@@ -158,7 +164,7 @@ fn admit(
     }
     let mut progress = None;
     let request = request.map(|incoming| {
-        let (body, moved) = RequestBody::new(incoming, limit);
+        let (body, moved) = RequestBody::new(incoming.into(), limit);
         progress = moved;
         body
     });
@@ -166,7 +172,7 @@ fn admit(
 }
 
 /// What hyper lets pass, and the edge does not.
-fn check_form(request: &Request<Incoming>) -> Result<(), ProxyError> {
+fn check_form<B>(request: &Request<B>) -> Result<(), ProxyError> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
         return Err(ProxyError::UriTooLong);
     }
@@ -177,7 +183,7 @@ fn check_form(request: &Request<Incoming>) -> Result<(), ProxyError> {
 }
 
 /// What filters look at: the request as its client sent it.
-fn asked<'a>(client: &Client, request: &'a Request<Incoming>) -> Asked<'a> {
+fn asked<'a, B>(client: &Client, request: &'a Request<B>) -> Asked<'a> {
     Asked {
         method: request.method(),
         path: request.uri().path(),

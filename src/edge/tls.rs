@@ -1,29 +1,44 @@
-//! TLS towards clients: 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, resumption by tickets.
+//! TLS towards clients: 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, resumption by tickets; for QUIC 1.3 and HTTP/3.
 //!
 //! Invariant: one configuration for all workers, so a ticket of one worker is good at every other.
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::ResolvesServerCert;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::EdgeError;
 
 /// What a certificate authority speaks that looks for a certificate with its proof (TLS-ALPN-01, RFC 8737).
 pub const ALPN_ACME: &[u8] = b"acme-tls/1";
 pub(super) const ALPN_H2: &[u8] = b"h2";
+const ALPN_H3: &[u8] = b"h3";
 const ALPN_H1: &[u8] = b"http/1.1";
 
 pub(super) fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
 ) -> Result<Arc<ServerConfig>, EdgeError> {
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    config(certificates, &versions, &[ALPN_H2, ALPN_H1, ALPN_ACME])
+}
+
+/// For QUIC, which has 1.3 only. Early data stays off: it could be replayed.
+pub(super) fn quic_config(certificates: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, EdgeError> {
+    config(certificates, &[&rustls::version::TLS13], &[ALPN_H3])
+}
+
+fn config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&[u8]],
+) -> Result<Arc<ServerConfig>, EdgeError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .with_protocol_versions(versions)
         .map_err(EdgeError::Tls)?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_H1.to_vec(), ALPN_ACME.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(EdgeError::Tls)?;
     // One ticket is enough for a client that comes back, and each one costs a message.
     config.send_tls13_tickets = 1;

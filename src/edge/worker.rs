@@ -34,6 +34,7 @@ use super::connection::{Activity, Coalesced, Watched, drive};
 use super::counters::WorkerCounters;
 use super::drain::Stop;
 use super::headers::CameBy;
+use super::http3;
 use super::listener::EdgeListeners;
 use super::pool::Pool;
 use super::proxy::{self, Client};
@@ -47,15 +48,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a drain lets a connection that was accepted before take to its first request.
 const DRAIN_HANDSHAKE: Duration = Duration::from_secs(5);
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
-const MAX_HEADER_BYTES: u16 = 60 * 1_024;
-const MAX_STREAMS: u32 = 128;
+pub(super) const MAX_HEADER_BYTES: u16 = 60 * 1_024;
+pub(super) const MAX_STREAMS: u32 = 128;
 
 /// What all tasks of a worker use.
 pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
-    census: Census,
+    pub(super) census: Census,
     pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
     /// Client connections and tunnels.
@@ -66,6 +67,7 @@ pub(super) struct Worker {
     pub(super) drain: Arc<Stop>,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
+    pub(super) alt_svc: Option<HeaderValue>,
     start_header: RefCell<(i64, HeaderValue)>,
 }
 
@@ -75,6 +77,10 @@ pub(super) struct WorkerParts {
     pub(super) listeners: EdgeListeners,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) tls: TlsAcceptor,
+    /// On the worker that serves HTTP/3.
+    pub(super) http3: Option<http3::Entrance>,
+    /// Tells clients over TCP that there is HTTP/3.
+    pub(super) alt_svc: Option<HeaderValue>,
     pub(super) counters: Arc<WorkerCounters>,
     pub(super) census: Census,
     pub(super) stop: Arc<Stop>,
@@ -115,10 +121,14 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         stop: parts.stop.token.clone(),
         drain: Arc::clone(&parts.stop),
         turn: Cell::new(0),
+        alt_svc: parts.alt_svc,
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
     });
     for (listener, entrance) in entrances {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
+    }
+    if let Some(entrance) = parts.http3 {
+        worker.clients.spawn_local(http3::accept(Rc::clone(&worker), entrance, Arc::clone(&permits)));
     }
     let sweeper = sweep(&worker);
     tokio::select! {
@@ -271,13 +281,9 @@ async fn shake_hands(
     peer: IpAddr,
 ) -> Option<Serving> {
     let limit = worker.settings.limits.header;
-    let stopped = async {
-        worker.stop.cancelled().await;
-        sleep(DRAIN_HANDSHAKE).await;
-    };
     let handshake = tokio::select! {
         handshake = timeout(limit, acceptor.accept(stream)) => handshake,
-        () = stopped => return None,
+        () = worker.handshakes_end() => return None,
     };
     let Ok(Ok(stream)) = handshake else {
         worker.counters.failed_handshakes.increment();
@@ -327,6 +333,12 @@ impl Worker {
         self.stop.is_cancelled()
     }
 
+    /// Waits until a drain waits for handshakes no longer.
+    pub(super) async fn handshakes_end(&self) {
+        self.stop.cancelled().await;
+        sleep(DRAIN_HANDSHAKE).await;
+    }
+
     /// `X-Request-Start`: when the edge received a request, in milliseconds; made once for each millisecond.
     pub(super) fn request_start(&self) -> HeaderValue {
         let now = self.settings.clock.now().as_millis();
@@ -339,11 +351,11 @@ impl Worker {
     }
 
     /// Whether an address is believed when it says for whom it speaks.
-    fn trusts(&self, peer: IpAddr) -> bool {
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
         self.settings.trusted_proxies.iter().any(|network| network.contains(peer))
     }
 
-    fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
+    pub(super) fn came_by(&self, peer: IpAddr, proto: &'static str, port: u16) -> CameBy {
         CameBy::new(peer, proto, port).trusted(self.trusts(peer))
     }
 

@@ -39,6 +39,11 @@ impl Timestamp {
         self.format("%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// The form of HTTP's dates, `Tue, 27 Sep 2016 16:27:20 GMT` (RFC 9110 §5.6.7).
+    pub fn to_http_date(self) -> String {
+        self.format("%a, %d %b %Y %H:%M:%S GMT")
+    }
+
     /// `2016-07-18T14:55:38.190Z`, digit by digit: lists hold thousands of instants. `None` outside the years
     /// 0 to 9999.
     fn digits(self) -> Option<[u8; 24]> {

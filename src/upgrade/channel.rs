@@ -121,6 +121,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_udp_socket_goes_over_as_what_it_is() {
+        let (one, other) = Channel::pair().unwrap();
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        one.send(&super::super::ToSuccessor::Released, &[]).unwrap();
+        one.send(&super::super::ToSuccessor::Datagrams, &[socket.as_fd()]).unwrap();
+        drop(one);
+        let predecessor = super::super::Predecessor::at(other);
+        assert!(predecessor.released().await.unwrap().is_empty());
+        let same = predecessor.datagrams().await.unwrap();
+        assert_eq!(same.local_addr().unwrap(), socket.local_addr().unwrap());
+        assert!(predecessor.datagrams().await.is_none(), "it has ended");
+    }
+
+    #[tokio::test]
     async fn as_many_descriptors_as_are_allowed_fit_into_a_message() {
         let (one, other) = Channel::pair().unwrap();
         let file = File::open("/dev/null").unwrap();

@@ -30,4 +30,7 @@ pub enum ToSuccessor {
     Listeners,
     /// Control plane and data dir are free, and all listeners were sent.
     Released,
+    /// The UDP socket of HTTP/3 comes with this message, after the successor was ready: two processes that read from
+    /// it would take each other's packets, so it goes over when the predecessor reads no more of it.
+    Datagrams,
 }

@@ -10,7 +10,11 @@
 //! | 3 | its edge serves on with the last routing table | starts its control plane and its edge; says `ready` |
 //! | 4 | accepts no more, lets open requests and tunnels end, exits | serves |
 //!
-//! Invariants: there is no moment at which no process accepts, because both have the same sockets; only one has a
+//! HTTP/3 goes over later, by `datagrams`: a UDP socket has one queue for all connections. The predecessor tells its
+//! clients that it takes no more requests, refuses new connections, and lets the open requests end for half a minute
+//! at most; until then clients of the successor use TCP, as they do wherever there is no HTTP/3.
+//!
+//! Invariants: there is no moment at which no process accepts TCP, because both have the same sockets; only one has a
 //! control plane, because it holds the lock of the data dir; until `ready` the predecessor can take up again what it
 //! put down, and a successor that is given up is dead before it does.
 

@@ -1,7 +1,7 @@
 //! The successor's view of the process that started it.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,12 @@ impl Predecessor {
         Ok(Self(Arc::new(channel)))
     }
 
+    /// The predecessor at the other end of a channel.
+    #[cfg(test)]
+    pub(super) fn at(channel: Channel) -> Self {
+        Self(Arc::new(channel))
+    }
+
     /// Says something. Does not wait.
     pub fn tell(&self, message: &FromSuccessor) -> Result<(), PredecessorError> {
         self.0.send(message, &[]).map_err(PredecessorError::Channel)
@@ -46,13 +52,26 @@ impl Predecessor {
                     listeners.extend(sockets.into_iter().map(TcpListener::from));
                 }
                 (ToSuccessor::Released, _) => return Ok(listeners),
+                // It does not say this before its successor is ready.
+                (ToSuccessor::Datagrams, _) => {}
             }
         }
     }
 
+    /// Waits for the UDP socket of HTTP/3, which comes when the predecessor's last connection on it has ended; `None`
+    /// when it ends without one. To be asked by one, and before [`Predecessor::ended`], which passes over it.
+    pub async fn datagrams(&self) -> Option<UdpSocket> {
+        while let Ok(Some((message, sockets))) = self.0.receive::<ToSuccessor>().await {
+            if message == ToSuccessor::Datagrams {
+                return sockets.into_iter().next().map(UdpSocket::from);
+            }
+        }
+        None
+    }
+
     /// Waits until the predecessor has ended. Cancel-safe.
     pub async fn ended(&self) {
-        // It says nothing after `Released`; an error means that nobody is there.
+        // What it says after `Released` is for others; an error means that nobody is there.
         while let Ok(Some(_)) = self.0.receive::<ToSuccessor>().await {}
     }
 

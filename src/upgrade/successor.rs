@@ -4,7 +4,7 @@
 //! ever work on the same data.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
@@ -95,6 +95,11 @@ impl Successor {
     pub fn let_go(&mut self) {
         // The process is not waited for: it outlives this one, whose end gives it another parent.
         drop(self.child.take());
+    }
+
+    /// Hands on the UDP socket of HTTP/3, which nobody here reads any more. Does not wait.
+    pub fn hand_on(&self, socket: &UdpSocket) -> io::Result<()> {
+        self.channel.send(&ToSuccessor::Datagrams, &[socket.as_fd()])
     }
 
     /// Waits for the end of one that was let go of (`None`), or for what it says. Cancel-safe.

@@ -22,6 +22,7 @@ mod drains;
 mod failing_release;
 mod filters;
 mod git;
+mod http3;
 mod isolation;
 #[cfg(feature = "failpoints")]
 mod kill_each_step;

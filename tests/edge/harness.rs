@@ -7,7 +7,7 @@ use std::time::Duration;
 use akkerisd::certs::{CertificateStore, LocalAuthority};
 use akkerisd::clock::Clock;
 use akkerisd::edge::table::{AppRoute, HostRoute, RoutingTable, Service, Upstream};
-use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings, Patience};
+use akkerisd::edge::{Edge, EdgeHandle, EdgeListeners, EdgeSettings, Patience, QuicSocket};
 use akkerisd::model::ids::AppId;
 use akkerisd::model::names::{AppKey, DynoName};
 use akkerisd::model::router_limits::RouterLimits;
@@ -52,6 +52,23 @@ impl TestEdge {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut EdgeSettings)) -> Self {
+        Self::build(change, |_| None)
+    }
+
+    /// Serves HTTP/3, too.
+    pub(super) fn with_http3(change: impl FnOnce(&mut EdgeSettings)) -> Self {
+        Self::build(change, |https| Some(QuicSocket::bind(https).unwrap()))
+    }
+
+    /// Serves HTTP/3 on this socket.
+    pub(super) fn with_quic(socket: QuicSocket) -> Self {
+        Self::build(|_| {}, |_| Some(socket))
+    }
+
+    fn build(
+        change: impl FnOnce(&mut EdgeSettings),
+        quic: impl FnOnce(SocketAddr) -> Option<QuicSocket>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = LocalAuthority::open(folder.path(), Clock::system()).unwrap();
         let ca = CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap();
@@ -59,7 +76,8 @@ impl TestEdge {
         let certificates = CertificateStore::new(authority, "apps.test").unwrap();
         let certificates = Arc::new(certificates.with_sites(Arc::clone(&table)));
         let loopback = "127.0.0.1:0".parse().unwrap();
-        let listeners = EdgeListeners::bind(loopback, loopback, 2).unwrap();
+        let mut listeners = EdgeListeners::bind(loopback, loopback, 2).unwrap();
+        listeners.quic = quic(listeners.https.first().unwrap().local_addr().unwrap());
         let mut settings = EdgeSettings::new(Clock::system());
         settings.workers = 2;
         change(&mut settings);
@@ -118,6 +136,14 @@ impl TestEdge {
 
     /// A TLS stream that offers these protocols and checks the certificate against `name`.
     pub(super) async fn tls(&self, name: &str, protocols: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = self.client_config(protocols);
+        let stream = TcpStream::connect(self.https).await?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    /// What a client trusts and offers.
+    pub(super) fn client_config(&self, protocols: &[&[u8]]) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.ca.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -127,9 +153,7 @@ impl TestEdge {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let stream = TcpStream::connect(self.https).await?;
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        config
     }
 
     /// An HTTP/2 connection over TLS.
