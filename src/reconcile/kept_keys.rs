@@ -2,7 +2,7 @@
 //! down.
 //!
 //! What an operator can rely on: a running daemon keeps the keys it has for as long as the issuer does not answer, and
-//! takes what it answers next. A start uses keys that the issuer gave at most [`KEPT`] ago, so that a machine that was
+//! takes what it answers next. A start uses keys that the issuer gave at most a week ago, so that a machine that was
 //! off for long, or a restored backup, does not bring keys back that the issuer has revoked long since; until the issuer
 //! answers, the app is then closed (503). Keys go with the last filter in force that names their address.
 

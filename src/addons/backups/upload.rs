@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -63,29 +61,15 @@ pub(super) async fn run(context: Arc<Context>, s3: S3Storage, wake: Activator, s
         tokio::select! {
             () = stop.cancelled() => {}
             () = wake.activated() => {}
-            () = asked(&mut events), if sleep == PERIOD => {}
+            () = store::events::wait_for(&mut events, asks), if sleep == PERIOD => {}
             () = tokio::time::sleep(sleep) => {}
         }
     }
 }
 
-/// Waits until there may be something to bring or to remove.
-async fn asked(events: &mut Receiver<Arc<Event>>) {
-    loop {
-        match events.recv().await {
-            Ok(event)
-                if matches!(
-                    *event,
-                    Event::AddonBackupFinished { succeeded: true, .. } | Event::AddonBackupDeleted { .. }
-                ) =>
-            {
-                return;
-            }
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
+/// Whether there may be something to bring or to remove.
+fn asks(event: &Event) -> bool {
+    matches!(event, Event::AddonBackupFinished { succeeded: true, .. } | Event::AddonBackupDeleted { .. })
 }
 
 /// An error means that the store, or the database, does not do its part.

@@ -48,7 +48,7 @@ fn many_hosts(folder: &Path, backend: SocketAddr, rounds: usize) -> Result<Vec<F
                 format!(
                     "local number = 0
 request = function()
-  number = (number * 7 + 1) % {hosts}
+  number = (number * 21 + 1) % {hosts}
   return wrk.format('GET', '/', {{ ['Host'] = 'bench' .. number .. '.localhost' }})
 end
 "
