@@ -245,6 +245,8 @@ async fn delete_auto_build_succeeds_while_the_provider_is_down_and_removes_the_w
     bench.provider.set_down(true);
     bench.client.delete(&format!("{AUTO}/github")).await.json(200);
     bench.client.get(AUTO).await.error(404);
+    let tried = async || (bench.daemon.count("auto_builds WHERE removal_attempts > 0") > 0).then_some(());
+    crate::support::wait::wait_until("it was tried in vain", harness::PATIENCE, tried).await;
     bench.provider.set_down(false);
     assert_eq!(bench.provider.hooks().len(), 1);
     bench.daemon.corrupt("UPDATE auto_builds SET removal_due_at = 0");

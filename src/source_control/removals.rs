@@ -15,7 +15,8 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(8);
 /// Removals of one look.
 const AT_ONCE: u32 = 16;
 
-/// Removes what is due.
+/// Removes what is due. Who asks for a removal and the worker may come to the same one at once; its provider answers
+/// the second that it is gone.
 pub(super) async fn carry_out(parts: &SourceControlParts) -> Result<(), StoreError> {
     let (sealer, now) = (parts.sealer.clone(), parts.clock.now());
     let due =
@@ -39,7 +40,10 @@ async fn remove(parts: &SourceControlParts, removal: Removal) -> Result<(), Stor
             tracing::info!(%error, repo = %auto_build.repo, "a webhook is removed later");
             let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempts)).min(LONGEST_PAUSE);
             let due = now.plus(pause);
-            parts.store.write(&daemon, move |tx| store::auto_builds::put_off_removal(tx, id, due)).await
+            parts
+                .store
+                .write(&daemon, move |tx| store::auto_builds::put_off_removal(tx, (id, attempts), due))
+                .await
         }
         done => {
             if let Err(error) = done {

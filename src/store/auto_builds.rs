@@ -158,12 +158,18 @@ pub fn is_removal_due(connection: &Connection, now: Timestamp) -> Result<bool, S
     Ok(statement.query_row([now], |row| row.get(0))?)
 }
 
-/// A removal failed once more, and is tried again at that time.
-pub fn put_off_removal(tx: &Tx<'_>, id: AutoBuildId, due: Timestamp) -> Result<(), StoreError> {
+/// A removal failed after so many `attempts` before, and is tried again at that time. Nothing when another attempt that
+/// was made meanwhile has said so already.
+pub fn put_off_removal(
+    tx: &Tx<'_>,
+    (id, attempts): (AutoBuildId, u32),
+    due: Timestamp,
+) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "UPDATE auto_builds SET removal_attempts = removal_attempts + 1, removal_due_at = ?2 WHERE id = ?1",
+        "UPDATE auto_builds SET removal_attempts = removal_attempts + 1, removal_due_at = ?3
+         WHERE id = ?1 AND removal_attempts = ?2",
     )?
-    .execute((id, due))?;
+    .execute((id, attempts, due))?;
     Ok(())
 }
 
