@@ -1,7 +1,8 @@
 //! Of an app with the feature `single-dyno` two dynos never run together, and no request is lost over it.
 
-use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -15,26 +16,29 @@ use crate::support::releases_to_make;
 const RATE: u32 = 100;
 
 /// What the engine tells of the containers of one daemon.
-struct Events(Child);
+struct Events {
+    follower: Child,
+    /// A pipe would hold a hundred of them, and the follower up.
+    file: PathBuf,
+}
 
 impl Events {
     fn follow(daemon: &Daemon) -> Self {
-        let label = daemon.label();
-        let child = Command::new("docker")
+        let (label, file) = (daemon.label(), daemon.data_dir().with_file_name("events"));
+        let follower = Command::new("docker")
             .args(["events", "--filter", "type=container", "--filter", &label])
             .args(["--filter", "event=create", "--filter", "event=die", "--format", "{{json .}}"])
-            .stdout(Stdio::piped())
+            .stdout(File::create(&file).unwrap())
             .spawn()
             .unwrap();
-        Self(child)
+        Self { follower, file }
     }
 
     /// The events so far, as pairs of what happened and to which container, in their order.
     fn stop(mut self) -> Vec<(String, String)> {
-        self.0.kill().unwrap();
-        let mut text = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        self.0.wait().unwrap();
+        self.follower.kill().unwrap();
+        self.follower.wait().unwrap();
+        let text = std::fs::read_to_string(self.file).unwrap();
         let mut events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         events.sort_by_key(|event| event["timeNano"].as_i64());
         let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
