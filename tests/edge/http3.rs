@@ -12,12 +12,12 @@ use h3::error::{Code, StreamError};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Empty;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 
 use super::LIMIT;
 use super::backend::Backend;
-use super::harness::{APP, HOST, TestEdge, patience};
+use super::harness::{APP, HOST, TestEdge, patience, read_to};
 use super::http3_client::{Http3Client, connect, request};
 use crate::support::wait::wait_until;
 
@@ -30,15 +30,6 @@ async fn before_listener() -> (TestEdge, TcpListener) {
     let (edge, listener) = (start(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     edge.route_to(&[&Upstream::new(DynoName::new("1", "raw"), listener.local_addr().unwrap())]);
     (edge, listener)
-}
-
-async fn read_to(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let came = tokio::time::timeout(LIMIT, stream.read_buf(&mut read)).await;
-        assert!(matches!(came, Ok(Ok(1..))), "{came:?} after {:?}", String::from_utf8_lossy(&read));
-    }
-    String::from_utf8(read).unwrap()
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use super::LIMIT;
 use super::backend::Backend;
-use super::harness::{APP, HOST, TestEdge, app};
+use super::harness::{APP, HOST, TestEdge, app, read_to};
 use super::http3_client::{Http3Client, connect, request};
 use crate::support::wait::wait_until;
 
@@ -340,6 +340,7 @@ async fn a_client_that_takes_nothing_of_its_answer_does_not_get_the_rest() {
     let mut stream = client.sender.send_request(request("GET", "/").body(()).unwrap()).await.unwrap();
     stream.finish().await.unwrap();
     let (mut dyno, _) = listener.accept().await.unwrap();
+    read_to(&mut dyno, "\r\n\r\n").await;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 64 << 20);
     dyno.write_all(head.as_bytes()).await.unwrap();
     let (mut written, piece) = (0_usize, vec![7; 64 << 10]);
