@@ -3,15 +3,7 @@
 use akkerisd::model::account::Role;
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestDaemon};
-
-async fn with_app() -> (TestDaemon, Client) {
-    let daemon = TestDaemon::start().await;
-    let client = daemon.admin();
-    let body = json!({ "name": "app", "space": "default", "org": "akkeris" });
-    client.post("/apps", body).await.json(201);
-    (daemon, client)
-}
+use crate::support::with_app;
 
 fn scan() -> Value {
     json!({

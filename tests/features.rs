@@ -4,7 +4,7 @@ use akkerisd::model::event::Event;
 use akkerisd::model::feature::Feature;
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestDaemon, assert_shape};
+use crate::support::{assert_shape, with_app};
 
 const PATH: &str = "/apps/app-default/features";
 
@@ -19,13 +19,6 @@ fn documented() -> Value {
         "feedback_email": "cobra@octanner.com",
         "enabled": false
     })
-}
-
-async fn with_app() -> (TestDaemon, Client) {
-    let daemon = TestDaemon::start().await;
-    let client = daemon.admin();
-    client.post("/apps", json!({ "name": "app", "space": "default", "org": "akkeris" })).await.json(201);
-    (daemon, client)
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestDaemon, assert_shape};
+use crate::support::{TestDaemon, assert_shape, with_app};
 
 const PATH: &str = "/apps/app-default/hooks";
 const UNKNOWN: &str = "00000000-0000-4000-8000-00000000dead";
@@ -26,14 +26,6 @@ fn new_hook() -> Value {
         "active": true,
         "secret": "some secret for hash"
     })
-}
-
-async fn with_app() -> (TestDaemon, Client) {
-    let daemon = TestDaemon::start().await;
-    let client = daemon.admin();
-    let body = json!({ "name": "app", "space": "default", "org": "akkeris" });
-    client.post("/apps", body).await.json(201);
-    (daemon, client)
 }
 
 fn path_of(hook: &Value) -> String {

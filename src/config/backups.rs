@@ -34,31 +34,26 @@ pub struct S3Config {
     pub ca: Option<PathBuf>,
 }
 
-const fn setting(
-    key: &'static str,
-    variable: &'static str,
-    default: &'static str,
-    expected: &'static str,
-) -> Setting {
-    Setting { key, variable, flag: None, form: Form::Text, default, expected }
-}
-
-const ENDPOINT: Setting = setting(
+const ENDPOINT: Setting = Setting::text(
     "backups.s3_endpoint",
     "AKKERISD_BACKUPS_S3_ENDPOINT",
     "",
     "an address like https://s3.eu-central-1.amazonaws.com, without user, password and query, together with \
      backups.s3_bucket, backups.s3_access_key_id and backups.s3_secret_access_key_file",
 );
-const REGION: Setting =
-    setting("backups.s3_region", "AKKERISD_BACKUPS_S3_REGION", "us-east-1", "a region like eu-central-1");
-const BUCKET: Setting = setting(
+const REGION: Setting = Setting::text(
+    "backups.s3_region",
+    "AKKERISD_BACKUPS_S3_REGION",
+    "us-east-1",
+    "a region like eu-central-1",
+);
+const BUCKET: Setting = Setting::text(
     "backups.s3_bucket",
     "AKKERISD_BACKUPS_S3_BUCKET",
     "",
     "the name of a bucket: 3 to 255 letters, digits, dots, dashes and underscores; together with backups.s3_endpoint",
 );
-const PREFIX: Setting = setting(
+const PREFIX: Setting = Setting::text(
     "backups.s3_prefix",
     "AKKERISD_BACKUPS_S3_PREFIX",
     "",
@@ -72,19 +67,20 @@ const PATH_STYLE: Setting = Setting {
     default: "true",
     expected: "true or false; true where the endpoint is an IP address",
 };
-const ACCESS_KEY_ID: Setting = setting(
+const ACCESS_KEY_ID: Setting = Setting::text(
     "backups.s3_access_key_id",
     "AKKERISD_BACKUPS_S3_ACCESS_KEY_ID",
     "",
     "the id of an access key, together with backups.s3_endpoint",
 );
-const SECRET_ACCESS_KEY_FILE: Setting = setting(
+const SECRET_ACCESS_KEY_FILE: Setting = Setting::text(
     "backups.s3_secret_access_key_file",
     "AKKERISD_BACKUPS_S3_SECRET_ACCESS_KEY_FILE",
     "",
     "the absolute path of a file with the secret access key, together with backups.s3_endpoint",
 );
-const CA: Setting = setting("backups.s3_ca", "AKKERISD_BACKUPS_S3_CA", "", "the absolute path of a PEM file");
+const CA: Setting =
+    Setting::text("backups.s3_ca", "AKKERISD_BACKUPS_S3_CA", "", "the absolute path of a PEM file");
 pub(super) const SETTINGS: &[Setting] =
     &[ENDPOINT, REGION, BUCKET, PREFIX, PATH_STYLE, ACCESS_KEY_ID, SECRET_ACCESS_KEY_FILE, CA];
 
@@ -133,13 +129,7 @@ impl BackupsConfig {
 }
 
 fn endpoint(text: &str) -> Option<String> {
-    let text = text.trim_end_matches('/');
-    let uri: http::Uri = text.parse().ok()?;
-    let usable = matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.host().is_some_and(|host| !host.is_empty())
-        && uri.query().is_none()
-        && !text.contains(['@', '#']);
-    usable.then(|| text.to_owned())
+    units::web_address(text).filter(|text| !text.contains('#'))
 }
 
 fn is_address(endpoint: &str) -> bool {

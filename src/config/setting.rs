@@ -56,6 +56,16 @@ const SETTINGS: &[&[Setting]] = &[
 ];
 
 impl Setting {
+    /// A text without a flag.
+    pub(super) const fn text(
+        key: &'static str,
+        variable: &'static str,
+        default: &'static str,
+        expected: &'static str,
+    ) -> Self {
+        Self { key, variable, flag: None, form: Form::Text, default, expected }
+    }
+
     /// The setting with this key in the file.
     pub fn by_key(key: &str) -> Option<&'static Self> {
         Self::all().find(|setting| setting.key == key)

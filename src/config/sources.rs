@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::absolute_path;
 use super::error::ConfigError;
 use super::layers::Layers;
-use super::setting::{Form, Setting};
+use super::setting::Setting;
 use super::units;
 
 /// Settings of auto builds.
@@ -41,36 +41,29 @@ pub struct SourceAccount {
     pub token_file: PathBuf,
 }
 
-const fn setting(
-    key: &'static str,
-    variable: &'static str,
-    default: &'static str,
-    expected: &'static str,
-) -> Setting {
-    Setting { key, variable, flag: None, form: Form::Text, default, expected }
-}
-
 const GITHUB_URL: Setting =
-    setting("sources.github_url", "AKKERISD_SOURCES_GITHUB_URL", "https://github.com", ADDRESS);
-const GITHUB_API: Setting = setting("sources.github_api", "AKKERISD_SOURCES_GITHUB_API", "", ADDRESS);
+    Setting::text("sources.github_url", "AKKERISD_SOURCES_GITHUB_URL", "https://github.com", ADDRESS);
+const GITHUB_API: Setting = Setting::text("sources.github_api", "AKKERISD_SOURCES_GITHUB_API", "", ADDRESS);
 const GITHUB_USERNAME: Setting =
-    setting("sources.github_username", "AKKERISD_SOURCES_GITHUB_USERNAME", "", USERNAME);
+    Setting::text("sources.github_username", "AKKERISD_SOURCES_GITHUB_USERNAME", "", USERNAME);
 const GITHUB_TOKEN_FILE: Setting =
-    setting("sources.github_token_file", "AKKERISD_SOURCES_GITHUB_TOKEN_FILE", "", TOKEN_FILE);
-const GITLAB: Setting = setting("sources.gitlab", "AKKERISD_SOURCES_GITLAB", "https://gitlab.com", ADDRESSES);
+    Setting::text("sources.github_token_file", "AKKERISD_SOURCES_GITHUB_TOKEN_FILE", "", TOKEN_FILE);
+const GITLAB: Setting =
+    Setting::text("sources.gitlab", "AKKERISD_SOURCES_GITLAB", "https://gitlab.com", ADDRESSES);
 const GITLAB_USERNAME: Setting =
-    setting("sources.gitlab_username", "AKKERISD_SOURCES_GITLAB_USERNAME", "", USERNAME);
+    Setting::text("sources.gitlab_username", "AKKERISD_SOURCES_GITLAB_USERNAME", "", USERNAME);
 const GITLAB_TOKEN_FILE: Setting =
-    setting("sources.gitlab_token_file", "AKKERISD_SOURCES_GITLAB_TOKEN_FILE", "", TOKEN_FILE);
-const GITEA: Setting = setting("sources.gitea", "AKKERISD_SOURCES_GITEA", "https://codeberg.org", ADDRESSES);
+    Setting::text("sources.gitlab_token_file", "AKKERISD_SOURCES_GITLAB_TOKEN_FILE", "", TOKEN_FILE);
+const GITEA: Setting =
+    Setting::text("sources.gitea", "AKKERISD_SOURCES_GITEA", "https://codeberg.org", ADDRESSES);
 const GITEA_USERNAME: Setting =
-    setting("sources.gitea_username", "AKKERISD_SOURCES_GITEA_USERNAME", "", USERNAME);
+    Setting::text("sources.gitea_username", "AKKERISD_SOURCES_GITEA_USERNAME", "", USERNAME);
 const GITEA_TOKEN_FILE: Setting =
-    setting("sources.gitea_token_file", "AKKERISD_SOURCES_GITEA_TOKEN_FILE", "", TOKEN_FILE);
+    Setting::text("sources.gitea_token_file", "AKKERISD_SOURCES_GITEA_TOKEN_FILE", "", TOKEN_FILE);
 const STATUS_TIMEOUT: Setting =
-    setting("sources.status_timeout", "AKKERISD_SOURCES_STATUS_TIMEOUT", "1h", DURATION);
+    Setting::text("sources.status_timeout", "AKKERISD_SOURCES_STATUS_TIMEOUT", "1h", DURATION);
 const STATUS_ABSENCE: Setting =
-    setting("sources.status_absence", "AKKERISD_SOURCES_STATUS_ABSENCE", "5m", DURATION);
+    Setting::text("sources.status_absence", "AKKERISD_SOURCES_STATUS_ABSENCE", "5m", DURATION);
 pub(super) const SETTINGS: &[Setting] = &[
     GITHUB_URL,
     GITHUB_API,
@@ -130,15 +123,8 @@ fn account(
     }
 }
 
-/// Without a slash at its end.
 fn address(text: &str) -> Option<String> {
-    let text = text.trim().trim_end_matches('/');
-    let uri: http::Uri = text.parse().ok()?;
-    let usable = matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.host().is_some_and(|host| !host.is_empty())
-        && uri.query().is_none()
-        && !text.contains('@');
-    usable.then(|| text.to_owned())
+    units::web_address(text.trim())
 }
 
 fn addresses(text: &str) -> Option<Vec<String>> {

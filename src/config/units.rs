@@ -1,4 +1,4 @@
-//! Text forms of durations, sizes, counts and switches.
+//! Text forms of durations, sizes, counts, addresses and switches.
 
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ pub(super) fn count(text: &str, most: usize) -> Option<usize> {
 /// A whole number from 1 to `most`.
 pub(super) fn positive_count(text: &str, most: usize) -> Option<usize> {
     count(text, most).filter(|number| *number > 0)
+}
+
+/// The address of a web server, without user, password and query; comes without a slash at its end.
+pub(super) fn web_address(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('/');
+    let uri: http::Uri = text.parse().ok()?;
+    let usable = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.host().is_some_and(|host| !host.is_empty())
+        && uri.query().is_none()
+        && !text.contains('@');
+    usable.then(|| text.to_owned())
 }
 
 /// `true` or `false`.

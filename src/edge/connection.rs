@@ -94,7 +94,7 @@ pub(super) async fn drive(
     worker: Rc<Worker>,
 ) -> hyper::Result<()> {
     let limits = worker.settings.limits;
-    let mut stop = pin!(worker.stop.cancelled());
+    let mut stop = pin!(worker.stop.token.cancelled());
     let mut quiet = pin!(sleep(limits.header));
     let mut listening = false;
     let mut ending = false;
@@ -112,7 +112,7 @@ pub(super) async fn drive(
             listening = true;
             if stop.as_mut().poll(cx).is_ready() {
                 ending = true;
-                quiet.as_mut().reset(tokio::time::Instant::now() + worker.drain.patience().quiet);
+                quiet.as_mut().reset(tokio::time::Instant::now() + worker.stop.patience().quiet);
                 connection.as_mut().announce_end();
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                     return Poll::Ready(end);
@@ -121,7 +121,7 @@ pub(super) async fn drive(
         }
         while quiet.as_mut().poll(cx).is_ready() {
             let left = if ending {
-                let quiet = worker.drain.patience().quiet;
+                let quiet = worker.stop.patience().quiet;
                 activity.quiet_left(quiet, quiet)
             } else {
                 activity

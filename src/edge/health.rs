@@ -54,7 +54,7 @@ async fn probe_back_in(worker: Rc<Worker>, upstream: Weak<Upstream>) {
     let mut pause = FIRST_PAUSE;
     loop {
         tokio::select! {
-            () = worker.stop.cancelled() => return,
+            () = worker.stop.token.cancelled() => return,
             () = sleep(pause) => {}
         }
         let Some(upstream) = upstream.upgrade().filter(|upstream| !upstream.is_retired()) else { return };

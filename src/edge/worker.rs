@@ -23,7 +23,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
@@ -63,8 +62,7 @@ pub(super) struct Worker {
     pub(super) clients: TaskTracker,
     /// HTTP/2 connections to upstreams, which end with the pool.
     pub(super) upstreams: TaskTracker,
-    pub(super) stop: CancellationToken,
-    pub(super) drain: Arc<Stop>,
+    pub(super) stop: Arc<Stop>,
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
     pub(super) alt_svc: Option<HeaderValue>,
@@ -118,8 +116,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         census: parts.census,
         clients: TaskTracker::new(),
         upstreams: TaskTracker::new(),
-        stop: parts.stop.token.clone(),
-        drain: Arc::clone(&parts.stop),
+        stop: parts.stop,
         turn: Cell::new(0),
         alt_svc: parts.alt_svc,
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
@@ -134,10 +131,10 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     tokio::select! {
         () = sweeper => {}
         () = worker.access.flush_periodically() => {}
-        () = worker.stop.cancelled() => {}
+        () = worker.stop.token.cancelled() => {}
     }
     worker.clients.close();
-    if timeout(parts.stop.patience().limit, worker.clients.wait()).await.is_err() {
+    if timeout(worker.stop.patience().limit, worker.clients.wait()).await.is_err() {
         tracing::warn!(
             open = worker.clients.len(),
             "the edge ends with connections that did not drain in time"
@@ -193,7 +190,7 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, entrance: Entrance, p
         };
         let (permit, accepted) = tokio::select! {
             accepted = accepted => accepted,
-            () = worker.stop.cancelled() => return,
+            () = worker.stop.token.cancelled() => return,
         };
         let Ok(permit) = permit else { return };
         match accepted {
@@ -330,12 +327,12 @@ where
 
 impl Worker {
     pub(super) fn is_stopping(&self) -> bool {
-        self.stop.is_cancelled()
+        self.stop.token.is_cancelled()
     }
 
     /// Waits until a drain waits for handshakes no longer.
     pub(super) async fn handshakes_end(&self) {
-        self.stop.cancelled().await;
+        self.stop.token.cancelled().await;
         sleep(DRAIN_HANDSHAKE).await;
     }
 

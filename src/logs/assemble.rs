@@ -40,6 +40,13 @@ impl Assembler {
         }
     }
 
+    /// The stream is read anew: ends the line that was begun, since what follows is not its rest, and leaves out the
+    /// pieces that come again.
+    pub(super) fn begin_anew(&mut self, lines: &mut Vec<LogLine>) {
+        self.end(lines);
+        (self.resume, self.seen, self.repeated) = (self.taken, self.taken, 0);
+    }
+
     /// Up to where lines were given out.
     pub(super) fn taken(&self) -> Taken {
         self.taken
@@ -124,11 +131,16 @@ impl Assembler {
     }
 
     fn give_out(&mut self, part: Part, lines: &mut Vec<LogLine>) {
-        let at = Timestamp::from_millis(self.pending_since.div_euclid(NANOS_PER_MILLI));
+        let at = moment(self.pending_since);
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         lines.push(LogLine::piece(at, self.source.clone(), part, text));
         self.pending.clear();
     }
+}
+
+/// The engine's time, in nanoseconds since 1970, as the log has it.
+pub(super) fn moment(nanos: i64) -> Timestamp {
+    Timestamp::from_millis(nanos.div_euclid(NANOS_PER_MILLI))
 }
 
 /// Bytes at the end that begin a character and do not end it.

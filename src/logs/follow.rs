@@ -10,12 +10,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::assemble::Assembler;
+use super::assemble::{Assembler, moment};
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
 use crate::engine::{EngineError, ObservedContainer, OutputFrom, OutputPiece};
 use crate::model::log::{LogLine, LogSource, OutputStream};
-use crate::model::time::Timestamp;
 
 /// Pieces that are taken together; the engine's are at most 16 KiB.
 const PIECES: usize = 128;
@@ -30,7 +29,6 @@ const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// Why a container's output is not followed any more, before its process ended.
 #[derive(Debug, thiserror::Error)]
@@ -103,11 +101,6 @@ fn source(container: &ObservedContainer, stream: OutputStream) -> LogSource {
     LogSource::Dyno { process_type: container.process_type.clone(), dyno: container.dyno.clone(), stream }
 }
 
-/// The engine's time in the log's.
-fn moment(nanos: i64) -> Timestamp {
-    Timestamp::from_millis(nanos / NANOS_PER_MILLI)
-}
-
 impl Follower<'_> {
     /// Takes output as long as that is allowed.
     async fn read(&mut self, from: OutputFrom) -> Result<Left, FollowError> {
@@ -146,16 +139,12 @@ impl Follower<'_> {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Reads nothing until more may be taken. Lines that were begun end: what follows is not their rest.
+    /// Reads nothing until more may be taken.
     async fn pause(&mut self) -> Result<(), FollowError> {
         self.paused = true;
         let mut lines = Vec::new();
-        for (assembler, stream) in
-            [(&mut self.stdout, OutputStream::Stdout), (&mut self.stderr, OutputStream::Stderr)]
-        {
-            assembler.end(&mut lines);
-            *assembler = Assembler::new(source(self.container, stream), assembler.taken());
-        }
+        self.stdout.begin_anew(&mut lines);
+        self.stderr.begin_anew(&mut lines);
         self.keep(lines, false).await?;
         tokio::time::sleep(self.allowance.debt().unwrap_or_default().max(PAUSE)).await;
         Ok(())

@@ -101,6 +101,15 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// A daemon with the app `app-default`, and its administrator.
+pub(crate) async fn with_app() -> (TestDaemon, Client) {
+    let daemon = TestDaemon::start().await;
+    let client = daemon.admin();
+    let body = serde_json::json!({ "name": "app", "space": "default", "org": "akkeris" });
+    client.post("/apps", body).await.json(201);
+    (daemon, client)
+}
+
 /// The code that an authenticator with that secret shows.
 pub(crate) fn one_time_code(secret: &str, clock: &Clock) -> String {
     let secret = totp_rs::Secret::try_from_base32(secret).unwrap();

@@ -123,9 +123,10 @@ fn sum(path: &Path) -> io::Result<Sum> {
     Ok(Sum { size, sha256: hex::encode(digest.finalize()) })
 }
 
-struct Hashing<'a>(&'a mut Sha256);
+/// Sums up what is written to it.
+pub(super) struct Hashing<'a, D>(pub(super) &'a mut D);
 
-impl io::Write for Hashing<'_> {
+impl<D: Digest> io::Write for Hashing<'_, D> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

@@ -119,8 +119,7 @@ pub(super) async fn fetch(context: &Context, backup: &AddonBackup) -> Result<Fet
     let BackupState::Succeeded(content) = &backup.state else {
         return Err(BackupError::Final("The backup was not made.".to_owned()));
     };
-    let name = format!("{}.{}", backup.id, context.ids.next());
-    let fetching = context.backups.fetch((backup.id, name), content);
+    let fetching = context.backups.fetch((backup.id, context.ids.next()), content);
     let fetched = tokio::time::timeout(LONG_LIMIT, fetching).await;
     Ok(fetched
         .map_err(|_| BackupError::Final(format!("The backup was not there after {LONG_LIMIT:?}.")))??)

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::ReaderStream;
+use uuid::Uuid;
 
 use super::folder::{BackupFolder, sum_of};
 use super::s3::{S3Error, S3Storage};
@@ -67,12 +68,13 @@ impl BackupStorages {
         }
     }
 
-    /// A file with exactly what was written down; `name` is that of no other one.
+    /// A file with exactly what was written down. Each attempt has an id of its own.
     pub(super) async fn fetch(
         &self,
-        (backup, name): (AddonBackupId, String),
+        (backup, attempt): (AddonBackupId, Uuid),
         content: &BackupContent,
     ) -> Result<Fetched, StorageError> {
+        let name = format!("{backup}.{attempt}");
         let fetched = match content.storage {
             BackupStorage::Local => {
                 let fetched = Fetched(self.folder.beside(&name));

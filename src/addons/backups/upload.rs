@@ -102,8 +102,7 @@ async fn round(context: &Context, s3: &S3Storage, past: &mut Past) -> Result<(),
 
 async fn bring(context: &Context, s3: &S3Storage, backup: &AddonBackup) -> Result<(), StorageError> {
     let BackupState::Succeeded(content) = &backup.state else { return Ok(()) };
-    let name = format!("{}.{}", backup.id, context.ids.next());
-    let fetched = context.backups.fetch((backup.id, name), content).await?;
+    let fetched = context.backups.fetch((backup.id, context.ids.next()), content).await?;
     Ok(s3.keep(backup.id, fetched.path(), content.size).await?)
 }
 

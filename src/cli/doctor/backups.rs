@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Finding, state};
+use super::{Finding, state, wait};
 use crate::addons::backups::s3::{Pace, S3Storage};
 use crate::clock::Clock;
 use crate::config::{Config, S3Config};
@@ -23,9 +23,9 @@ pub(super) fn storage(config: &Config) -> Finding {
     };
     let storage = match S3Storage::open(s3, None, (Clock::system(), PACE)) {
         Ok(storage) => storage,
-        Err(error) => return Finding::Broken(chain(&error)),
+        Err(error) => return Finding::Broken(format!("{:#}", anyhow::Error::from(error))),
     };
-    match probe(&storage) {
+    match wait(storage.probe()) {
         Err(error) => Finding::Doubtful(format!(
             "{error}; backups stay on this machine: look at the settings of [backups], and at what the key may do"
         )),
@@ -55,19 +55,6 @@ fn waiting(backup: &AddonBackup, now: Timestamp) -> Option<&str> {
             (now.since(content.at) > LATE).then_some(content.upload_failure.as_str())
         }
         BackupState::Pending | BackupState::Failed { .. } => None,
-    }
-}
-
-/// The error is a text for people.
-fn probe(storage: &S3Storage) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| error.to_string())?.block_on(storage.probe()).map_err(|error| error.to_string())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {}", chain(cause)),
-        None => error.to_string(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::Finding;
 use super::state::{self, listed};
+use super::{Finding, wait};
 use crate::config::Config;
 use crate::engine::docker::{BuildCache, DockerEngine, EngineFeatures};
 use crate::engine::{ContainerEngine, EngineError, EngineInfo, ObservedContainer, ObservedNetwork};
@@ -78,12 +78,10 @@ fn ask<T>(
     installation: Uuid,
     question: impl AsyncFnOnce(DockerEngine) -> Result<T, EngineError>,
 ) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let answer = runtime.map_err(|error| error.to_string())?.block_on(async {
+    wait(async {
         question(DockerEngine::connect(Some(&config.docker.host), InstallationId::new(installation)).await?)
             .await
-    });
-    answer.map_err(|error| error.to_string())
+    })
 }
 
 fn unanswered(error: &str) -> Finding {

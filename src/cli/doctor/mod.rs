@@ -81,6 +81,12 @@ pub(super) fn run(config: &Config, output: &mut dyn Write) -> Result<(), Failure
     }
 }
 
+/// Waits for an answer; the error is a text for people.
+fn wait<T, E: std::fmt::Display>(answer: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(answer).map_err(|error| error.to_string())
+}
+
 fn print(name: &str, finding: &Finding, output: &mut dyn Write) -> std::io::Result<()> {
     let (mark, text) = match finding {
         Finding::Fine(text) => ("ok", text),

@@ -65,10 +65,10 @@ struct Requests {
 
 /// Serves until the worker stops and the connections have ended.
 pub(super) async fn accept(worker: Rc<Worker>, entrance: Entrance, permits: Arc<Semaphore>) {
-    let _over = worker.drain.http3.clone().drop_guard();
+    let _over = worker.stop.http3.clone().drop_guard();
     let opened = tokio::select! {
         opened = open(&worker, entrance) => opened,
-        () = worker.stop.cancelled() => return,
+        () = worker.stop.token.cancelled() => return,
     };
     let endpoint = match opened {
         Ok(Some(endpoint)) => endpoint,
@@ -82,12 +82,12 @@ pub(super) async fn accept(worker: Rc<Worker>, entrance: Entrance, permits: Arc<
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
-            () = worker.stop.cancelled() => break,
+            () = worker.stop.token.cancelled() => break,
         };
         let Some(incoming) = incoming else { break };
         admit(&worker, incoming, &permits, &handshakes);
     }
-    let limit = worker.drain.patience().limit.min(DRAIN_LIMIT);
+    let limit = worker.stop.patience().limit.min(DRAIN_LIMIT);
     if timeout(limit.saturating_sub(FAREWELL.min(limit / 10)), refuse_all(&endpoint)).await.is_err() {
         endpoint.close(VarInt::from_u32(0x100), b"the edge ends");
         endpoint.wait_idle().await;

@@ -10,7 +10,7 @@ use rusty_s3::{Bucket, Credentials, Method};
 
 use super::answer;
 use super::error::{Fault, S3Error};
-use crate::addons::backups::folder::blocking;
+use crate::addons::backups::folder::{Hashing, blocking};
 use crate::clock::Clock;
 use crate::outbound::{Answer, Incoming, PostLimits, Transfer, TransferBody, Transfers};
 
@@ -204,13 +204,7 @@ fn digest_of(file: &Path, offset: u64, length: u64) -> std::io::Result<String> {
     use std::io::{Read, Seek, SeekFrom};
     let mut file = std::fs::File::open(file)?;
     file.seek(SeekFrom::Start(offset))?;
-    let (mut part, mut digest) = (file.take(length), Md5::new());
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        let count = part.read(&mut chunk)?;
-        if count == 0 {
-            return Ok(BASE64_STANDARD.encode(digest.finalize()));
-        }
-        digest.update(chunk.get(..count).unwrap_or_default());
-    }
+    let mut digest = Md5::new();
+    std::io::copy(&mut file.take(length), &mut Hashing(&mut digest))?;
+    Ok(BASE64_STANDARD.encode(digest.finalize()))
 }

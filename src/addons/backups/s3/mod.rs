@@ -82,7 +82,7 @@ impl S3Storage {
 
     /// Asks the store to list its bucket, and to let an object be written; nothing is left of it.
     pub async fn probe(&self) -> Result<(), S3Error> {
-        self.list_page(vec![("max-keys", "1".to_owned())]).await?;
+        self.list_page("1", Vec::new()).await?;
         self.unfinished(&self.prefix).await?;
         let key = format!("{}probe", self.prefix);
         let id = self.begin(&key).await?;
@@ -117,7 +117,7 @@ impl S3Storage {
         let before = self.client.clock.now().minus(STRAY_KEPT);
         let (mut old, mut next) = (Vec::new(), Vec::new());
         loop {
-            let page = self.list_page(next).await?;
+            let page = self.list_page(PAGE, next).await?;
             old.extend(
                 page.items.iter().filter(|object| is_before(object, before)).filter_map(|object| {
                     object.key.strip_prefix(&self.prefix)?.parse::<AddonBackupId>().ok()
@@ -151,12 +151,14 @@ impl S3Storage {
         Ok(answer.headers.get("content-length").and_then(|length| length.parse().ok()))
     }
 
-    async fn list_page(&self, beside: Vec<(&'static str, String)>) -> Result<answer::Page<Object>, S3Error> {
+    /// At most so many objects, from where the page before ended.
+    async fn list_page(
+        &self,
+        most: &str,
+        mut query: Vec<(&'static str, String)>,
+    ) -> Result<answer::Page<Object>, S3Error> {
         let doing = "listing backups";
-        let mut query = beside;
-        if !query.iter().any(|(name, _)| *name == "max-keys") {
-            query.push(("max-keys", PAGE.to_owned()));
-        }
+        query.push(("max-keys", most.to_owned()));
         query.push(("list-type", "2".to_owned()));
         query.push(("prefix", self.prefix.clone()));
         query.sort_unstable();
