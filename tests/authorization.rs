@@ -1,6 +1,5 @@
 //! Who may call what, generated from the OpenAPI document: every operation, every kind of principal.
 
-use akkerisd::api;
 use akkerisd::model::account::Role;
 use akkerisd::model::names::UserName;
 use akkerisd::model::token::{TokenKind, TokenName};
@@ -127,7 +126,7 @@ impl Kind {
 async fn every_operation_lets_in_whom_its_policy_names_and_nobody_else() {
     let daemon = TestDaemon::start().await;
     let principals = principals(&daemon).await;
-    let document = serde_json::to_value(api::openapi()).unwrap();
+    let document = crate::openapi::document();
     let operations = operations(&document);
     assert!(operations.len() > 10);
     for (method, path, operation) in operations {
@@ -187,7 +186,7 @@ async fn nothing_of_an_app_is_done_for_one_outside_its_organization() {
     let app = daemon.admin().get("/apps/secret").await.json(200);
     let id = app["id"].as_str().unwrap();
     let service = daemon.service("robot").await.header("x-username", "mallory");
-    let document = serde_json::to_value(api::openapi()).unwrap();
+    let document = crate::openapi::document();
     let mut asked = 0;
     for (method, path, _) in operations(&document) {
         if !path.contains("{app}") {
@@ -214,7 +213,7 @@ async fn no_list_shows_what_belongs_to_another_organization() {
     let app = admin.get("/apps/secret").await.json(200);
     let coupling = admin.get("/apps/secret/pipeline-couplings").await.json(200);
     let route = admin.get("/apps/secret/routes").await.json(200)[0]["id"].clone();
-    let document = serde_json::to_value(api::openapi()).unwrap();
+    let document = crate::openapi::document();
     for (method, path, operation) in operations(&document) {
         let listed = operation.pointer("/responses/200/content/application~1json/schema/type");
         if method != "GET" || path.contains("{app}") || listed != Some(&json!("array")) {

@@ -4,14 +4,13 @@ use axum::extract::State;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::error::ONE_TIME_CODE;
 use super::extract::{ClientAddress, Json};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::account::{Account, Email, Role, check_password};
 use crate::model::principal::Principal;

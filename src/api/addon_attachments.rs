@@ -3,7 +3,6 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::addons::{AddonView, NamedView, Variables};
@@ -11,7 +10,7 @@ use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::addon_attachment::AddonAttachment;

@@ -4,7 +4,6 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
@@ -12,7 +11,7 @@ use super::extract::Query;
 use super::features::FeatureView;
 use super::page::{Listed, Page, Paging, Property};
 use super::range::Order;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::principal::Principal;

@@ -43,30 +43,6 @@ pub(super) enum Policy {
     Holder,
 }
 
-impl Policy {
-    /// As the document shows it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Password => "password",
-            Self::User | Self::Changer | Self::Scraper | Self::Git => "user",
-            Self::Person => "person",
-            Self::Holder => "holder",
-        }
-    }
-
-    /// The security scheme of the document that answers it.
-    pub(super) fn scheme(self) -> Option<&'static str> {
-        match self {
-            Self::Public => None,
-            Self::Password => Some("password"),
-            Self::User | Self::Changer | Self::Scraper | Self::Git | Self::Person | Self::Holder => {
-                Some("token")
-            }
-        }
-    }
-}
-
 /// Lets the request through or refuses it; runs after routing and before the handler reads anything.
 pub(super) async fn enforce(
     policy: Policy,

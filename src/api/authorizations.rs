@@ -4,7 +4,6 @@ use axum::extract::State;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::account::one_time_code;
@@ -12,7 +11,7 @@ use super::auth::{Basic, Policy};
 use super::extract::{ClientAddress, Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, NoContent};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::principal::Principal;
 use crate::model::time::Timestamp;

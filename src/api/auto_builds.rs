@@ -6,14 +6,13 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path, SignedBody};
 use super::origin::Origin;
 use super::respond::{Created, ResetContent};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::app::App;
 use crate::model::auto_build::{AutoBuild, AutoBuildRun, RunState, SourceProvider};

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::addons::NamedView;
 use super::auth::Policy;
 use super::extract::{AppPath, Json};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::config_var_note::{ConfigVarNote, ConfigVarNotes};
 use crate::model::ids::AppId;

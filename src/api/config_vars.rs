@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use serde_json::Value;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::principal::Principal;

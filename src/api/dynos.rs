@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
@@ -14,7 +13,7 @@ use super::extract::{AppPath, Json, Path};
 use super::origin::Origin;
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Accepted, Created};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::app::App;

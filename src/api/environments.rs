@@ -4,12 +4,11 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::page::{Listed, Page, Paging, Property};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::deployment::Place;
 use crate::model::names::AppKey;

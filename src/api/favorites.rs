@@ -3,14 +3,13 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, NoContent};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiSettings, ApiState, Error};
 use crate::config::Dialect;
 use crate::model::favorite::Favorite;

@@ -3,10 +3,9 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use utoipa_axum::routes;
 
 use super::auth::Policy;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::store;
 

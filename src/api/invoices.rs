@@ -5,12 +5,11 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::page::{Listed, Page, Paging, Property};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::invoice::{Cents, Month};
 use crate::model::principal::{Principal, Reach};

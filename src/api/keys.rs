@@ -2,10 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::service;
 

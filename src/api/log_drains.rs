@@ -3,14 +3,13 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path, parse_id};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error, sites};
 use crate::model::ids::LogDrainId;
 use crate::model::log::LogOwner;

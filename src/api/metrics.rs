@@ -7,11 +7,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Query};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::config::Dialect;
 use crate::model::RuleError;

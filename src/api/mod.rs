@@ -78,7 +78,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use self::error::Error;
-pub use self::openapi::openapi;
+pub use self::openapi::OPENAPI;
+#[cfg(feature = "openapi")]
+pub use self::openapi::document::openapi;
 pub use self::router::router;
 pub use self::serve::serve;
 use crate::addons::Addons;

@@ -3,14 +3,13 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path, parse_id};
 use super::page::{Listed, Page, Paging, Property};
 use super::pipelines::PipelineReferenceView;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::config::Dialect;
 use crate::model::pipeline::{Promotion, PromotionTarget, Safety, TargetState};

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::pipeline::{KnownCheck, Pipeline, PipelineReference, Stage};
 use crate::model::principal::Principal;

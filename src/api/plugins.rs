@@ -3,14 +3,13 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::plugin::Plugin;
 use crate::model::principal::Principal;

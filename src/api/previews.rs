@@ -3,13 +3,12 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
 use super::page::{Listed, Page, Paging, Property};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::names::AppKey;
 use crate::model::pipeline::AppReference;

@@ -2,28 +2,29 @@
 
 use axum::extract::Extension;
 use axum::middleware;
-use axum::routing::MethodRouter;
+use axum::routing::{MethodFilter, MethodRouter};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa::openapi::path::HttpMethod;
+use utoipa_axum::PathItemExt;
 
 use super::auth::{self, Policy};
+#[cfg(feature = "openapi")]
+use super::openapi::document::{Described, Entry};
 use super::{
     ApiState, Error, account, addon_attachments, addon_backups, addon_services, addons, app_setups, apps,
     audits, authorizations, auto_builds, builds, config_var_notes, config_vars, deployments, dynos, envelope,
     environments, events, favorites, features, filter_attachments, filters, formations, git, health, hooks,
     invoices, keys, log_drains, logs, metrics, oauth, oauth_clients, openapi, organization_members,
     organizations, page, pipeline_couplings, pipeline_promotions, pipelines, plugins, previews,
-    recommendations, regions, release_candidates, release_projects, release_statuses, releases, routes,
-    sites, spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
+    recommendations, regions, release_candidates, release_projects, release_statuses, releases, sites,
+    spaces, ssl_endpoints, ssl_orders, stacks, terminal, trace,
 };
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
-    let (routes, _) = nouns().inner.split_for_parts();
-    let mut routes = routes.layer(Extension(state.clone()));
+    let mut routes = nouns().inner.layer(Extension(state.clone()));
     if state.telemetry.sampler().is_some() {
         routes = routes.layer(middleware::from_fn_with_state(state.clone(), trace::record));
     }
@@ -90,7 +91,7 @@ pub(super) fn nouns() -> Routes {
         .merge(previews::router())
         .merge(recommendations::router())
         .merge(releases::router())
-        .merge(routes::router())
+        .merge(super::routes::router())
         .merge(sites::router())
         .merge(spaces::router())
         .merge(ssl_endpoints::router())
@@ -101,37 +102,83 @@ pub(super) fn nouns() -> Routes {
 
 /// The routes of a noun; each has a policy, an entry in the document, and the tag of its noun.
 pub(super) struct Routes {
+    #[cfg_attr(not(feature = "openapi"), expect(dead_code, reason = "only the document has tags"))]
     tag: &'static str,
-    inner: OpenApiRouter<ApiState>,
+    inner: axum::Router<ApiState>,
+    #[cfg(feature = "openapi")]
+    entries: Vec<Entry>,
 }
+
+/// The operations of one path, as [`routes!`] gathers them.
+pub(super) struct Operations {
+    pub(super) path: String,
+    pub(super) methods: MethodRouter<ApiState>,
+    #[cfg(feature = "openapi")]
+    pub(super) describe: fn() -> Described,
+}
+
+/// The [`Operations`] of handlers that share a path, from what `#[utoipa::path]` says of them.
+macro_rules! routes {
+    ($first:ident $(, $other:ident)*) => {
+        $crate::api::router::Operations {
+            path: utoipa_axum::routes!(@path [path()] of $first),
+            methods: axum::routing::MethodRouter::new()
+                .on($crate::api::router::filter(&utoipa_axum::routes!(@path [methods()] of $first)), $first)
+                $(.on($crate::api::router::filter(&utoipa_axum::routes!(@path [methods()] of $other)), $other))*,
+            #[cfg(feature = "openapi")]
+            describe: || {
+                let described: utoipa_axum::router::UtoipaMethodRouter<$crate::api::ApiState> =
+                    utoipa_axum::routes!($first $(, $other)*);
+                (described.0, described.1)
+            },
+        }
+    };
+}
+pub(super) use routes;
 
 impl Routes {
     /// No routes yet.
     pub(super) fn new(tag: &'static str) -> Self {
-        Self { tag, inner: OpenApiRouter::with_openapi(openapi::base()) }
+        Self {
+            tag,
+            inner: axum::Router::new(),
+            #[cfg(feature = "openapi")]
+            entries: Vec::new(),
+        }
     }
 
     /// Adds the operations of `routes!(handler)`, open to those whom the policy names.
-    pub(super) fn route(self, policy: Policy, routes: UtoipaMethodRouter<ApiState>) -> Self {
-        let (schemas, mut paths, methods) = routes;
-        for (path, item) in &mut paths.paths {
-            openapi::complete(item, path, self.tag, policy);
-        }
-        Self { tag: self.tag, inner: self.inner.routes((schemas, paths, guarded(policy, methods))) }
+    pub(super) fn route(mut self, policy: Policy, operations: Operations) -> Self {
+        #[cfg(feature = "openapi")]
+        self.entries.push(Entry { tag: self.tag, policy, describe: operations.describe });
+        self.inner = self.inner.route(&operations.path, guarded(policy, operations.methods));
+        self
     }
 
     /// What the document does not show: a second spelling of an operation, or a WebSocket.
-    pub(super) fn alias(self, policy: Policy, path: &str, methods: MethodRouter<ApiState>) -> Self {
-        Self { tag: self.tag, inner: self.inner.route(path, guarded(policy, methods)) }
+    pub(super) fn alias(mut self, policy: Policy, path: &str, methods: MethodRouter<ApiState>) -> Self {
+        self.inner = self.inner.route(path, guarded(policy, methods));
+        self
     }
 
-    pub(super) fn merge(self, other: Self) -> Self {
-        Self { tag: self.tag, inner: self.inner.merge(other.inner) }
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.inner = self.inner.merge(other.inner);
+        #[cfg(feature = "openapi")]
+        self.entries.extend(other.entries);
+        self
     }
 
-    pub(super) fn into_document(self) -> OpenApi {
-        self.inner.into_openapi()
+    #[cfg(feature = "openapi")]
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries
     }
+}
+
+/// The methods that `#[utoipa::path]` names.
+pub(super) fn filter(methods: &[HttpMethod]) -> MethodFilter {
+    let mut filters = methods.iter().map(PathItemExt::to_method_filter);
+    let first = filters.next().unwrap_or(MethodFilter::GET);
+    filters.fold(first, MethodFilter::or)
 }
 
 fn guarded(policy: Policy, methods: MethodRouter<ApiState>) -> MethodRouter<ApiState> {

@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
@@ -13,7 +12,7 @@ use super::extract::{AppPath, Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::place::PlaceView;
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error, sites};
 use crate::config::Dialect;
 use crate::model::catalogue::Catalogue;

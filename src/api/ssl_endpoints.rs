@@ -3,12 +3,11 @@
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::auth::Policy;
 use super::extract::{Json, Path};
 use super::page::{Page, Paging};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::ssl_orders::{CertificatePath, CertificateView};
 use super::{ApiState, Error, ssl_orders};
 use crate::model::principal::Principal;

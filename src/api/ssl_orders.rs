@@ -3,7 +3,6 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
@@ -11,7 +10,7 @@ use super::extract::{Json, OptionalJson, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::place::PlaceView;
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::catalogue::Catalogue;

@@ -5,7 +5,6 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Policy;
@@ -13,7 +12,7 @@ use super::extract::{Json, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::place::PlaceView;
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::RuleError;
 use crate::model::catalogue::Catalogue;

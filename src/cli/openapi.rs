@@ -6,7 +6,6 @@ use super::failure::Failure;
 use crate::api;
 
 pub(super) fn run(output: &mut dyn Write) -> Result<(), Failure> {
-    let document = api::openapi().to_pretty_json().map_err(|error| Failure::Bug(error.into()))?;
-    writeln!(output, "{document}")?;
+    output.write_all(api::OPENAPI.as_bytes())?;
     Ok(())
 }

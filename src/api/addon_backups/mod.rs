@@ -8,14 +8,13 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use self::view::{AddonBackupView, BackupRunView};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
 use super::page::{Page, Paging};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::addons::backups::StorageError;
 use crate::model::addon_backup::{AddonBackup, BackupState};

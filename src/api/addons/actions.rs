@@ -9,12 +9,11 @@ use axum::routing::get;
 use http::{Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
-use utoipa_axum::routes;
 
 use crate::addons::{Acted, Action};
 use crate::api::auth::Policy;
 use crate::api::extract::{AppPath, OptionalJson, Path};
-use crate::api::router::Routes;
+use crate::api::router::{Routes, routes};
 use crate::api::{ApiState, Error};
 use crate::model::ids::AppId;
 use crate::model::principal::Principal;

@@ -3,14 +3,13 @@
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::{AddonPath, AddonView, Variables, shown};
 use crate::api::addon_attachments::AddonAttachmentView;
 use crate::api::auth::Policy;
 use crate::api::extract::{Json, Path};
 use crate::api::page::{Listed, Page, Paging, Property};
-use crate::api::router::Routes;
+use crate::api::router::{Routes, routes};
 use crate::api::{ApiState, Error};
 use crate::model::addon::Addon;
 use crate::model::principal::Principal;

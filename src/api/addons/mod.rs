@@ -7,14 +7,13 @@ mod view;
 use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 pub(super) use self::view::{AddonView, NamedView, Variables};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Path};
 use super::page::{Page, Paging};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::addon::Addon;
 use crate::model::principal::Principal;

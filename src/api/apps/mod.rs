@@ -11,14 +11,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{Ref, RefOr, Schema};
-use utoipa_axum::routes;
 
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, Query};
 use super::page::{Listed, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::app::App;
 use crate::model::catalogue::Catalogue;

@@ -7,14 +7,13 @@ use std::time::Duration;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use self::view::{BuildView, BuildViewer};
 use super::auth::Policy;
 use super::extract::{AppPath, Json, LargeJson, Path, parse_id};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, ResetContent};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::builds::source::SourceError;
 use crate::model::RuleError;

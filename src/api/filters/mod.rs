@@ -6,7 +6,6 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::options::FilterOptionsBody;
@@ -14,7 +13,7 @@ use super::auth::Policy;
 use super::extract::{Json, Path, StrictJson};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::{Created, NoContent};
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::filter::Filter;
 use crate::model::names::AppKey;

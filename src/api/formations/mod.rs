@@ -6,7 +6,6 @@ mod request;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::once::ScheduleView;
@@ -15,7 +14,7 @@ use super::auth::Policy;
 use super::extract::{AppPath, Json, JsonArray, Path};
 use super::page::{Listed, Page, Paging, Property};
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::model::app::App;
 use crate::model::catalogue::{Catalogue, Size};

@@ -8,7 +8,6 @@ use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::stream::Form;
@@ -16,7 +15,7 @@ use super::auth::Policy;
 use super::extract::{AppPath, Json, Path, Query};
 use super::origin::Origin;
 use super::respond::Created;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::logs::LogRequest;
 use crate::model::RuleError;

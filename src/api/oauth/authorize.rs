@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::auth::Policy;
 use crate::api::extract::{ClientAddress, Form, Query};
-use crate::api::router::Routes;
+use crate::api::router::{Routes, routes};
 use crate::api::{ApiState, Error};
 use crate::model::oauth::{Challenge, ClientKind};
 use crate::model::token::Scope;
@@ -19,7 +19,6 @@ use crate::service;
 use crate::service::logins::Login;
 use crate::service::oauth::{self, OauthError, Wanted};
 use axum::routing::get;
-use utoipa_axum::routes;
 
 pub(super) fn router() -> Routes {
     Routes::new("oauth")

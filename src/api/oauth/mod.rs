@@ -10,12 +10,11 @@ use axum::routing::post;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
 use super::auth::{self, Policy};
 use super::extract::{Form, Json};
 use super::origin::Origin;
-use super::router::Routes;
+use super::router::{Routes, routes};
 use super::{ApiState, Error};
 use crate::service::oauth::{self, ACCESS_LIFETIME, ClientProof, Issued, OauthError};
 
