@@ -1,7 +1,8 @@
 //! Gives a dyno the limit of its CPU that is wanted, and says so in the log of its app.
 //!
 //! Invariant: a dyno is slowed only while its output is followed. Whoever ends the following waits until the limit is
-//! taken away, and where that fails, or the daemon is killed, the next who follows it finds the limit.
+//! taken away. Where that fails, the daemon is killed, or the engine breaks the output off, the next who follows the
+//! dyno finds the limit.
 
 use std::sync::Arc;
 
@@ -44,15 +45,19 @@ impl<'a> Brake<'a> {
         self.limit
     }
 
-    /// Sets what is wanted until nobody wants anything any more, and then takes the limit away.
-    pub(super) async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
+    /// Sets what is wanted until nobody wants anything any more.
+    pub(super) async fn run(&mut self, mut wanted: watch::Receiver<Wanted>) {
         loop {
             let now = *wanted.borrow_and_update();
             self.set(now).await;
             if wanted.changed().await.is_err() {
-                break;
+                return;
             }
         }
+    }
+
+    /// Takes the limit away.
+    pub(super) async fn release(mut self) {
         self.set(Wanted { limit: None, rate: None }).await;
     }
 

@@ -37,6 +37,8 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const NANOS_PER_MILLISECOND: i64 = 1_000_000;
 /// Who flooded before that is not slowed for it now.
 const PAST: i64 = 5 * NANOS_PER_SECOND;
+/// Output that breaks off sooner may never be followed again.
+const BROKEN_OFF: Duration = Duration::from_secs(2);
 /// Longest wait for the use of CPU of a slowed dyno, in which nothing is read of it.
 const USAGE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -87,14 +89,15 @@ enum Left {
 }
 
 /// Follows a container's output from where it was left, until its process ends or the daemon stops. Not to be dropped
-/// before: the dyno may be slowed, and is not when this returns.
+/// before, as the dyno may be slowed. It is not when this returns, unless the engine broke the output off: that is
+/// followed again in a moment, and a dyno that floods is not let go for it.
 pub(super) async fn follow(
     parts: &CollectorParts,
     container: &ObservedContainer,
     stop: &CancellationToken,
 ) -> Result<Ended, FollowError> {
     let ring = parts.rings.ring(container.app).await?;
-    let brake = tokio::select! {
+    let mut brake = tokio::select! {
         () = stop.cancelled() => return Ok(Ended::Stopped),
         brake = Brake::find(parts, container, Arc::clone(&ring)) => brake?,
     };
@@ -119,7 +122,11 @@ pub(super) async fn follow(
         told: Instant::now(),
     };
     // The brake ends with the follower, which is all that wants anything of it.
+    let began = Instant::now();
     let (ended, ()) = tokio::join!(follower.run(since, stop), brake.run(wants));
+    if ended.is_ok() || began.elapsed() < BROKEN_OFF {
+        brake.release().await;
+    }
     ended
 }
 
