@@ -19,8 +19,10 @@ const SETTLE: Duration = Duration::from_millis(500);
 const AIM: f64 = 0.8;
 /// Below this part of the rate a limit is too tight.
 const TOO_LITTLE: f64 = 0.6;
-/// A flood needs a whole core seldom. The first limit is below what is enough, as each moment of a flood harms.
-const CORES_OF_A_FLOOD: f64 = 0.125;
+/// What a program that does nothing else writes with a core in a second, in bytes (measured: 740 MB). The first limit is
+/// for such a one whatever the dyno wrote, which says little while the engine is short of CPU: each moment of a flood
+/// harms its neighbours, and a limit that is too tight for it grows.
+const WRITTEN_BY_A_CORE: f64 = 750e6;
 /// A limit changes at once at most by these factors: up, down.
 const MOST_UP: f64 = 4.0;
 const MOST_DOWN: f64 = 0.125;
@@ -113,7 +115,7 @@ impl Slowing {
             return None;
         }
         let rate = excess.rate();
-        let limit = CpuLimit::of_cores(CORES_OF_A_FLOOD * AIM * self.allowed / rate);
+        let limit = CpuLimit::of_cores(AIM * self.allowed / WRITTEN_BY_A_CORE);
         let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
         self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { 1 };
         self.pace = Pace::Slowed(Slowed::new(limit, now));
