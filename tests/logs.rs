@@ -1,6 +1,7 @@
 //! The ring of an app's log: what was appended is what is read, through rotations, restarts and crashes.
 
 mod collection;
+mod floods;
 
 use std::fs::OpenOptions;
 use std::path::Path;

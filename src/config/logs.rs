@@ -13,6 +13,9 @@ pub struct LogsConfig {
     /// Bytes that are taken of each dyno's output in a second, over some seconds; what is more is left out.
     /// Default 8 MiB.
     pub dyno_rate: u64,
+    /// A dyno that goes on to write more than `dyno_rate` gets less CPU until it writes less, so that its neighbours
+    /// and the engine do not suffer. Default `true`.
+    pub slow_floods: bool,
 }
 
 const RING_BYTES: Setting = Setting {
@@ -31,7 +34,15 @@ const DYNO_RATE: Setting = Setting {
     default: "8 MiB",
     expected: "a size of at least 64 KiB, like 8 MiB",
 };
-pub(super) const SETTINGS: &[Setting] = &[RING_BYTES, DYNO_RATE];
+const SLOW_FLOODS: Setting = Setting {
+    key: "logs.slow_floods",
+    variable: "AKKERISD_LOGS_SLOW_FLOODS",
+    flag: None,
+    form: Form::Switch,
+    default: "true",
+    expected: "true or false",
+};
+pub(super) const SETTINGS: &[Setting] = &[RING_BYTES, DYNO_RATE, SLOW_FLOODS];
 
 const SMALLEST_RING: u64 = 1 << 20;
 const SMALLEST_RATE: u64 = 64 << 10;
@@ -42,6 +53,7 @@ impl LogsConfig {
         Ok(Self {
             ring_bytes: layers.parse(&RING_BYTES, at_least(SMALLEST_RING))?,
             dyno_rate: layers.parse(&DYNO_RATE, at_least(SMALLEST_RATE))?,
+            slow_floods: layers.parse(&SLOW_FLOODS, units::switch)?,
         })
     }
 }

@@ -219,7 +219,7 @@ async fn start_rooms(
     // Before any app is in the table: none is served without what is in force for it.
     state.publish_filters(&surroundings.routes, &outbound, tasks).await?;
     state.start_drains(&outbound, config, tasks).await?;
-    state.keep_logs(&engine, config.logs.dyno_rate, tasks);
+    state.keep_logs(&engine, &config.logs, tasks);
     let context = state.context(&engine, &surroundings.routes, (timing(config), counted));
     let looks = context.counters.clone();
     // Apps find their databases when they start.

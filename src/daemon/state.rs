@@ -17,7 +17,7 @@ use crate::builds::source::SourceFolder;
 use crate::catalogue::CatalogueHandle;
 use crate::certs::CertificateBook;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, LogsConfig};
 use crate::drains::{DrainFigures, DrainsParts};
 use crate::edge::{AccessRecord, EdgeMeter};
 use crate::engine::ContainerEngine;
@@ -130,12 +130,12 @@ impl State {
         FilterPublisher::new(store, sealer, Arc::clone(routes), keys).start(tasks).await
     }
 
-    /// Fills the logs of apps from their dynos, at most `dyno_rate` bytes a second of each, and from what happens
-    /// to them.
-    pub(super) fn keep_logs(&self, engine: &Arc<dyn ContainerEngine>, dyno_rate: u64, tasks: &Tasks) {
+    /// Fills the logs of apps from their dynos and from what happens to them.
+    pub(super) fn keep_logs(&self, engine: &Arc<dyn ContainerEngine>, config: &LogsConfig, tasks: &Tasks) {
         let (store, rings, clock) = (self.store.clone(), self.rings.clone(), self.clock.clone());
         Narrator { store, rings: rings.clone(), clock: clock.clone() }.start(tasks);
-        let parts = CollectorParts { engine: Arc::clone(engine), rings, clock, dyno_rate };
+        let LogsConfig { dyno_rate, slow_floods, .. } = *config;
+        let parts = CollectorParts { engine: Arc::clone(engine), rings, clock, dyno_rate, slow_floods };
         Collector::new(parts, tasks.clone()).start();
     }
 

@@ -3,6 +3,7 @@
 //! Invariants: only `docker` names bollard; a container, image or network without our installation's label
 //! is never listed, changed or removed; "it is not there" is an outcome, not an error.
 
+mod cpu_limit;
 pub mod docker;
 pub mod instance;
 
@@ -18,6 +19,7 @@ use futures_util::stream::BoxStream;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 
+pub use self::cpu_limit::CpuLimit;
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, ReleaseId, SpaceId};
 use crate::model::log::OutputStream;
@@ -341,6 +343,12 @@ pub trait ContainerEngine: Send + Sync + std::fmt::Debug {
 
     /// Gives the terminal of a running container another size; nothing when it has none or does not run.
     async fn resize(&self, id: &ContainerId, size: TerminalSize) -> Result<Outcome, EngineError>;
+
+    /// Limits the CPU of a container, from now on and when it is started again; `None` takes the limit away.
+    async fn limit_cpu(&self, id: &ContainerId, limit: Option<CpuLimit>) -> Result<Outcome, EngineError>;
+
+    /// The limit of a container's CPU; `None` when it has none or is gone.
+    async fn cpu_limit(&self, id: &ContainerId) -> Result<Option<CpuLimit>, EngineError>;
 
     /// The names that the kernel's control group of a container may have, below the root of its hierarchy; the
     /// engine's set-up decides which of them it is.

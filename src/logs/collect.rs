@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::follow::follow;
+use super::follow::{Ended, follow};
 use super::rings::Rings;
 use crate::clock::Clock;
 use crate::engine::{ContainerEngine, ContainerId, ContainerState, EngineError, ObservedContainer};
@@ -27,6 +27,8 @@ pub struct CollectorParts {
     pub clock: Clock,
     /// Bytes of a dyno's output that are kept in a second; `logs.dyno_rate`.
     pub dyno_rate: u64,
+    /// Whether a dyno that goes on to write more is slowed; `logs.slow_floods`.
+    pub slow_floods: bool,
 }
 
 /// Follows the output of every dyno into the ring of its app. Clones share the followers.
@@ -137,20 +139,16 @@ impl Collector {
         }
         followed.insert(container.id.clone(), Followed::Now);
         drop(followed);
-        let (this, stop) = (self.clone(), self.0.tasks.stopping());
-        self.0.tasks.spawn("logs-follow", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = this.follow_through(&container, started_at) => {}
-            }
-        });
+        let this = self.clone();
+        self.0.tasks.spawn("logs-follow", async move { this.follow_through(&container, started_at).await });
     }
 
     /// Follows a container to the end of its process, then looks whether it was started again meanwhile.
     async fn follow_through(&self, container: &ObservedContainer, started_at: Timestamp) {
+        let stop = self.0.tasks.stopping();
         let mut mark = Mark { collector: self.clone(), container: container.id.clone(), reached: None };
-        let followed = follow(&self.0.parts, container).await;
-        if followed.is_ok() {
+        let followed = follow(&self.0.parts, container, &stop).await;
+        if let Ok(Ended::Whole) = followed {
             mark.reached = Some(Followed::Through(started_at));
         }
         drop(mark);
@@ -158,9 +156,16 @@ impl Collector {
         if let Err(error) = followed {
             tracing::debug!(dyno = %container.dyno, %error, "a dyno's output is not followed any more");
         }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.look_again(container.app) => {}
+        }
+    }
+
+    async fn look_again(&self, app: AppId) {
         tokio::time::sleep(FOLLOW_AGAIN).await;
-        if let Err(error) = self.look_at(container.app).await {
-            tracing::debug!(app = %container.app, %error, "an ended dyno could not be looked at");
+        if let Err(error) = self.look_at(app).await {
+            tracing::debug!(%app, %error, "an ended dyno could not be looked at");
         }
     }
 

@@ -2,26 +2,31 @@
 //!
 //! Invariants: over some seconds no more is read than `logs.dyno_rate` allows, so that a flood costs neither us nor the
 //! engine twice. What is more is left out, which the log says; it is never kept in memory. What is read is read without
-//! a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`).
+//! a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`). So a flood is
+//! slowed where it begins, beside the reading.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::allowance::Allowance;
 use super::assemble::{Assembler, moment};
+use super::brake::Brake;
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
+use super::slowing::{Slowing, Wanted};
 use crate::engine::{EngineError, ObservedContainer, OutputFrom, OutputPiece};
 use crate::model::log::{LogLine, LogSource, OutputStream};
+use crate::model::metric::Metric;
 
 /// Pieces that are taken together; the engine's are at most 16 KiB.
 const PIECES: usize = 128;
 /// How often lines that could not be written are told of while it goes on.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// A burst may have so many seconds' worth of output.
-const BURST: u32 = 4;
 /// The least time for which nothing is read of a flood.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Lines before the present one with which a log goes on after a pause: a crash tells its cause in the last.
@@ -29,6 +34,13 @@ const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_MILLISECOND: i64 = 1_000_000;
+/// Who flooded before that is not slowed for it now.
+const PAST: i64 = 5 * NANOS_PER_SECOND;
+/// Output that breaks off sooner may never be followed again.
+const BROKEN_OFF: Duration = Duration::from_secs(2);
+/// Longest wait for the use of CPU of a slowed dyno, in which nothing is read of it.
+const USAGE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why a container's output is not followed any more, before its process ended.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +49,15 @@ pub(super) enum FollowError {
     Engine(#[from] EngineError),
     #[error("the log cannot be kept")]
     Ring(#[from] std::io::Error),
+}
+
+/// Why the following ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The process ended, and all that it wrote is taken.
+    Whole,
+    /// The daemon stops.
+    Stopped,
 }
 
 /// One container that is followed.
@@ -49,18 +70,14 @@ struct Follower<'a> {
     /// The newest time that the engine gave, in nanoseconds.
     newest: i64,
     allowance: Allowance,
+    /// `None` where floods are not to be slowed.
+    slowing: Option<Slowing>,
+    wanted: watch::Sender<Wanted>,
     /// Output may be missing, if the next piece does not join what was taken.
     paused: bool,
     /// Lines that could not be written.
     dropped: u64,
     told: Instant,
-}
-
-/// Output that may be taken: fills with time up to a burst.
-struct Allowance {
-    rate: f64,
-    bytes: f64,
-    filled: Instant,
 }
 
 /// Why a stream of output is not read any more.
@@ -71,13 +88,26 @@ enum Left {
     Flood,
 }
 
-/// Follows a container's output from where it was left, until its process ends.
-pub(super) async fn follow(parts: &CollectorParts, container: &ObservedContainer) -> Result<(), FollowError> {
+/// Follows a container's output from where it was left, until its process ends or the daemon stops. Not to be dropped
+/// before, as the dyno may be slowed. It is not when this returns, unless the engine broke the output off: that is
+/// followed again in a moment, and a dyno that floods is not let go for it.
+pub(super) async fn follow(
+    parts: &CollectorParts,
+    container: &ObservedContainer,
+    stop: &CancellationToken,
+) -> Result<Ended, FollowError> {
     let ring = parts.rings.ring(container.app).await?;
+    let mut brake = tokio::select! {
+        () = stop.cancelled() => return Ok(Ended::Stopped),
+        brake = Brake::find(parts, container, Arc::clone(&ring)) => brake?,
+    };
+    let slowing = parts.slow_floods.then(|| Slowing::new(parts.dyno_rate, brake.limit()));
+    let limit = brake.limit().filter(|_| slowing.is_some());
+    let (wanted, wants) = watch::channel(Wanted { limit, rate: None });
     let checkpoint = ring.checkpoint(container.id.as_str());
     let since = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.since);
     let (stdout, stderr) = checkpoint.map(|each| (each.stdout, each.stderr)).unwrap_or_default();
-    let mut follower = Follower {
+    let follower = Follower {
         parts,
         ring,
         container,
@@ -85,45 +115,111 @@ pub(super) async fn follow(parts: &CollectorParts, container: &ObservedContainer
         stderr: Assembler::new(source(container, OutputStream::Stderr), stderr),
         newest: since.saturating_mul(NANOS_PER_SECOND),
         allowance: Allowance::new(parts.dyno_rate),
+        slowing,
+        wanted,
         paused: false,
         dropped: 0,
         told: Instant::now(),
     };
-    let mut from = OutputFrom::Second(since);
-    while let Left::Flood = follower.read(from).await? {
-        follower.pause().await?;
-        from = OutputFrom::Last(LAST_LINES);
+    // The brake ends with the follower, which is all that wants anything of it.
+    let began = Instant::now();
+    let (ended, ()) = tokio::join!(follower.run(since, stop), brake.run(wants));
+    if ended.is_ok() || began.elapsed() < BROKEN_OFF {
+        brake.release().await;
     }
-    follower.end().await
+    ended
 }
 
 fn source(container: &ObservedContainer, stream: OutputStream) -> LogSource {
     LogSource::Dyno { process_type: container.process_type.clone(), dyno: container.dyno.clone(), stream }
 }
 
+/// Waits for a moment that may never come.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Follower<'_> {
+    async fn run(mut self, since: i64, stop: &CancellationToken) -> Result<Ended, FollowError> {
+        tokio::select! {
+            () = stop.cancelled() => Ok(Ended::Stopped),
+            whole = self.take_all(since) => whole.map(|()| Ended::Whole),
+        }
+    }
+
+    async fn take_all(&mut self, since: i64) -> Result<(), FollowError> {
+        let mut from = OutputFrom::Second(since);
+        while let Left::Flood = self.read(from).await? {
+            self.pause().await?;
+            from = OutputFrom::Last(LAST_LINES);
+        }
+        self.end().await
+    }
+
     /// Takes output as long as that is allowed.
     async fn read(&mut self, from: OutputFrom) -> Result<Left, FollowError> {
         let output = self.parts.engine.output(&self.container.id, from).await?;
         let mut pieces = output.ready_chunks(PIECES);
-        while let Some(pieces) = pieces.next().await {
-            self.take(pieces).await?;
+        self.resume();
+        loop {
+            tokio::select! {
+                next = pieces.next() => match next {
+                    Some(next) => self.take(next).await?,
+                    None => return Ok(Left::AtItsEnd),
+                },
+                () = until(self.slowing.as_ref().and_then(Slowing::due)) => self.judge().await,
+            }
             if self.allowance.debt().is_some() {
+                self.want(|slowing| slowing.overrun(Instant::now()));
                 return Ok(Left::Flood);
             }
         }
-        Ok(Left::AtItsEnd)
+    }
+
+    fn resume(&mut self) {
+        if let Some(slowing) = &mut self.slowing {
+            slowing.resume(Instant::now());
+        }
+    }
+
+    /// Looks whether a slowed dyno needs another limit, or none.
+    async fn judge(&mut self) {
+        let usage = self.parts.engine.usage(&self.container.id);
+        // Without an answer it goes by the output alone.
+        let usage = tokio::time::timeout(USAGE_LIMIT, usage).await.ok().and_then(Result::ok).flatten();
+        let used = usage.and_then(|usage| usage.readings.get(Metric::CpuUsage));
+        self.want(|slowing| slowing.judge(Instant::now(), used));
+    }
+
+    /// Slows a dyno that floods now.
+    fn slow(&mut self) {
+        let past = self.parts.clock.now().as_millis().saturating_mul(NANOS_PER_MILLISECOND) - PAST;
+        if self.newest > past {
+            self.want(|slowing| slowing.flood(Instant::now()));
+        }
+    }
+
+    fn want(&mut self, decide: impl FnOnce(&mut Slowing) -> Option<Wanted>) {
+        if let Some(wanted) = self.slowing.as_mut().and_then(decide) {
+            self.wanted.send_replace(wanted);
+        }
     }
 
     /// Takes some pieces. An error among them ends the following after the pieces before it were kept.
     async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<(), FollowError> {
-        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let (mut lines, mut bytes, now) = (Vec::new(), 0, Instant::now());
         let mut failed = None;
         for piece in pieces {
             match piece {
                 Ok(piece) => {
                     bytes += piece.bytes.len();
                     lines.extend(self.gap_before(piece.nanos));
+                    if let Some(slowing) = self.slowing.as_mut().filter(|_| piece.nanos >= self.newest) {
+                        slowing.take(now, piece.nanos, piece.bytes.len());
+                    }
                     self.newest = self.newest.max(piece.nanos);
                     let assembler = match piece.stream {
                         OutputStream::Stdout => &mut self.stdout,
@@ -135,6 +231,7 @@ impl Follower<'_> {
             }
         }
         self.allowance.take(bytes);
+        self.slow();
         self.keep(lines, failed.is_some()).await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -216,27 +313,5 @@ impl Follower<'_> {
             stdout: self.stdout.taken(),
             stderr: self.stderr.taken(),
         }
-    }
-}
-
-impl Allowance {
-    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-    fn new(rate: u64) -> Self {
-        let rate = rate as f64;
-        Self { rate, bytes: rate * f64::from(BURST), filled: Instant::now() }
-    }
-
-    /// Takes so many bytes, also beyond what is there.
-    #[expect(clippy::cast_precision_loss, reason = "a few pieces are far below 2^52 bytes")]
-    fn take(&mut self, bytes: usize) {
-        let now = Instant::now();
-        let grown = self.rate * now.duration_since(self.filled).as_secs_f64();
-        self.bytes = (self.bytes + grown).min(self.rate * f64::from(BURST)) - bytes as f64;
-        self.filled = now;
-    }
-
-    /// How long until more may be taken, when too much was.
-    fn debt(&self) -> Option<Duration> {
-        (self.bytes < 0.0).then(|| Duration::from_secs_f64(-self.bytes / self.rate))
     }
 }

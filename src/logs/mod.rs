@@ -3,7 +3,9 @@
 //! Invariant: nothing here is held up by a reader. Writers append to the ring, readers ask it for what comes after
 //! their position, and who is too slow is told how many lines were lost.
 
+mod allowance;
 mod assemble;
+mod brake;
 mod collect;
 mod follow;
 mod frame;
@@ -14,6 +16,7 @@ mod rings;
 mod router_lines;
 mod segment;
 mod sessions;
+mod slowing;
 
 pub use self::collect::{Collector, CollectorParts};
 pub use self::narrate::Narrator;

@@ -17,25 +17,25 @@ use crate::support::fake_engine::{Call, FakeEngine};
 use crate::support::wait::wait_until;
 
 const APP: AppId = AppId::new(Uuid::from_u128(7));
-const WAIT: Duration = Duration::from_secs(10);
+pub(super) const WAIT: Duration = Duration::from_secs(10);
 
-struct Host {
-    engine: FakeEngine,
+pub(super) struct Host {
+    pub(super) engine: FakeEngine,
     dir: tempfile::TempDir,
 }
 
 /// The part of a daemon that collects; a new one is a restart.
-struct Daemon {
+pub(super) struct Daemon {
     rings: Rings,
     tasks: Tasks,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { engine: FakeEngine::new(), dir: tempfile::tempdir().unwrap() }
     }
 
-    async fn dyno(&self) -> ContainerId {
+    pub(super) async fn dyno(&self) -> ContainerId {
         let spec = ContainerSpec {
             app: APP,
             key: AppKey::from_stored("api-default".to_owned()),
@@ -62,16 +62,21 @@ impl Host {
     }
 
     fn daemon_with_rate(&self, dyno_rate: u64) -> Daemon {
+        self.daemon_with(dyno_rate, true)
+    }
+
+    pub(super) fn daemon_with(&self, dyno_rate: u64, slow_floods: bool) -> Daemon {
         let (rings, tasks) = (Rings::new(self.dir.path(), 1 << 20), Tasks::new());
         let engine = Arc::new(self.engine.clone());
-        let parts = CollectorParts { engine, rings: rings.clone(), clock: Clock::system(), dyno_rate };
+        let clock = Clock::system();
+        let parts = CollectorParts { engine, rings: rings.clone(), clock, dyno_rate, slow_floods };
         Collector::new(parts, tasks.clone()).start();
         Daemon { rings, tasks }
     }
 }
 
 impl Daemon {
-    async fn lines(&self) -> Vec<LogLine> {
+    pub(super) async fn lines(&self) -> Vec<LogLine> {
         let mut reader = self.rings.reader(APP, 0).await.unwrap();
         let mut lines = Vec::new();
         loop {
@@ -95,7 +100,7 @@ impl Daemon {
         assert_eq!(wait_until("the lines are there", WAIT, texts).await, expected);
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         assert!(self.tasks.stop(WAIT).await);
     }
 }

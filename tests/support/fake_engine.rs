@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use akkerisd::engine::{
-    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, EngineError,
-    EngineEvent, EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome,
-    OutputFrom, OutputPiece, TerminalSize,
+    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, ContainerState, CpuLimit,
+    EngineError, EngineEvent, EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork,
+    Outcome, OutputFrom, OutputPiece, TerminalSize,
 };
 use akkerisd::model::build::{ImageId, ImageReference, RegistryLogin};
 use akkerisd::model::ids::{AppId, BuildId, SpaceId};
@@ -48,6 +48,7 @@ pub(crate) enum Call {
     Remove,
     List,
     LastLines,
+    LimitCpu,
     Output,
     Usage,
     LayerSizes,
@@ -101,6 +102,7 @@ struct Container {
     state: ContainerState,
     lines: Vec<String>,
     output: Vec<OutputPiece>,
+    cpu_limit: Option<CpuLimit>,
 }
 
 #[expect(dead_code, reason = "the tests of the reconciler and of the API use the rest")]
@@ -170,6 +172,11 @@ impl FakeEngine {
             container.output.push(OutputPiece { stream, nanos, bytes });
         }
         self.written.send_replace(());
+    }
+
+    /// The limit of a container's CPU.
+    pub(crate) fn limit_of(&self, id: &ContainerId) -> Option<CpuLimit> {
+        self.lock().containers.get(id)?.cpu_limit
     }
 
     /// The piece of output with this number; `Err(true)` when there will be none, `Err(false)` when not yet.
@@ -345,6 +352,7 @@ impl ContainerEngine for FakeEngine {
             state: ContainerState::Created,
             lines: Vec::new(),
             output: Vec::new(),
+            cpu_limit: None,
         };
         state.containers.insert(id.clone(), container);
         Ok(id)
@@ -418,6 +426,18 @@ impl ContainerEngine for FakeEngine {
         let state = self.lock();
         let all = state.containers.get(id).map(|container| container.lines.as_slice()).unwrap_or_default();
         Ok(all.iter().skip(all.len().saturating_sub(lines)).cloned().collect())
+    }
+
+    async fn limit_cpu(&self, id: &ContainerId, limit: Option<CpuLimit>) -> Result<Outcome, EngineError> {
+        self.called(Call::LimitCpu, id.as_str()).await?;
+        let mut state = self.lock();
+        let Some(container) = state.containers.get_mut(id) else { return Ok(Outcome::Nothing) };
+        container.cpu_limit = limit;
+        Ok(Outcome::Done)
+    }
+
+    async fn cpu_limit(&self, id: &ContainerId) -> Result<Option<CpuLimit>, EngineError> {
+        Ok(self.limit_of(id))
     }
 
     fn control_groups(&self, id: &ContainerId) -> Vec<String> {

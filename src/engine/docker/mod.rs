@@ -7,6 +7,7 @@ mod attach;
 mod build;
 mod checkup;
 mod containers;
+mod cpu;
 mod events;
 mod exec;
 mod images;
@@ -31,9 +32,9 @@ pub use self::checkup::{BuildCache, EngineFeatures};
 use self::containers::RunningSince;
 use self::labels::Labels;
 use super::{
-    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, EngineError, EngineEvent, EngineInfo,
-    NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputFrom, OutputPiece,
-    TerminalSize,
+    Attachment, BuildSpec, ContainerEngine, ContainerId, ContainerSpec, CpuLimit, EngineError, EngineEvent,
+    EngineInfo, NetworkName, ObservedContainer, ObservedImage, ObservedNetwork, Outcome, OutputFrom,
+    OutputPiece, TerminalSize,
 };
 use crate::model::build::{ImageId, ImageReference, RegistryLogin};
 use crate::model::ids::{AppId, BuildId, InstallationId, SpaceId};
@@ -185,6 +186,14 @@ impl ContainerEngine for DockerEngine {
 
     async fn last_lines(&self, id: &ContainerId, lines: usize) -> Result<Vec<String>, EngineError> {
         containers::last_lines(&self.docker, id, lines).await
+    }
+
+    async fn limit_cpu(&self, id: &ContainerId, limit: Option<CpuLimit>) -> Result<Outcome, EngineError> {
+        cpu::limit(&self.docker, id, limit).await
+    }
+
+    async fn cpu_limit(&self, id: &ContainerId) -> Result<Option<CpuLimit>, EngineError> {
+        cpu::limit_of(&self.docker, id).await
     }
 
     fn control_groups(&self, id: &ContainerId) -> Vec<String> {

@@ -1,0 +1,372 @@
+//! Decides how much CPU a dyno may have that writes more than `logs.dyno_rate` allows. Pure.
+//!
+//! Invariants: who writes within the rate, or once so much as [`BURST`] seconds may bring, is not slowed; a limit stays
+//! for a second or more; who uses less CPU than its limit gives, and writes within the rate, is free.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::CpuLimit;
+
+/// Who writes beyond its rate as much as it may in so many seconds is slowed.
+const BURST: f64 = 2.0;
+/// How long is looked at what a slowed dyno writes before its limit changes.
+const WINDOW: Duration = Duration::from_secs(1);
+/// Until a new limit shows in what is read.
+const SETTLE: Duration = Duration::from_millis(500);
+/// The part of the rate that a limit is meant to lead to, so that it need not change again.
+const AIM: f64 = 0.8;
+/// Below this part of the rate a limit is too tight.
+const TOO_LITTLE: f64 = 0.6;
+/// What a program that does nothing else writes with a core in a second, in bytes (measured: 740 MB). The first limit is
+/// for such a one whatever the dyno wrote, which says little while the engine is short of CPU: each moment of a flood
+/// harms its neighbours, and a limit that is too tight for it grows.
+const WRITTEN_BY_A_CORE: f64 = 750e6;
+/// A limit changes at once at most by these factors: up, down.
+const MOST_UP: f64 = 4.0;
+const MOST_DOWN: f64 = 0.125;
+/// Who uses less than this part of its limit is not held back by it.
+const HELD_BACK: f64 = 0.5;
+/// A limit of so many cores is none.
+const NO_LIMIT: f64 = 4.0;
+/// Who floods again so soon is set free later the next time.
+const SOON: Duration = Duration::from_secs(30);
+/// Windows for which even who floods again and again must be quiet.
+const MOST_PATIENCE: u32 = 32;
+/// The shortest time over which bytes make a rate, in seconds.
+const LEAST_SPAN: f64 = 0.1;
+const NANOS_PER_SECOND: f64 = 1e9;
+
+/// What is to be with a dyno's CPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Wanted {
+    pub limit: Option<CpuLimit>,
+    /// Bytes a second that it wrote when this was decided, as far as that is known.
+    pub rate: Option<f64>,
+}
+
+/// A dyno's output and the limit of its CPU.
+#[derive(Debug)]
+pub(super) struct Slowing {
+    /// Bytes a second.
+    allowed: f64,
+    pace: Pace,
+    /// Windows for which a slowed dyno must be quiet before it is free.
+    patience: u32,
+    freed: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Pace {
+    Free(Excess),
+    Slowed(Slowed),
+}
+
+/// What a dyno wrote beyond its rate, by the time at which the engine took it: a log that is read late is no flood.
+#[derive(Debug, Default)]
+struct Excess {
+    bytes: f64,
+    /// All that was written since there is an excess.
+    written: f64,
+    since: i64,
+    newest: i64,
+}
+
+#[derive(Debug)]
+struct Slowed {
+    limit: CpuLimit,
+    /// The beginning of the window.
+    from: Instant,
+    /// Bytes in the window.
+    written: f64,
+    /// Seconds of CPU that it had used, and when.
+    used: Option<(Instant, f64)>,
+    /// Windows for which it has been quiet.
+    quiet: u32,
+}
+
+impl Slowing {
+    /// A dyno that may write so many bytes a second, and has the limit that was found, if there was one.
+    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+    pub(super) fn new(allowed: u64, found: Option<CpuLimit>) -> Self {
+        let pace = found.map_or_else(
+            || Pace::Free(Excess::default()),
+            |limit| Pace::Slowed(Slowed::new(limit, Instant::now())),
+        );
+        Self { allowed: allowed as f64, pace, patience: 1, freed: None }
+    }
+
+    /// So many bytes are read now, that the dyno wrote at this time of the engine, in nanoseconds.
+    #[expect(clippy::cast_precision_loss, reason = "a piece is far below 2^52 bytes")]
+    pub(super) fn take(&mut self, now: Instant, nanos: i64, bytes: usize) {
+        match &mut self.pace {
+            Pace::Free(excess) => excess.take(self.allowed, nanos, bytes as f64),
+            // Before the window it was written under another limit.
+            Pace::Slowed(slowed) if now < slowed.from => {}
+            Pace::Slowed(slowed) => slowed.written += bytes as f64,
+        }
+    }
+
+    /// Slows a dyno that has begun to flood.
+    pub(super) fn flood(&mut self, now: Instant) -> Option<Wanted> {
+        let Pace::Free(excess) = &self.pace else { return None };
+        if excess.bytes <= self.allowed * BURST {
+            return None;
+        }
+        let rate = excess.rate();
+        let limit = CpuLimit::of_cores(AIM * self.allowed / WRITTEN_BY_A_CORE);
+        let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
+        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { 1 };
+        self.pace = Pace::Slowed(Slowed::new(limit, now));
+        Some(Wanted { limit: Some(limit), rate: Some(rate) })
+    }
+
+    /// When [`Slowing::judge`] is to be asked; `None` while the dyno is free.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.pace {
+            Pace::Free(_) => None,
+            Pace::Slowed(slowed) => Some(slowed.from + WINDOW),
+        }
+    }
+
+    /// Changes the limit of a slowed dyno to what it wrote in the window, or sets it free. `used` are the seconds of
+    /// CPU that it has used since it started.
+    pub(super) fn judge(&mut self, now: Instant, used: Option<f64>) -> Option<Wanted> {
+        let Pace::Slowed(slowed) = &mut self.pace else { return None };
+        let (before, rate) = (slowed.limit, slowed.rate(now));
+        let rests = slowed.rests(now, used, rate);
+        slowed.begin(now);
+        if rests && rate <= self.allowed {
+            slowed.quiet += 1;
+            return if slowed.quiet < self.patience { None } else { Some(self.free(now, rate)) };
+        }
+        slowed.quiet = 0;
+        let cores = before.cores() * factor(rate / self.allowed);
+        if cores >= NO_LIMIT {
+            return Some(self.free(now, rate));
+        }
+        slowed.limit = CpuLimit::of_cores(cores);
+        if slowed.limit == before {
+            return None;
+        }
+        slowed.from = now + SETTLE;
+        Some(Wanted { limit: Some(slowed.limit), rate: Some(rate) })
+    }
+
+    /// More was written than may be read, so that the window ends early.
+    pub(super) fn overrun(&mut self, now: Instant) -> Option<Wanted> {
+        let Pace::Slowed(slowed) = &self.pace else { return None };
+        if now <= slowed.from || slowed.rate(now) <= self.allowed {
+            return None;
+        }
+        self.judge(now, None)
+    }
+
+    /// The output is read again after a while: what was written meanwhile is not known.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if let Pace::Slowed(slowed) = &mut self.pace {
+            slowed.begin(slowed.from.max(now));
+        }
+    }
+
+    fn free(&mut self, now: Instant, rate: f64) -> Wanted {
+        self.freed = Some(now);
+        self.pace = Pace::Free(Excess::default());
+        Wanted { limit: None, rate: Some(rate) }
+    }
+}
+
+impl Excess {
+    fn take(&mut self, allowed: f64, nanos: i64, bytes: f64) {
+        let passed = seconds(self.newest, nanos).max(0.0);
+        self.newest = self.newest.max(nanos);
+        self.bytes = (self.bytes - allowed * passed).max(0.0);
+        if self.bytes <= 0.0 {
+            (self.since, self.written) = (self.newest, 0.0);
+        }
+        self.bytes += bytes;
+        self.written += bytes;
+    }
+
+    fn rate(&self) -> f64 {
+        self.written / seconds(self.since, self.newest).max(LEAST_SPAN)
+    }
+}
+
+impl Slowed {
+    fn new(limit: CpuLimit, now: Instant) -> Self {
+        Self { limit, from: now + SETTLE, written: 0.0, used: None, quiet: 0 }
+    }
+
+    fn begin(&mut self, from: Instant) {
+        (self.from, self.written) = (from, 0.0);
+    }
+
+    fn rate(&self, now: Instant) -> f64 {
+        self.written / now.saturating_duration_since(self.from).as_secs_f64().max(LEAST_SPAN)
+    }
+
+    /// Whether it leaves CPU unused that it may have; where that is not known, whether it is silent.
+    fn rests(&mut self, now: Instant, used: Option<f64>, rate: f64) -> bool {
+        let before = std::mem::replace(&mut self.used, used.map(|used| (now, used)));
+        let (Some((then, before)), Some(used)) = (before, used) else { return rate <= 0.0 };
+        let time = now.saturating_duration_since(then).as_secs_f64().max(LEAST_SPAN);
+        (used - before) / time < HELD_BACK * self.limit.cores()
+    }
+}
+
+/// By what a limit changes when so many times the rate is written.
+fn factor(excess: f64) -> f64 {
+    if excess > 1.0 {
+        (AIM / excess).max(MOST_DOWN)
+    } else if excess < TOO_LITTLE {
+        (AIM / excess).min(MOST_UP)
+    } else {
+        1.0
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some nanoseconds do not matter")]
+fn seconds(from: i64, until: i64) -> f64 {
+    until.saturating_sub(from) as f64 / NANOS_PER_SECOND
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALLOWED: u64 = 8_000_000;
+
+    /// A dyno that wants to write so much a second, and can write so much with a whole core.
+    struct Dyno {
+        slowing: Slowing,
+        now: Instant,
+        nanos: i64,
+        limit: Option<CpuLimit>,
+        used: f64,
+        changes: usize,
+    }
+
+    impl Dyno {
+        fn new() -> Self {
+            let slowing = Slowing::new(ALLOWED, None);
+            Self { slowing, now: Instant::now(), nanos: 1 << 40, limit: None, used: 0.0, changes: 0 }
+        }
+
+        /// Writes for 10 ms; returns bytes a second.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a test")]
+        fn step(&mut self, wanted: f64, by_core: f64) -> f64 {
+            let rate = self.limit.map_or(wanted, |limit| wanted.min(limit.cores() * by_core));
+            self.now += Duration::from_millis(10);
+            self.nanos += 10_000_000;
+            self.used += rate / by_core / 100.0;
+            self.slowing.take(self.now, self.nanos, (rate / 100.0) as usize);
+            let judged = self.slowing.due().is_some_and(|due| due <= self.now);
+            let decided = if judged {
+                self.slowing.judge(self.now, Some(self.used))
+            } else {
+                self.slowing.flood(self.now)
+            };
+            if let Some(decided) = decided {
+                self.limit = decided.limit;
+                self.changes += 1;
+            }
+            rate
+        }
+
+        /// Writes for so many seconds; returns bytes a second in the last step.
+        fn run(&mut self, seconds: usize, wanted: f64, by_core: f64) -> f64 {
+            (0..seconds * 100).map(|_| self.step(wanted, by_core)).last().unwrap_or(0.0)
+        }
+    }
+
+    #[test]
+    fn a_hundred_megabytes_a_second_are_slowed_within_a_quarter_of_a_second() {
+        let mut dyno = Dyno::new();
+        let steps = (0..100).take_while(|_| dyno.limit.is_none() && dyno.step(1e8, 7.5e8) > 0.0).count();
+        assert!(dyno.limit.is_some() && steps <= 25, "{steps} x 10 ms, {:?}", dyno.limit);
+        dyno.run(1, 1e8, 7.5e8);
+        let rate = dyno.run(9, 1e8, 7.5e8);
+        assert!((4e6..=8e6).contains(&rate) && dyno.changes <= 2, "{rate}, {} changes", dyno.changes);
+    }
+
+    #[test]
+    fn a_dump_of_ten_megabytes_is_not_slowed() {
+        let mut dyno = Dyno::new();
+        dyno.slowing.take(dyno.now, dyno.nanos, 10_000_000);
+        assert_eq!(dyno.slowing.flood(dyno.now), None);
+        dyno.run(5, 7e6, 1e8);
+        assert_eq!(dyno.changes, 0);
+    }
+
+    #[test]
+    fn who_has_stopped_flooding_is_free_after_a_few_seconds_whatever_it_writes_within_its_rate() {
+        for after in [0.0, 1e5, 6e6, 7.9e6] {
+            let mut dyno = Dyno::new();
+            dyno.run(20, 1e8, 7.5e8);
+            assert!(dyno.limit.is_some());
+            dyno.run(5, after, 7.5e9);
+            assert_eq!(dyno.limit, None, "{after}");
+        }
+    }
+
+    #[test]
+    fn where_the_use_of_cpu_is_not_known_a_silent_dyno_is_free() {
+        let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
+        let due = slowing.due().unwrap();
+        assert_eq!(slowing.judge(due, None), Some(Wanted { limit: None, rate: Some(0.0) }));
+        assert_eq!(slowing.due(), None);
+    }
+
+    #[test]
+    fn who_floods_again_and_again_is_set_free_later_each_time() {
+        let mut dyno = Dyno::new();
+        let mut slowed = Vec::new();
+        for _ in 0..4 {
+            dyno.run(3, 1e8, 7.5e8);
+            assert!(dyno.limit.is_some());
+            let free = |_: &usize| dyno.step(0.0, 7.5e8) >= 0.0 && dyno.limit.is_some();
+            slowed.push((0..10_000).take_while(free).count());
+        }
+        assert!(slowed.is_sorted() && slowed.last() > Some(&700), "{slowed:?}");
+    }
+
+    #[test]
+    fn output_that_comes_faster_than_it_may_be_read_ends_the_window() {
+        let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::of_cores(0.1)));
+        let from = slowing.due().unwrap() - WINDOW;
+        slowing.take(from - WINDOW, 0, 80_000_000);
+        assert_eq!(slowing.overrun(from), None, "the limit has not settled");
+        slowing.take(from, 0, 8_000_000);
+        let wanted = slowing.overrun(from + Duration::from_millis(100)).unwrap();
+        assert_eq!(wanted.limit, Some(CpuLimit::of_cores(0.0125)));
+        slowing.resume(from + Duration::from_secs(9));
+        assert_eq!(slowing.due(), Some(from + Duration::from_secs(10)));
+        assert_eq!(slowing.overrun(from + Duration::from_secs(10)), None, "nothing was written since");
+    }
+
+    proptest! {
+        #[test]
+        fn who_writes_within_its_rate_is_never_slowed(rates in prop::collection::vec(0.0..8e6, 1..20)) {
+            let mut dyno = Dyno::new();
+            for rate in rates {
+                dyno.run(1, rate, 1e7);
+            }
+            prop_assert_eq!(dyno.changes, 0);
+        }
+
+        /// Whatever a core can write, from 10 MB to 3 GB a second.
+        #[test]
+        fn a_steady_flood_settles_within_its_rate_and_its_limit_stays(wanted in 1e7..4e8, by_core in 7.0..9.5) {
+            let by_core = 10_f64.powf(by_core);
+            let mut dyno = Dyno::new();
+            dyno.run(25, wanted, by_core);
+            let (before, rate) = (dyno.changes, dyno.run(60, wanted, by_core));
+            prop_assert!(dyno.limit.is_some() && (4e6..=8e6).contains(&rate), "{rate} with {:?}", dyno.limit);
+            prop_assert_eq!(dyno.changes, before);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A dyno that floods its log gets less CPU while somebody watches it, and never after.
+
+use akkerisd::clock::Clock;
+use akkerisd::engine::{ContainerEngine, ContainerId, CpuLimit, EngineError};
+use akkerisd::model::log::{OutputStream, SourceKind};
+
+use super::collection::{Daemon, Host, WAIT};
+use crate::support::fake_engine::Call;
+use crate::support::wait::wait_until;
+
+/// Bytes a second; what is above it by two seconds' worth is a flood.
+const RATE: u64 = 50_000;
+
+impl Host {
+    /// 150 kB within 0.15 s.
+    fn flood(&self, dyno: &ContainerId) {
+        let now = Clock::system().now().as_millis() * 1_000_000;
+        for number in 0..150 {
+            let line = format!("{number:>999}\n");
+            self.engine.write(dyno, OutputStream::Stdout, now + number * 1_000_000, &line);
+        }
+    }
+
+    async fn is_limited(&self, dyno: &ContainerId, limited: bool) {
+        let looked = async || (self.engine.limit_of(dyno).is_some() == limited).then_some(());
+        wait_until(if limited { "the dyno is slowed" } else { "the dyno is free" }, WAIT, looked).await;
+    }
+}
+
+impl Daemon {
+    /// What the platform says in the log.
+    async fn said(&self) -> Vec<String> {
+        let lines = self.lines().await.into_iter();
+        let said = lines.filter(|line| line.source.kind() == SourceKind::Controller);
+        said.map(|line| line.text().to_owned()).collect()
+    }
+
+    async fn has_said(&self, count: usize) -> Vec<String> {
+        let said = async || {
+            let said = self.said().await;
+            (said.len() >= count).then_some(said)
+        };
+        wait_until("the log says so", WAIT, said).await
+    }
+
+    async fn has_taken(&self, count: usize) {
+        let taken = async || {
+            let lines = self.lines().await;
+            let of_dyno = lines.iter().filter(|line| line.source.kind() == SourceKind::App);
+            (of_dyno.count() >= count).then_some(())
+        };
+        wait_until("the lines are there", WAIT, taken).await;
+    }
+}
+
+#[tokio::test]
+async fn a_dyno_that_floods_is_slowed_until_it_writes_less_and_the_log_says_both() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    host.is_limited(&dyno, true).await;
+    assert!(host.engine.limit_of(&dyno) < Some(CpuLimit::of_cores(0.1)));
+    daemon.has_taken(150).await;
+    host.is_limited(&dyno, false).await;
+    let said = daemon.has_said(2).await;
+    assert_eq!(said.len(), 2, "{said:?}");
+    let begins = "web.0000000001-abcde is slowed: it writes ";
+    let ends = " MB a second, of which logs.dyno_rate allows 0.1 MB, and gets less CPU until it writes less.";
+    assert!(said[0].starts_with(begins) && said[0].ends_with(ends), "{said:?}");
+    assert_eq!(
+        said[1],
+        "web.0000000001-abcde is slowed no more: it writes 0.0 MB a second, of which logs.dyno_rate allows 0.1 MB."
+    );
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_written_long_ago_is_no_flood_now() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    for number in 0..150 {
+        let line = format!("{number:>999}\n");
+        host.engine.write(&dyno, OutputStream::Stdout, 1_000_000_000 + number, &line);
+    }
+    let daemon = host.daemon_with(RATE, true);
+    daemon.has_taken(150).await;
+    daemon.stop().await;
+    assert_eq!(host.engine.count(Call::LimitCpu), 0);
+}
+
+#[tokio::test]
+async fn a_dyno_that_a_killed_daemon_left_slowed_is_free_after_the_restart() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    host.engine.limit_cpu(&dyno, Some(CpuLimit::LEAST)).await.unwrap();
+    let daemon = host.daemon_with(RATE, true);
+    host.is_limited(&dyno, false).await;
+    let said = daemon.has_said(1).await;
+    assert!(said[0].starts_with("web.0000000001-abcde is slowed no more: "), "{said:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_leaves_no_dyno_slowed() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    host.is_limited(&dyno, true).await;
+    daemon.stop().await;
+    assert_eq!(host.engine.limit_of(&dyno), None);
+}
+
+#[tokio::test]
+async fn a_dyno_that_ends_while_it_is_slowed_is_free_when_it_is_started_again() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    host.is_limited(&dyno, true).await;
+    host.engine.die(&dyno, 1, false);
+    host.is_limited(&dyno, false).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn where_no_cpu_can_be_limited_a_flood_is_followed_all_the_same() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let refusal = EngineError::Refused("there is no CPU controller".to_owned());
+    host.engine.fail_next(Call::LimitCpu, refusal);
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    daemon.has_taken(150).await;
+    let asked = async || (host.engine.count(Call::LimitCpu) == 1).then_some(());
+    wait_until("the engine is asked", WAIT, asked).await;
+    host.engine.write(&dyno, OutputStream::Stdout, i64::MAX, "after\n");
+    daemon.has_taken(151).await;
+    host.engine.die(&dyno, 0, false);
+    daemon.stop().await;
+    assert_eq!(host.engine.count(Call::LimitCpu), 1, "it is asked once");
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_asked_to_free_the_dyno_in_any_case() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let fault = EngineError::TimedOut(WAIT);
+    host.engine.fail_next(Call::LimitCpu, fault);
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    let asked = async || (host.engine.count(Call::LimitCpu) == 2).then_some(());
+    wait_until("the engine is asked again", WAIT, asked).await;
+    daemon.stop().await;
+    assert_eq!(host.engine.limit_of(&dyno), None);
+}
+
+#[tokio::test]
+async fn nobody_is_slowed_where_that_is_turned_off_and_who_is_becomes_free() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    host.engine.limit_cpu(&dyno, Some(CpuLimit::LEAST)).await.unwrap();
+    let daemon = host.daemon_with(RATE, false);
+    host.is_limited(&dyno, false).await;
+    host.flood(&dyno);
+    daemon.has_taken(150).await;
+    host.engine.die(&dyno, 0, false);
+    daemon.stop().await;
+    assert_eq!(host.engine.count(Call::LimitCpu), 2, "by this test and to free it");
+}
