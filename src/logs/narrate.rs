@@ -1,5 +1,6 @@
 //! Platform events in the logs of their apps: releases, builds, scaling, restarts, crashes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::Receiver;
@@ -37,8 +38,8 @@ impl Narrator {
 
     async fn follow(&self, mut events: Receiver<Arc<Event>>) {
         loop {
-            match events.recv().await {
-                Ok(event) => self.tell(&event).await,
+            match store::events::next_all(&mut events).await {
+                Ok(events) => self.tell(&events).await,
                 Err(RecvError::Lagged(count)) => {
                     tracing::warn!(count, "events came too fast to be told in the logs");
                     self.sweep().await;
@@ -64,17 +65,25 @@ impl Narrator {
         }
     }
 
-    async fn tell(&self, event: &Event) {
-        let Some(app) = event.app() else { return };
-        let done = if matches!(event, Event::AppDeleted { .. }) {
-            self.rings.remove(app).await
-        } else {
-            let Some(text) = self.text(app, event).await else { return };
-            let line = LogLine::new(self.clock.now(), LogSource::Controller, text);
-            self.rings.append(app, vec![line], None).await
-        };
-        if let Err(error) = done {
-            tracing::error!(%app, %error, "an event could not be told in the app's log");
+    async fn tell(&self, events: &[Arc<Event>]) {
+        let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
+        for event in events {
+            let Some(app) = event.app() else { continue };
+            if matches!(**event, Event::AppDeleted { .. }) {
+                lines.remove(&LogOwner::App(app));
+                if let Err(error) = self.rings.remove(app).await {
+                    tracing::error!(%app, %error, "the log of a deleted app is left");
+                }
+            } else if let Some(text) = self.text(app, event).await {
+                let line = LogLine::new(self.clock.now(), LogSource::Controller, text);
+                lines.entry(LogOwner::App(app)).or_default().push(line);
+            }
+        }
+        if lines.is_empty() {
+            return;
+        }
+        for (owner, error) in self.rings.append_all(lines).await {
+            tracing::error!(?owner, %error, "events could not be told in a log");
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::StoreError;
 use crate::model::event::Event;
@@ -22,6 +22,18 @@ pub async fn wait_for(events: &mut Receiver<Arc<Event>>, concerns: impl Fn(&Even
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for an event, and gives all that are there by then. Cancel-safe: none is lost.
+pub async fn next_all(events: &mut Receiver<Arc<Event>>) -> Result<Vec<Arc<Event>>, RecvError> {
+    let mut all = vec![events.recv().await?];
+    loop {
+        match events.try_recv() {
+            Ok(event) => all.push(event),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(all),
+            Err(TryRecvError::Lagged(missed)) => return Err(RecvError::Lagged(missed)),
         }
     }
 }

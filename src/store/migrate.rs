@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0055_issuer_keys.sql"),
     include_str!("migrations/0056_addon_backup_storage.sql"),
     include_str!("migrations/0057_addon_volumes.sql"),
+    include_str!("migrations/0058_events.sql"),
 ];
 
 /// The schema of a database beside the one that this program knows.

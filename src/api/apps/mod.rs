@@ -14,7 +14,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 
 use self::view::{AppView, AppViewer, DeletedAppView, Running, SimpleAppView};
 use super::auth::Policy;
-use super::extract::{AppPath, Json, Query};
+use super::extract::{AppPath, Json, Path, Query};
 use super::page::{Listed, Paging, Property};
 use super::respond::Created;
 use super::router::{Routes, routes};
@@ -66,6 +66,12 @@ struct UpdateApp {
     build_stack: Option<Value>,
     description: Option<String>,
     labels: Option<String>,
+}
+
+/// The app of a path, as the client names it.
+#[derive(Deserialize)]
+struct Named {
+    app: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -140,10 +146,16 @@ async fn list(
     responses((status = 200, description = "The app", body = AppView<'static>)))]
 async fn view(
     State(state): State<ApiState>,
+    principal: Principal,
     viewer: AppViewer,
-    AppPath(app): AppPath,
+    Path(Named { app }): Path<Named>,
 ) -> Result<Response, Error> {
-    let running = running(&state, app.id)?;
+    // The app and what runs of it are of one moment.
+    let (app, running) = state.store.look_up(|connection| {
+        let app = service::apps::resolve(connection, &principal.reach, &app)?;
+        let running = running(connection, app.id)?;
+        Ok::<_, Error>((app, running))
+    })?;
     Ok(Json(viewer.full(&app, &running)).into_response())
 }
 
@@ -166,7 +178,7 @@ async fn update(
         labels: body.labels,
     };
     let app = service::apps::update(&state.store, &author, app.id, change).await?;
-    let running = running(&state, app.id)?;
+    let running = state.store.look_up(|connection| running(connection, app.id))?;
     Ok(Json(viewer.full(&app, &running)).into_response())
 }
 
@@ -181,17 +193,15 @@ async fn delete(
     viewer: AppViewer,
     AppPath(app): AppPath,
 ) -> Result<Response, Error> {
-    let running = running(&state, app.id)?;
+    let running = state.store.look_up(|connection| running(connection, app.id))?;
     let app = service::apps::delete(&state.store, &author, app.id).await?;
     Ok(Json(viewer.deleted(&app, &running)).into_response())
 }
 
-fn running(state: &ApiState, app: AppId) -> Result<Running, StoreError> {
-    state.store.look_up(|connection| {
-        let formations = store::formations::list(connection, app)?;
-        let image = store::apps::current_image(connection, app)?;
-        Ok(Running { formations, image, followed: store::auto_builds::followed_by(connection, app)? })
-    })
+fn running(connection: &Connection, app: AppId) -> Result<Running, StoreError> {
+    let formations = store::formations::list(connection, app)?;
+    let image = store::apps::current_image(connection, app)?;
+    Ok(Running { formations, image, followed: store::auto_builds::followed_by(connection, app)? })
 }
 
 /// What runs of every live app, in two statements.
