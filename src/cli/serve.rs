@@ -13,10 +13,6 @@ use crate::upgrade::{FromSuccessor, Predecessor, PredecessorError};
 /// What still runs when the daemon has ended, such as an edge whose successor died, is not waited for longer.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Threads of the control plane's runtime. It waits for nearly all of its time, and what works for long has threads of
-/// its own; a second thread would be woken with the first to look for work that is not there.
-const THREADS: usize = 1;
-
 /// Runs the control plane on a runtime of its own; the edge has its threads beside it. A daemon that waits for this
 /// process to take its place is told when it cannot.
 pub(super) fn run(flags: &ConfigFlags) -> Result<(), Failure> {
@@ -35,11 +31,7 @@ fn serve(config: &Config, predecessor: Option<Predecessor>) -> Result<(), Failur
     if let Some(step) = config::abort_at()? {
         crate::failpoint::abort_at(step);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("control").enable_all().build()?;
     let ended = runtime.block_on(daemon::run(config, predecessor));
     runtime.shutdown_timeout(END_LIMIT);
     ended.map_err(Failure::from)
