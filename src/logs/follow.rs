@@ -167,7 +167,13 @@ impl Follower<'_> {
         loop {
             tokio::select! {
                 next = pieces.next() => match next {
-                    Some(next) => self.take(next).await?,
+                    Some(next) => {
+                        self.take(next).await?;
+                        // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
+                        if self.slow() {
+                            return Ok(Left::Flood);
+                        }
+                    }
                     None => return Ok(Left::AtItsEnd),
                 },
                 () = until(self.slowing.as_ref().and_then(Slowing::due)) => self.judge().await,
@@ -194,18 +200,19 @@ impl Follower<'_> {
         self.want(|slowing| slowing.judge(Instant::now(), used));
     }
 
-    /// Slows a dyno that floods now.
-    fn slow(&mut self) {
+    /// Slows a dyno that floods now; returns whether it has just begun to.
+    fn slow(&mut self) -> bool {
         let past = self.parts.clock.now().as_millis().saturating_mul(NANOS_PER_MILLISECOND) - PAST;
-        if self.newest > past {
-            self.want(|slowing| slowing.flood(Instant::now()));
-        }
+        self.newest > past && self.want(|slowing| slowing.flood(Instant::now()))
     }
 
-    fn want(&mut self, decide: impl FnOnce(&mut Slowing) -> Option<Wanted>) {
-        if let Some(wanted) = self.slowing.as_mut().and_then(decide) {
+    /// Returns whether anything else is wanted than before.
+    fn want(&mut self, decide: impl FnOnce(&mut Slowing) -> Option<Wanted>) -> bool {
+        let wanted = self.slowing.as_mut().and_then(decide);
+        wanted.is_some_and(|wanted| {
             self.wanted.send_replace(wanted);
-        }
+            true
+        })
     }
 
     /// Takes some pieces. An error among them ends the following after the pieces before it were kept.
@@ -231,7 +238,6 @@ impl Follower<'_> {
             }
         }
         self.allowance.take(bytes);
-        self.slow();
         self.keep(lines, failed.is_some()).await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }

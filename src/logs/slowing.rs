@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::engine::CpuLimit;
 
 /// Who writes beyond its rate as much as it may in so many seconds is slowed.
-const BURST: f64 = 2.0;
+const BURST: f64 = 1.5;
 /// How long is looked at what a slowed dyno writes before its limit changes.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Until a new limit shows in what is read.
