@@ -150,6 +150,8 @@ impl Slowing {
         let (before, rate) = (slowed.limit, slowed.rate(now));
         let rests = slowed.rests(now, used, rate);
         slowed.begin(now);
+        // Perhaps nothing was read of it yet, so that its silence says nothing.
+        let rests = rests?;
         if rests && rate <= self.allowed {
             slowed.quiet += 1;
             return if slowed.quiet < self.patience { None } else { Some(self.free(now, rate)) };
@@ -221,12 +223,14 @@ impl Slowed {
         self.written / now.saturating_duration_since(self.from).as_secs_f64().max(LEAST_SPAN)
     }
 
-    /// Whether it leaves CPU unused that it may have; where that is not known, whether it is silent.
-    fn rests(&mut self, now: Instant, used: Option<f64>, rate: f64) -> bool {
+    /// Whether it leaves CPU unused that it may have; `None` until its use was seen twice. Where its use cannot be seen,
+    /// whether it is silent.
+    fn rests(&mut self, now: Instant, used: Option<f64>, rate: f64) -> Option<bool> {
         let before = std::mem::replace(&mut self.used, used.map(|used| (now, used)));
-        let (Some((then, before)), Some(used)) = (before, used) else { return rate <= 0.0 };
+        let Some(used) = used else { return Some(rate <= 0.0) };
+        let (then, before) = before?;
         let time = now.saturating_duration_since(then).as_secs_f64().max(LEAST_SPAN);
-        (used - before) / time < HELD_BACK * self.limit.cores()
+        Some((used - before) / time < HELD_BACK * self.limit.cores())
     }
 }
 
@@ -357,6 +361,15 @@ mod tests {
         let due = slowing.due().unwrap();
         assert_eq!(slowing.judge(due, None), Some(Wanted { limit: None, rate: Some(0.0) }));
         assert_eq!(slowing.due(), None);
+    }
+
+    #[test]
+    fn one_look_at_a_dyno_of_which_nothing_was_read_yet_does_not_set_it_free() {
+        let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
+        let due = slowing.due().unwrap();
+        assert_eq!(slowing.judge(due, Some(0.5)), None);
+        let due = slowing.due().unwrap();
+        assert_eq!(slowing.judge(due, Some(0.5)), Some(Wanted { limit: None, rate: Some(0.0) }));
     }
 
     #[test]
