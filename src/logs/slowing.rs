@@ -40,6 +40,9 @@ const HELD_BACK: f64 = 0.5;
 const NO_LIMIT: f64 = 4.0;
 /// Who floods again so soon is set free later the next time.
 const SOON: Duration = Duration::from_secs(30);
+/// Windows for which a slowed dyno must be quiet before it is free: at the least limit one of them may see nothing of a
+/// period's use.
+const PATIENCE: u32 = 3;
 /// Windows for which even who floods again and again must be quiet.
 const MOST_PATIENCE: u32 = 32;
 /// The shortest time over which bytes make a rate, in seconds.
@@ -106,7 +109,7 @@ impl Slowing {
             // What it wrote when it was slowed is not known.
             |limit| Pace::Slowed(Slowed::new(limit, allowed as f64, Instant::now())),
         );
-        Self { allowed: allowed as f64, pace, patience: 1, freed: None }
+        Self { allowed: allowed as f64, pace, patience: PATIENCE, freed: None }
     }
 
     /// So many bytes are read now, that the dyno wrote at this time of the engine, in nanoseconds.
@@ -130,7 +133,7 @@ impl Slowing {
         let held = if rate < FLOOD * self.allowed { self.allowed } else { HELD * self.allowed };
         let limit = CpuLimit::of_cores(AIM * held / WRITTEN_BY_A_CORE);
         let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
-        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { 1 };
+        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { PATIENCE };
         self.pace = Pace::Slowed(Slowed::new(limit, held, now));
         Some(Wanted { limit: Some(limit), rate: Some(rate) })
     }
@@ -158,7 +161,7 @@ impl Slowing {
         }
         slowed.quiet = 0;
         let cores = before.cores() * factor(rate / slowed.held);
-        let tried = now.saturating_duration_since(slowed.since) >= TRIAL * self.patience;
+        let tried = now.saturating_duration_since(slowed.since) >= TRIAL * (self.patience / PATIENCE);
         if tried || cores >= NO_LIMIT {
             return Some(self.free(now, rate));
         }
@@ -358,18 +361,18 @@ mod tests {
     #[test]
     fn where_the_use_of_cpu_is_not_known_a_silent_dyno_is_free() {
         let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
-        let due = slowing.due().unwrap();
-        assert_eq!(slowing.judge(due, None), Some(Wanted { limit: None, rate: Some(0.0) }));
+        let judged: Vec<_> =
+            (0..PATIENCE).map_while(|_| slowing.due().map(|due| slowing.judge(due, None))).collect();
+        assert_eq!(judged, [None, None, Some(Wanted { limit: None, rate: Some(0.0) })]);
         assert_eq!(slowing.due(), None);
     }
 
     #[test]
     fn one_look_at_a_dyno_of_which_nothing_was_read_yet_does_not_set_it_free() {
         let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
-        let due = slowing.due().unwrap();
-        assert_eq!(slowing.judge(due, Some(0.5)), None);
-        let due = slowing.due().unwrap();
-        assert_eq!(slowing.judge(due, Some(0.5)), Some(Wanted { limit: None, rate: Some(0.0) }));
+        let judged: Vec<_> =
+            (0..=PATIENCE).map_while(|_| slowing.due().map(|due| slowing.judge(due, Some(0.5)))).collect();
+        assert_eq!(judged, [None, None, None, Some(Wanted { limit: None, rate: Some(0.0) })]);
     }
 
     #[test]
