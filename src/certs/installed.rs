@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::book::{CertificateBook, InstalledCertificate};
 use crate::chain::Chain;
@@ -111,19 +111,14 @@ fn load(
 
 /// Waits for a change, and takes what else has changed meanwhile. `None` when no more can come.
 async fn stale(events: &mut Receiver<Arc<Event>>) -> Option<Stale> {
-    let mut changed = BTreeSet::new();
-    while changed.is_empty() {
-        match events.recv().await {
-            Ok(event) => changed.extend(concerned(&event)),
+    loop {
+        let changed: BTreeSet<_> = match store::events::next_all(events).await {
+            Ok(events) => events.iter().filter_map(|event| concerned(event)).collect(),
             Err(RecvError::Lagged(_)) => return Some(Stale::Everything),
             Err(RecvError::Closed) => return None,
-        }
-    }
-    loop {
-        match events.try_recv() {
-            Ok(event) => changed.extend(concerned(&event)),
-            Err(TryRecvError::Lagged(_)) => return Some(Stale::Everything),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(Stale::These(changed)),
+        };
+        if !changed.is_empty() {
+            return Some(Stale::These(changed));
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::collect::CollectorParts;
 use super::ring::Ring;
+use super::rings::blocking;
 use super::slowing::Wanted;
 use crate::engine::{CpuLimit, EngineError, ObservedContainer};
 use crate::model::log::{LogLine, LogSource};
@@ -101,8 +102,7 @@ impl<'a> Brake<'a> {
         };
         let line = LogLine::new(self.parts.clock.now(), LogSource::Controller, text);
         let ring = Arc::clone(&self.ring);
-        let appended = tokio::task::spawn_blocking(move || ring.append(&[line], None)).await;
-        if let Err(error) = appended.map_err(std::io::Error::other).flatten() {
+        if let Err(error) = blocking(move || ring.append(&[line], None)).await {
             tracing::error!(app = %self.container.app, %error, "that a dyno is slowed could not be written to its log");
         }
     }

@@ -34,9 +34,8 @@ const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const NANOS_PER_MILLISECOND: i64 = 1_000_000;
 /// Who flooded before that is not slowed for it now.
-const PAST: i64 = 5 * NANOS_PER_SECOND;
+const PAST: Duration = Duration::from_secs(5);
 /// Output that breaks off sooner may never be followed again.
 const BROKEN_OFF: Duration = Duration::from_secs(2);
 /// Longest wait for the use of CPU of a slowed dyno, in which nothing is read of it.
@@ -202,8 +201,8 @@ impl Follower<'_> {
 
     /// Slows a dyno that floods now; returns whether it has just begun to.
     fn slow(&mut self) -> bool {
-        let past = self.parts.clock.now().as_millis().saturating_mul(NANOS_PER_MILLISECOND) - PAST;
-        self.newest > past && self.want(|slowing| slowing.flood(Instant::now()))
+        let past = self.parts.clock.now().minus(PAST);
+        moment(self.newest) >= past && self.want(|slowing| slowing.flood(Instant::now()))
     }
 
     /// Returns whether anything else is wanted than before.

@@ -8,8 +8,18 @@ use super::collection::{Daemon, Host, WAIT};
 use crate::support::fake_engine::Call;
 use crate::support::wait::wait_until;
 
-/// Bytes a second; what is above it by two seconds' worth is a flood.
+/// Bytes a second; what is above it by one and a half seconds' worth is a flood.
 const RATE: u64 = 50_000;
+
+/// A dyno that has just been slowed, and the daemon that did it.
+async fn slowed() -> (Host, ContainerId, Daemon) {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, true);
+    host.flood(&dyno);
+    host.is_limited(&dyno, true).await;
+    (host, dyno, daemon)
+}
 
 impl Host {
     /// 150 kB within 0.15 s.
@@ -55,11 +65,7 @@ impl Daemon {
 
 #[tokio::test]
 async fn a_dyno_that_floods_is_slowed_until_it_writes_less_and_the_log_says_both() {
-    let host = Host::new();
-    let dyno = host.dyno().await;
-    let daemon = host.daemon_with(RATE, true);
-    host.flood(&dyno);
-    host.is_limited(&dyno, true).await;
+    let (host, dyno, daemon) = slowed().await;
     assert!(host.engine.limit_of(&dyno) < Some(CpuLimit::of_cores(0.1)));
     daemon.has_taken(150).await;
     host.is_limited(&dyno, false).await;
@@ -103,22 +109,14 @@ async fn a_dyno_that_a_killed_daemon_left_slowed_is_free_after_the_restart() {
 
 #[tokio::test]
 async fn a_daemon_that_stops_leaves_no_dyno_slowed() {
-    let host = Host::new();
-    let dyno = host.dyno().await;
-    let daemon = host.daemon_with(RATE, true);
-    host.flood(&dyno);
-    host.is_limited(&dyno, true).await;
+    let (host, dyno, daemon) = slowed().await;
     daemon.stop().await;
     assert_eq!(host.engine.limit_of(&dyno), None);
 }
 
 #[tokio::test]
 async fn a_dyno_that_ends_while_it_is_slowed_is_free_when_it_is_started_again() {
-    let host = Host::new();
-    let dyno = host.dyno().await;
-    let daemon = host.daemon_with(RATE, true);
-    host.flood(&dyno);
-    host.is_limited(&dyno, true).await;
+    let (host, dyno, daemon) = slowed().await;
     host.engine.die(&dyno, 1, false);
     host.is_limited(&dyno, false).await;
     daemon.stop().await;
