@@ -33,12 +33,13 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let panics = Arc::clone(&self.panics);
-        drop(self.tracker.spawn(async move {
-            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+        // Not an async block: that keeps a second room for the future that it was given, for as long as it runs.
+        drop(self.tracker.spawn(AssertUnwindSafe(future).catch_unwind().map(move |ended| {
+            if ended.is_err() {
                 panics.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(task = name, "the task panicked");
             }
-        }));
+        })));
     }
 
     /// Runs a task that has no reason to end: when it panics it is started again, with a pause that

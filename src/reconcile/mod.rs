@@ -201,7 +201,7 @@ impl Reconciler {
         workers.insert(app, activator.clone());
         drop(workers);
         let (looked, first_look) = oneshot::channel();
-        let worker = Worker::new(app, Arc::clone(&self.0.context), activator, Some(looked));
+        let worker = Box::new(Worker::new(app, Arc::clone(&self.0.context), activator, Some(looked)));
         let (this, stop) = (self.clone(), self.0.tasks.stopping());
         self.0.tasks.spawn("reconcile-app", async move {
             // Forgotten when it ends, also by a panic, so that the next look around starts it again.

@@ -101,8 +101,8 @@ impl Worker {
         }
     }
 
-    /// Works until the app is gone or `stop` is cancelled.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// Works until the app is gone or `stop` is cancelled. In a box, so that the task has no room for it twice.
+    pub(super) async fn run(mut self: Box<Self>, stop: CancellationToken) {
         let context = Arc::clone(&self.context);
         loop {
             // It is never closed; a look without a permit would be better than none.
