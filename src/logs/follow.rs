@@ -34,6 +34,7 @@ const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const NANOS_PER_MILLISECOND: i64 = 1_000_000;
 /// Who flooded before that is not slowed for it now.
 const PAST: Duration = Duration::from_secs(5);
 /// Output that breaks off sooner may never be followed again.
@@ -172,6 +173,9 @@ impl Follower<'_> {
                         if self.slow() {
                             return Ok(Left::Flood);
                         }
+                        if let Some(breath) = self.slowing.as_ref().and_then(|slowing| slowing.breath(Instant::now())) {
+                            tokio::time::sleep(breath).await;
+                        }
                     }
                     None => return Ok(Left::AtItsEnd),
                 },
@@ -199,10 +203,15 @@ impl Follower<'_> {
         self.want(|slowing| slowing.judge(Instant::now(), used));
     }
 
-    /// Slows a dyno that floods now; returns whether it has just begun to.
+    /// Slows a dyno that floods now, or may; returns whether it is known to, which it was not before.
     fn slow(&mut self) -> bool {
-        let past = self.parts.clock.now().minus(PAST);
-        moment(self.newest) >= past && self.want(|slowing| slowing.flood(Instant::now()))
+        let now = self.parts.clock.now();
+        if moment(self.newest) < now.minus(PAST) {
+            return false;
+        }
+        let wall = now.as_millis().saturating_mul(NANOS_PER_MILLISECOND);
+        self.want(|slowing| slowing.flood(Instant::now(), wall))
+            && self.slowing.as_ref().is_some_and(Slowing::is_flood)
     }
 
     /// Returns whether anything else is wanted than before.

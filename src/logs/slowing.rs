@@ -1,7 +1,8 @@
 //! Decides how much CPU a dyno may have that writes more than `logs.dyno_rate` allows. Pure.
 //!
-//! Invariants: who writes within the rate, or once so much as [`BURST`] seconds may bring, is not slowed; a limit stays
-//! for a second or more; who uses less CPU than its limit gives, and writes within the rate, is free.
+//! Invariants: who writes within the rate is not slowed; who writes once so much as [`BURST`] seconds may bring, at
+//! whatever speed, is slowed for two seconds or so; a limit stays for a second or more; who uses less CPU than its limit
+//! gives, and writes within the rate, is free.
 
 use std::time::Duration;
 
@@ -11,6 +12,26 @@ use crate::engine::CpuLimit;
 
 /// Who writes beyond its rate as much as it may in so many seconds is slowed.
 const BURST: f64 = 1.5;
+/// Who writes [`FAST`] times its rate is doubted after so many seconds' worth beyond it: it is held at its rate for a
+/// moment, which shows whether that was a burst, long before a flood has harmed its neighbours.
+const DOUBT: f64 = 0.15;
+const FAST: f64 = 3.0;
+/// Who goes on to write a second's worth of this part of its rate while it is doubted floods: an eighth of what it is
+/// held at.
+const GOES_ON: f64 = 0.1;
+/// How long is looked at what a doubted dyno writes. The kernel may let it overrun its quota by some ticks, and then not
+/// run for a second or two.
+const DOUBT_WINDOW: Duration = Duration::from_secs(1);
+/// All of it is read when nothing more comes for so long.
+const ALL_READ: Duration = Duration::from_millis(1_500);
+/// So many times as much is read of a slowed dyno as it is held at.
+const READ: f64 = 5.0;
+/// Shorter pauses of the reading cost more than they spare.
+const SHORTEST_BREATH: Duration = Duration::from_millis(20);
+/// Longer ones would put off what else is to be done about the dyno.
+const LONGEST_BREATH: Duration = Duration::from_millis(500);
+/// How long a dyno is doubted at most, since what it wrote before may still be on its way.
+const LONGEST_DOUBT: Duration = Duration::from_secs(6);
 /// How long is looked at what a slowed dyno writes before its limit changes.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Until a new limit shows in what is read.
@@ -26,7 +47,7 @@ const AIM: f64 = 0.8;
 const TOO_LITTLE: f64 = 0.6;
 /// Who is held for so long is let go, since it may want to write within its rate by now; who floods again is held for
 /// longer each time.
-const TRIAL: Duration = Duration::from_mins(2);
+const TRIAL: Duration = Duration::from_mins(1);
 /// What a program that does nothing else writes with a core in a second, in bytes (measured: 740 MB). The first limit is
 /// for such a one whatever the dyno wrote, which says little while the engine is short of CPU: each moment of a flood
 /// harms its neighbours, and a limit that is too tight for it grows.
@@ -46,7 +67,7 @@ const PATIENCE: u32 = 3;
 /// Windows for which even who floods again and again must be quiet.
 const MOST_PATIENCE: u32 = 32;
 /// The shortest time over which bytes make a rate, in seconds.
-const LEAST_SPAN: f64 = 0.1;
+const LEAST_SPAN: f64 = 0.05;
 const NANOS_PER_SECOND: f64 = 1e9;
 
 /// What is to be with a dyno's CPU.
@@ -66,11 +87,14 @@ pub(super) struct Slowing {
     /// Windows for which a slowed dyno must be quiet before it is free.
     patience: u32,
     freed: Option<Instant>,
+    /// When it is time to read on of a dyno that is not free.
+    paid_at: Instant,
 }
 
 #[derive(Debug)]
 enum Pace {
     Free(Excess),
+    Doubted(Doubt),
     Slowed(Slowed),
 }
 
@@ -82,6 +106,24 @@ struct Excess {
     written: f64,
     since: i64,
     newest: i64,
+}
+
+/// What a dyno wrote while it is doubted.
+#[derive(Debug)]
+struct Doubt {
+    since: Instant,
+    /// When it is judged.
+    due: Instant,
+    /// The window, in the engine's time: what was written before it was written without the limit.
+    from: i64,
+    until: i64,
+    /// Bytes since the window began.
+    written: f64,
+    newest: i64,
+    /// When something was read last.
+    read: Instant,
+    /// Bytes a second before.
+    rate: f64,
 }
 
 #[derive(Debug)]
@@ -104,44 +146,67 @@ impl Slowing {
     /// A dyno that may write so many bytes a second, and has the limit that was found, if there was one.
     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
     pub(super) fn new(allowed: u64, found: Option<CpuLimit>) -> Self {
+        let now = Instant::now();
         let pace = found.map_or_else(
             || Pace::Free(Excess::default()),
             // What it wrote when it was slowed is not known.
-            |limit| Pace::Slowed(Slowed::new(limit, allowed as f64, Instant::now())),
+            |limit| Pace::Slowed(Slowed::new(limit, allowed as f64, now)),
         );
-        Self { allowed: allowed as f64, pace, patience: PATIENCE, freed: None }
+        Self { allowed: allowed as f64, pace, patience: PATIENCE, freed: None, paid_at: now }
     }
 
     /// So many bytes are read now, that the dyno wrote at this time of the engine, in nanoseconds.
     #[expect(clippy::cast_precision_loss, reason = "a piece is far below 2^52 bytes")]
     pub(super) fn take(&mut self, now: Instant, nanos: i64, bytes: usize) {
-        match &mut self.pace {
-            Pace::Free(excess) => excess.take(self.allowed, nanos, bytes as f64),
-            // Before the window it was written under another limit.
-            Pace::Slowed(slowed) if now < slowed.from => {}
-            Pace::Slowed(slowed) => slowed.written += bytes as f64,
-        }
+        let bytes = bytes as f64;
+        let pace = match &mut self.pace {
+            Pace::Free(excess) => return excess.take(self.allowed, nanos, bytes),
+            Pace::Doubted(doubt) => {
+                doubt.take(now, nanos, bytes);
+                self.allowed
+            }
+            Pace::Slowed(slowed) => {
+                slowed.take(now, bytes);
+                READ * slowed.held
+            }
+        };
+        let paid_at = self.paid_at.max(now) + Duration::from_secs_f64(bytes / pace);
+        self.paid_at = paid_at.min(now + LONGEST_BREATH);
     }
 
-    /// Slows a dyno that has begun to flood.
-    pub(super) fn flood(&mut self, now: Instant) -> Option<Wanted> {
+    /// Slows a dyno that has begun to flood, or may have. `wall` is the engine's time by now, in nanoseconds.
+    pub(super) fn flood(&mut self, now: Instant, wall: i64) -> Option<Wanted> {
         let Pace::Free(excess) = &self.pace else { return None };
-        if excess.bytes <= self.allowed * BURST {
+        let rate = excess.rate();
+        let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
+        let fast = excess.bytes > self.allowed * DOUBT && rate >= self.allowed * FAST;
+        if excess.bytes > self.allowed * BURST || (fast && again) {
+            return Some(self.slow(now, rate, again));
+        }
+        if !fast {
             return None;
         }
-        let rate = excess.rate();
-        let held = if rate < FLOOD * self.allowed { self.allowed } else { HELD * self.allowed };
-        let limit = CpuLimit::of_cores(AIM * held / WRITTEN_BY_A_CORE);
-        let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
-        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { PATIENCE };
-        self.pace = Pace::Slowed(Slowed::new(limit, held, now));
-        Some(Wanted { limit: Some(limit), rate: Some(rate) })
+        self.pace = Pace::Doubted(Doubt::new(now, wall, rate));
+        Some(Wanted { limit: Some(holding(self.allowed)), rate: Some(rate) })
+    }
+
+    /// For how long to read nothing of a dyno that is not free: what it wrote at once, before it was slowed or in a tick
+    /// of the kernel, would harm its neighbours if it were read at once, too.
+    pub(super) fn breath(&self, now: Instant) -> Option<Duration> {
+        let breath = self.paid_at.saturating_duration_since(now);
+        (breath >= SHORTEST_BREATH).then_some(breath)
+    }
+
+    /// Whether the dyno is known to flood.
+    pub(super) fn is_flood(&self) -> bool {
+        matches!(self.pace, Pace::Slowed(_))
     }
 
     /// When [`Slowing::judge`] is to be asked; `None` while the dyno is free.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.pace {
             Pace::Free(_) => None,
+            Pace::Doubted(doubt) => Some(doubt.due),
             Pace::Slowed(slowed) => Some(slowed.from + WINDOW),
         }
     }
@@ -149,7 +214,11 @@ impl Slowing {
     /// Changes the limit of a slowed dyno to what it wrote in the window, or sets it free. `used` are the seconds of
     /// CPU that it has used since it started.
     pub(super) fn judge(&mut self, now: Instant, used: Option<f64>) -> Option<Wanted> {
-        let Pace::Slowed(slowed) = &mut self.pace else { return None };
+        let slowed = match &mut self.pace {
+            Pace::Free(_) => return None,
+            Pace::Doubted(_) => return self.resolve(now),
+            Pace::Slowed(slowed) => slowed,
+        };
         let (before, rate) = (slowed.limit, slowed.rate(now));
         let rests = slowed.rests(now, used, rate);
         slowed.begin(now);
@@ -175,11 +244,16 @@ impl Slowing {
 
     /// More was written than may be read, so that the window ends early.
     pub(super) fn overrun(&mut self, now: Instant) -> Option<Wanted> {
-        let Pace::Slowed(slowed) = &self.pace else { return None };
-        if now <= slowed.from || slowed.rate(now) <= self.allowed {
-            return None;
+        match &self.pace {
+            Pace::Slowed(slowed) if now > slowed.from && slowed.rate(now) > self.allowed => {
+                self.judge(now, None)
+            }
+            Pace::Doubted(doubt) => {
+                let rate = doubt.rate;
+                Some(self.slow(now, rate, false))
+            }
+            Pace::Free(_) | Pace::Slowed(_) => None,
         }
-        self.judge(now, None)
     }
 
     /// The output is read again after a while: what was written meanwhile is not known.
@@ -187,6 +261,30 @@ impl Slowing {
         if let Pace::Slowed(slowed) = &mut self.pace {
             slowed.begin(slowed.from.max(now));
         }
+    }
+
+    /// Judges a doubted dyno, as soon as enough was read of it.
+    fn resolve(&mut self, now: Instant) -> Option<Wanted> {
+        let Pace::Doubted(doubt) = &mut self.pace else { return None };
+        if doubt.written > GOES_ON * self.allowed {
+            let rate = doubt.rate;
+            return Some(self.slow(now, rate, false));
+        }
+        if !doubt.is_read(now) {
+            doubt.due = now + DOUBT_WINDOW;
+            return None;
+        }
+        let rate = doubt.written / DOUBT_WINDOW.as_secs_f64();
+        Some(self.free(now, rate))
+    }
+
+    /// `again`: it was set free too early.
+    fn slow(&mut self, now: Instant, rate: f64, again: bool) -> Wanted {
+        let held = if rate < FLOOD * self.allowed { self.allowed } else { HELD * self.allowed };
+        let limit = holding(held);
+        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { PATIENCE };
+        self.pace = Pace::Slowed(Slowed::new(limit, held, now));
+        Wanted { limit: Some(limit), rate: Some(rate) }
     }
 
     fn free(&mut self, now: Instant, rate: f64) -> Wanted {
@@ -213,9 +311,39 @@ impl Excess {
     }
 }
 
+impl Doubt {
+    #[expect(clippy::cast_possible_truncation, reason = "seconds are far below 2^63 nanoseconds")]
+    fn new(now: Instant, wall: i64, rate: f64) -> Self {
+        let from = wall.saturating_add(SETTLE.as_nanos() as i64);
+        let until = from.saturating_add(DOUBT_WINDOW.as_nanos() as i64);
+        let due = now + SETTLE + DOUBT_WINDOW;
+        Self { since: now, due, from, until, written: 0.0, newest: 0, read: now, rate }
+    }
+
+    fn take(&mut self, now: Instant, nanos: i64, bytes: f64) {
+        (self.newest, self.read) = (self.newest.max(nanos), now);
+        if nanos >= self.from {
+            self.written += bytes;
+        }
+    }
+
+    /// Whether all of the window is read.
+    fn is_read(&self, now: Instant) -> bool {
+        let since = |then| now.saturating_duration_since(then);
+        self.newest >= self.until || since(self.read) >= ALL_READ || since(self.since) >= LONGEST_DOUBT
+    }
+}
+
 impl Slowed {
     fn new(limit: CpuLimit, held: f64, now: Instant) -> Self {
         Self { limit, held, since: now, from: now + SETTLE, written: 0.0, used: None, quiet: 0 }
+    }
+
+    /// Before the window it was written under another limit.
+    fn take(&mut self, now: Instant, bytes: f64) {
+        if now >= self.from {
+            self.written += bytes;
+        }
     }
 
     fn begin(&mut self, from: Instant) {
@@ -235,6 +363,11 @@ impl Slowed {
         let time = now.saturating_duration_since(then).as_secs_f64().max(LEAST_SPAN);
         Some((used - before) / time < HELD_BACK * self.limit.cores())
     }
+}
+
+/// The first limit for a dyno that is to write at most so many bytes a second.
+fn holding(rate: f64) -> CpuLimit {
+    CpuLimit::of_cores(AIM * rate / WRITTEN_BY_A_CORE)
 }
 
 /// By what a limit changes when so many times as much is written as it is to lead to.
@@ -289,7 +422,7 @@ mod tests {
             let decided = if judged {
                 self.slowing.judge(self.now, Some(self.used))
             } else {
-                self.slowing.flood(self.now)
+                self.slowing.flood(self.now, self.nanos)
             };
             if let Some(decided) = decided {
                 self.limit = decided.limit;
@@ -315,12 +448,32 @@ mod tests {
     }
 
     #[test]
-    fn a_dump_of_ten_megabytes_is_not_slowed() {
+    fn a_dump_of_a_megabyte_is_not_slowed() {
         let mut dyno = Dyno::new();
-        dyno.slowing.take(dyno.now, dyno.nanos, 10_000_000);
-        assert_eq!(dyno.slowing.flood(dyno.now), None);
+        dyno.run(1, 7e6, 1e8);
+        dyno.slowing.take(dyno.now, dyno.nanos, 1_000_000);
+        assert_eq!(dyno.slowing.flood(dyno.now, dyno.nanos), None);
         dyno.run(5, 7e6, 1e8);
         assert_eq!(dyno.changes, 0);
+    }
+
+    #[test]
+    fn a_dump_of_ten_megabytes_is_slowed_for_two_seconds() {
+        let mut dyno = Dyno::new();
+        dyno.slowing.take(dyno.now, dyno.nanos, 10_000_000);
+        dyno.run(2, 5e5, 1e8);
+        assert_eq!((dyno.limit, dyno.changes), (None, 2));
+        dyno.run(60, 5e5, 1e8);
+        assert_eq!(dyno.changes, 2);
+    }
+
+    #[test]
+    fn who_goes_on_to_write_while_it_is_doubted_floods() {
+        let mut dyno = Dyno::new();
+        let doubted = (0..100).find(|_| dyno.step(1e8, 7.5e8) > 0.0 && dyno.limit.is_some());
+        assert!(doubted < Some(10) && !dyno.slowing.is_flood(), "{doubted:?} x 10 ms");
+        dyno.run(2, 1e8, 7.5e8);
+        assert!(dyno.slowing.is_flood());
     }
 
     #[test]
@@ -355,7 +508,7 @@ mod tests {
     fn who_goes_on_to_flood_is_let_go_less_often_each_time() {
         let mut dyno = Dyno::new();
         dyno.run(3_600, 1e8, 7.5e8);
-        assert!(dyno.limit.is_some() && dyno.changes <= 12, "{} changes in an hour", dyno.changes);
+        assert!(dyno.limit.is_some() && dyno.changes <= 30, "{} changes in an hour", dyno.changes);
     }
 
     #[test]
@@ -418,7 +571,7 @@ mod tests {
             let by_core = 10_f64.powf(by_core);
             let mut dyno = Dyno::new();
             dyno.run(25, wanted, by_core);
-            let (before, rate) = (dyno.changes, dyno.run(60, wanted, by_core));
+            let (before, rate) = (dyno.changes, dyno.run(30, wanted, by_core));
             let least = CpuLimit::LEAST.cores() * by_core;
             // Near the border it depends on the first bytes which of the two it is.
             let held = if wanted < 1.7e7 { 8e6 } else { least.max(8e5) };

