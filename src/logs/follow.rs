@@ -1,9 +1,10 @@
 //! Follows the output of one container into its app's ring.
 //!
 //! Invariants: over some seconds no more is read than `logs.dyno_rate` allows, so that a flood costs neither us nor the
-//! engine twice. What is more is left out, which the log says; it is never kept in memory. What is read is read without
-//! a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`). So a flood is
-//! slowed where it begins, beside the reading.
+//! engine twice. What is more is left out, which the log says; it is never kept in memory. What a free dyno writes is read
+//! without a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`). So a
+//! flood is slowed where it begins, beside the reading. That pauses only for who is slowed, and begins anew from the last
+//! lines where it paused for long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::assemble::{Assembler, moment};
 use super::brake::Brake;
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
-use super::slowing::{Slowing, Wanted};
+use super::slowing::{CpuUse, Slowing, Wanted};
 use crate::engine::{EngineError, ObservedContainer, OutputFrom, OutputPiece};
 use crate::model::log::{LogLine, LogSource, OutputStream};
 use crate::model::metric::Metric;
@@ -170,7 +171,7 @@ impl Follower<'_> {
                     Some(next) => {
                         self.take(next).await?;
                         // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
-                        if self.slow() {
+                        if self.slow() || self.sampled_until().is_some() {
                             return Ok(Left::Flood);
                         }
                         if let Some(breath) = self.slowing.as_ref().and_then(|slowing| slowing.breath(Instant::now())) {
@@ -194,12 +195,19 @@ impl Follower<'_> {
         }
     }
 
+    fn sampled_until(&self) -> Option<Instant> {
+        self.slowing.as_ref().and_then(Slowing::sampled_until)
+    }
+
     /// Looks whether a slowed dyno needs another limit, or none.
     async fn judge(&mut self) {
         let usage = self.parts.engine.usage(&self.container.id);
         // Without an answer it goes by the output alone.
         let usage = tokio::time::timeout(USAGE_LIMIT, usage).await.ok().and_then(Result::ok).flatten();
-        let used = usage.and_then(|usage| usage.readings.get(Metric::CpuUsage));
+        let used = usage.and_then(|usage| {
+            let seconds = usage.readings.get(Metric::CpuUsage)?;
+            Some(CpuUse { seconds, throttled: usage.throttled })
+        });
         self.want(|slowing| slowing.judge(Instant::now(), used));
     }
 
@@ -250,7 +258,7 @@ impl Follower<'_> {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Reads nothing until more may be taken.
+    /// Reads nothing until more may be taken, or it is time for another sample.
     async fn pause(&mut self) -> Result<(), FollowError> {
         self.paused = true;
         let mut lines = Vec::new();
@@ -258,12 +266,22 @@ impl Follower<'_> {
         self.stderr.begin_anew(&mut lines);
         self.keep(lines, false).await?;
         tokio::time::sleep(self.allowance.debt().unwrap_or_default().max(PAUSE)).await;
+        if let Some(until) = self.sampled_until() {
+            tokio::time::sleep_until(until).await;
+            self.judge().await;
+        }
         Ok(())
     }
 
     /// What a person reads where output was left out before a piece (`behaviour.md` §20, Heroku's code).
     fn gap_before(&mut self, nanos: i64) -> Option<LogLine> {
-        if !std::mem::take(&mut self.paused) || nanos <= self.newest {
+        if !std::mem::take(&mut self.paused) {
+            return None;
+        }
+        if nanos <= self.newest {
+            if let Some(slowing) = &mut self.slowing {
+                slowing.calm(Instant::now());
+            }
             return None;
         }
         let (since, until) = (moment(self.newest), moment(nanos));

@@ -32,8 +32,10 @@ const SHORTEST_BREATH: Duration = Duration::from_millis(20);
 const LONGEST_BREATH: Duration = Duration::from_millis(500);
 /// How long a dyno is doubted at most, since what it wrote before may still be on its way.
 const LONGEST_DOUBT: Duration = Duration::from_secs(6);
-/// How long is looked at what a slowed dyno writes before its limit changes.
+/// How long is looked at what a slowed dyno writes before its limit changes, at least.
 const WINDOW: Duration = Duration::from_secs(1);
+/// Seconds by which the kernel may let a dyno overrun its quota: a tick. A window is long enough for that not to matter.
+const OVERRUN: f64 = 0.004;
 /// Until a new limit shows in what is read.
 const SETTLE: Duration = Duration::from_millis(500);
 /// Who writes so many times its rate floods.
@@ -59,13 +61,12 @@ const MOST_DOWN: f64 = 0.125;
 const HELD_BACK: f64 = 0.5;
 /// A limit of so many cores is none.
 const NO_LIMIT: f64 = 4.0;
-/// Who floods again so soon is set free later the next time.
+/// Who floods again so soon is slowed without a doubt, and set free later the next time.
 const SOON: Duration = Duration::from_secs(30);
-/// Windows for which a slowed dyno must be quiet before it is free: at the least limit one of them may see nothing of a
-/// period's use.
-const PATIENCE: u32 = 3;
-/// Windows for which even who floods again and again must be quiet.
-const MOST_PATIENCE: u32 = 32;
+/// How long a slowed dyno must be quiet before it is free.
+const QUIET: Duration = Duration::from_secs(3);
+/// So many times as long at most must be quiet, or waits for its trial, who floods again and again.
+const MOST_PATIENCE: u32 = 10;
 /// The shortest time over which bytes make a rate, in seconds.
 const LEAST_SPAN: f64 = 0.05;
 const NANOS_PER_SECOND: f64 = 1e9;
@@ -78,13 +79,21 @@ pub(super) struct Wanted {
     pub rate: Option<f64>,
 }
 
+/// The CPU that a dyno has used since it started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CpuUse {
+    pub seconds: f64,
+    /// Periods in which its limit held it back, where they are counted.
+    pub throttled: Option<u64>,
+}
+
 /// A dyno's output and the limit of its CPU.
 #[derive(Debug)]
 pub(super) struct Slowing {
     /// Bytes a second.
     allowed: f64,
     pace: Pace,
-    /// Windows for which a slowed dyno must be quiet before it is free.
+    /// So many times as long must a slowed dyno be quiet, or waits for its trial: it may have flooded again and again.
     patience: u32,
     freed: Option<Instant>,
     /// When it is time to read on of a dyno that is not free.
@@ -114,9 +123,8 @@ struct Doubt {
     since: Instant,
     /// When it is judged.
     due: Instant,
-    /// The window, in the engine's time: what was written before it was written without the limit.
+    /// The beginning of the window, in the engine's time: what was written before was written without the limit.
     from: i64,
-    until: i64,
     /// Bytes since the window began.
     written: f64,
     newest: i64,
@@ -136,10 +144,24 @@ struct Slowed {
     from: Instant,
     /// Bytes in the window.
     written: f64,
-    /// Seconds of CPU that it had used, and when.
-    used: Option<(Instant, f64)>,
-    /// Windows for which it has been quiet.
-    quiet: u32,
+    /// What it had used, and when.
+    used: Option<(Instant, CpuUse)>,
+    /// For how long it has been quiet.
+    quiet: Duration,
+    /// It floods, and cannot be held any tighter.
+    at_the_least: bool,
+}
+
+/// What became of a slowed dyno in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It left CPU unused that it may have.
+    Rest,
+    /// It used all that it may have.
+    Work,
+    /// It may have waited until the kernel forgave an overrun, or perhaps nothing was seen of it yet: its silence says
+    /// nothing.
+    Nothing,
 }
 
 impl Slowing {
@@ -152,7 +174,7 @@ impl Slowing {
             // What it wrote when it was slowed is not known.
             |limit| Pace::Slowed(Slowed::new(limit, allowed as f64, now)),
         );
-        Self { allowed: allowed as f64, pace, patience: PATIENCE, freed: None, paid_at: now }
+        Self { allowed: allowed as f64, pace, patience: 1, freed: None, paid_at: now }
     }
 
     /// So many bytes are read now, that the dyno wrote at this time of the engine, in nanoseconds.
@@ -166,7 +188,7 @@ impl Slowing {
                 self.allowed
             }
             Pace::Slowed(slowed) => {
-                slowed.take(now, bytes);
+                slowed.take(now, self.allowed, bytes);
                 READ * slowed.held
             }
         };
@@ -176,7 +198,14 @@ impl Slowing {
 
     /// Slows a dyno that has begun to flood, or may have. `wall` is the engine's time by now, in nanoseconds.
     pub(super) fn flood(&mut self, now: Instant, wall: i64) -> Option<Wanted> {
-        let Pace::Free(excess) = &self.pace else { return None };
+        let excess = match &self.pace {
+            Pace::Free(excess) => excess,
+            Pace::Doubted(doubt) if doubt.goes_on(self.allowed) => {
+                let rate = doubt.rate;
+                return Some(self.slow(now, rate, false));
+            }
+            Pace::Doubted(_) | Pace::Slowed(_) => return None,
+        };
         let rate = excess.rate();
         let again = self.freed.is_some_and(|freed| now.saturating_duration_since(freed) < SOON);
         let fast = excess.bytes > self.allowed * DOUBT && rate >= self.allowed * FAST;
@@ -202,35 +231,54 @@ impl Slowing {
         matches!(self.pace, Pace::Slowed(_))
     }
 
+    /// Until when a sample of its output is enough: what a flood writes under the least limit costs its neighbours as
+    /// much again when it is read. Then [`Slowing::judge`] is to be asked.
+    pub(super) fn sampled_until(&self) -> Option<Instant> {
+        match &self.pace {
+            Pace::Slowed(slowed) if slowed.at_the_least => Some(slowed.due()),
+            Pace::Free(_) | Pace::Doubted(_) | Pace::Slowed(_) => None,
+        }
+    }
+
     /// When [`Slowing::judge`] is to be asked; `None` while the dyno is free.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.pace {
             Pace::Free(_) => None,
             Pace::Doubted(doubt) => Some(doubt.due),
-            Pace::Slowed(slowed) => Some(slowed.from + WINDOW),
+            Pace::Slowed(slowed) => Some(slowed.due()),
         }
     }
 
-    /// Changes the limit of a slowed dyno to what it wrote in the window, or sets it free. `used` are the seconds of
-    /// CPU that it has used since it started.
-    pub(super) fn judge(&mut self, now: Instant, used: Option<f64>) -> Option<Wanted> {
+    /// Changes the limit of a slowed dyno to what it wrote in the window, or sets it free.
+    pub(super) fn judge(&mut self, now: Instant, used: Option<CpuUse>) -> Option<Wanted> {
         let slowed = match &mut self.pace {
             Pace::Free(_) => return None,
-            Pace::Doubted(_) => return self.resolve(now),
+            Pace::Doubted(doubt) => {
+                if !doubt.is_read(now) {
+                    doubt.due = now + DOUBT_WINDOW;
+                    return None;
+                }
+                let rate = doubt.written / DOUBT_WINDOW.as_secs_f64();
+                return Some(self.free(now, rate));
+            }
             Pace::Slowed(slowed) => slowed,
         };
-        let (before, rate) = (slowed.limit, slowed.rate(now));
-        let rests = slowed.rests(now, used, rate);
+        let (before, rate, time) = (slowed.limit, slowed.rate(now), slowed.window());
+        let found = slowed.look(now, used, rate);
         slowed.begin(now);
-        // Perhaps nothing was read of it yet, so that its silence says nothing.
-        let rests = rests?;
-        if rests && rate <= self.allowed {
-            slowed.quiet += 1;
-            return if slowed.quiet < self.patience { None } else { Some(self.free(now, rate)) };
+        match found {
+            Found::Nothing => return None,
+            Found::Rest if rate <= self.allowed => {
+                slowed.quiet += time;
+                let is_quiet = slowed.quiet >= QUIET * self.patience;
+                return is_quiet.then(|| self.free(now, rate));
+            }
+            Found::Rest | Found::Work => slowed.quiet = Duration::ZERO,
         }
-        slowed.quiet = 0;
-        let cores = before.cores() * factor(rate / slowed.held);
-        let tried = now.saturating_duration_since(slowed.since) >= TRIAL * (self.patience / PATIENCE);
+        // Of a sample no rate is known.
+        let factor = if slowed.at_the_least { 1.0 } else { factor(rate / slowed.held) };
+        let cores = before.cores() * factor;
+        let tried = now.saturating_duration_since(slowed.since) >= TRIAL * self.patience;
         if tried || cores >= NO_LIMIT {
             return Some(self.free(now, rate));
         }
@@ -256,33 +304,30 @@ impl Slowing {
         }
     }
 
-    /// The output is read again after a while: what was written meanwhile is not known.
-    pub(super) fn resume(&mut self, now: Instant) {
-        if let Pace::Slowed(slowed) = &mut self.pace {
-            slowed.begin(slowed.from.max(now));
+    /// A sample holds all that was written meanwhile, so that it is no flood by now.
+    pub(super) fn calm(&mut self, now: Instant) {
+        if let Pace::Slowed(slowed) = &mut self.pace
+            && slowed.at_the_least
+        {
+            slowed.at_the_least = false;
+            slowed.begin(now);
         }
     }
 
-    /// Judges a doubted dyno, as soon as enough was read of it.
-    fn resolve(&mut self, now: Instant) -> Option<Wanted> {
-        let Pace::Doubted(doubt) = &mut self.pace else { return None };
-        if doubt.written > GOES_ON * self.allowed {
-            let rate = doubt.rate;
-            return Some(self.slow(now, rate, false));
+    /// The output is read again after a while: what was written meanwhile is not known.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if let Pace::Slowed(slowed) = &mut self.pace
+            && !slowed.at_the_least
+        {
+            slowed.begin(slowed.from.max(now));
         }
-        if !doubt.is_read(now) {
-            doubt.due = now + DOUBT_WINDOW;
-            return None;
-        }
-        let rate = doubt.written / DOUBT_WINDOW.as_secs_f64();
-        Some(self.free(now, rate))
     }
 
     /// `again`: it was set free too early.
     fn slow(&mut self, now: Instant, rate: f64, again: bool) -> Wanted {
         let held = if rate < FLOOD * self.allowed { self.allowed } else { HELD * self.allowed };
         let limit = holding(held);
-        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { PATIENCE };
+        self.patience = if again { (self.patience * 2).min(MOST_PATIENCE) } else { 1 };
         self.pace = Pace::Slowed(Slowed::new(limit, held, now));
         Wanted { limit: Some(limit), rate: Some(rate) }
     }
@@ -312,12 +357,9 @@ impl Excess {
 }
 
 impl Doubt {
-    #[expect(clippy::cast_possible_truncation, reason = "seconds are far below 2^63 nanoseconds")]
     fn new(now: Instant, wall: i64, rate: f64) -> Self {
-        let from = wall.saturating_add(SETTLE.as_nanos() as i64);
-        let until = from.saturating_add(DOUBT_WINDOW.as_nanos() as i64);
         let due = now + SETTLE + DOUBT_WINDOW;
-        Self { since: now, due, from, until, written: 0.0, newest: 0, read: now, rate }
+        Self { since: now, due, from: after(wall, SETTLE), written: 0.0, newest: 0, read: now, rate }
     }
 
     fn take(&mut self, now: Instant, nanos: i64, bytes: f64) {
@@ -327,23 +369,40 @@ impl Doubt {
         }
     }
 
+    /// Whether it has written too much for what was a burst.
+    fn goes_on(&self, allowed: f64) -> bool {
+        self.written > GOES_ON * allowed
+    }
+
     /// Whether all of the window is read.
     fn is_read(&self, now: Instant) -> bool {
         let since = |then| now.saturating_duration_since(then);
-        self.newest >= self.until || since(self.read) >= ALL_READ || since(self.since) >= LONGEST_DOUBT
+        let passed = self.newest >= after(self.from, DOUBT_WINDOW);
+        passed || since(self.read) >= ALL_READ || since(self.since) >= LONGEST_DOUBT
     }
 }
 
 impl Slowed {
     fn new(limit: CpuLimit, held: f64, now: Instant) -> Self {
-        Self { limit, held, since: now, from: now + SETTLE, written: 0.0, used: None, quiet: 0 }
+        Self {
+            limit,
+            held,
+            since: now,
+            from: now + SETTLE,
+            written: 0.0,
+            used: None,
+            quiet: Duration::ZERO,
+            at_the_least: false,
+        }
     }
 
-    /// Before the window it was written under another limit.
-    fn take(&mut self, now: Instant, bytes: f64) {
+    /// What is read before the window was written under another limit.
+    fn take(&mut self, now: Instant, allowed: f64, bytes: f64) {
         if now >= self.from {
             self.written += bytes;
         }
+        let enough = self.written >= TOO_LITTLE * self.held * self.window().as_secs_f64();
+        self.at_the_least |= self.limit == CpuLimit::LEAST && self.held < allowed && enough;
     }
 
     fn begin(&mut self, from: Instant) {
@@ -354,15 +413,35 @@ impl Slowed {
         self.written / now.saturating_duration_since(self.from).as_secs_f64().max(LEAST_SPAN)
     }
 
-    /// Whether it leaves CPU unused that it may have; `None` until its use was seen twice. Where its use cannot be seen,
-    /// whether it is silent.
-    fn rests(&mut self, now: Instant, used: Option<f64>, rate: f64) -> Option<bool> {
-        let before = std::mem::replace(&mut self.used, used.map(|used| (now, used)));
-        let Some(used) = used else { return Some(rate <= 0.0) };
-        let (then, before) = before?;
-        let time = now.saturating_duration_since(then).as_secs_f64().max(LEAST_SPAN);
-        Some((used - before) / time < HELD_BACK * self.limit.cores())
+    fn due(&self) -> Instant {
+        self.from + self.window()
     }
+
+    /// Long enough to see what it does under its limit.
+    fn window(&self) -> Duration {
+        WINDOW.max(Duration::from_secs_f64(OVERRUN / self.limit.cores()))
+    }
+
+    /// Looks at it at the end of a window. Where its use of CPU cannot be seen, it rests when it is silent.
+    fn look(&mut self, now: Instant, used: Option<CpuUse>, rate: f64) -> Found {
+        let before = std::mem::replace(&mut self.used, used.map(|used| (now, used)));
+        let Some(used) = used else { return if rate > 0.0 { Found::Work } else { Found::Rest } };
+        let Some((then, before)) = before else { return Found::Nothing };
+        let time = now.saturating_duration_since(then).as_secs_f64().max(LEAST_SPAN);
+        let works = (used.seconds - before.seconds) / time >= HELD_BACK * self.limit.cores();
+        let throttled = used.throttled > before.throttled;
+        match (works, throttled) {
+            (true, _) => Found::Work,
+            (false, true) => Found::Nothing,
+            (false, false) => Found::Rest,
+        }
+    }
+}
+
+/// So much later, in nanoseconds.
+#[expect(clippy::cast_possible_truncation, reason = "seconds are far below 2^63 nanoseconds")]
+fn after(nanos: i64, time: Duration) -> i64 {
+    nanos.saturating_add(time.as_nanos() as i64)
 }
 
 /// The first limit for a dyno that is to write at most so many bytes a second.
@@ -401,26 +480,40 @@ mod tests {
         nanos: i64,
         limit: Option<CpuLimit>,
         used: f64,
+        /// Whether it is counted how often it was held back.
+        counted: bool,
+        throttled: u64,
         changes: usize,
     }
 
     impl Dyno {
         fn new() -> Self {
             let slowing = Slowing::new(ALLOWED, None);
-            Self { slowing, now: Instant::now(), nanos: 1 << 40, limit: None, used: 0.0, changes: 0 }
+            Self {
+                slowing,
+                now: Instant::now(),
+                nanos: 1 << 40,
+                limit: None,
+                used: 0.0,
+                counted: true,
+                throttled: 0,
+                changes: 0,
+            }
         }
 
         /// Writes for 10 ms; returns bytes a second.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes of a test")]
         fn step(&mut self, wanted: f64, by_core: f64) -> f64 {
             let rate = self.limit.map_or(wanted, |limit| wanted.min(limit.cores() * by_core));
+            self.throttled += u64::from(rate < wanted);
             self.now += Duration::from_millis(10);
             self.nanos += 10_000_000;
             self.used += rate / by_core / 100.0;
             self.slowing.take(self.now, self.nanos, (rate / 100.0) as usize);
             let judged = self.slowing.due().is_some_and(|due| due <= self.now);
             let decided = if judged {
-                self.slowing.judge(self.now, Some(self.used))
+                let throttled = self.counted.then_some(self.throttled);
+                self.slowing.judge(self.now, Some(CpuUse { seconds: self.used, throttled }))
             } else {
                 self.slowing.flood(self.now, self.nanos)
             };
@@ -482,7 +575,7 @@ mod tests {
             let mut dyno = Dyno::new();
             dyno.run(20, 1e8, 7.5e8);
             assert!(dyno.limit.is_some());
-            dyno.run(5, after, 7.5e9);
+            dyno.run(9, after, 7.5e9);
             assert_eq!(dyno.limit, None, "{after}");
         }
     }
@@ -515,17 +608,64 @@ mod tests {
     fn where_the_use_of_cpu_is_not_known_a_silent_dyno_is_free() {
         let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
         let judged: Vec<_> =
-            (0..PATIENCE).map_while(|_| slowing.due().map(|due| slowing.judge(due, None))).collect();
-        assert_eq!(judged, [None, None, Some(Wanted { limit: None, rate: Some(0.0) })]);
+            (0..3).map_while(|_| slowing.due().map(|due| slowing.judge(due, None))).collect();
+        assert_eq!(judged, [Some(Wanted { limit: None, rate: Some(0.0) })]);
         assert_eq!(slowing.due(), None);
     }
 
     #[test]
     fn one_look_at_a_dyno_of_which_nothing_was_read_yet_does_not_set_it_free() {
         let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
+        let used = CpuUse { seconds: 0.5, throttled: None };
         let judged: Vec<_> =
-            (0..=PATIENCE).map_while(|_| slowing.due().map(|due| slowing.judge(due, Some(0.5)))).collect();
-        assert_eq!(judged, [None, None, None, Some(Wanted { limit: None, rate: Some(0.0) })]);
+            (0..3).map_while(|_| slowing.due().map(|due| slowing.judge(due, Some(used)))).collect();
+        assert_eq!(judged, [None, Some(Wanted { limit: None, rate: Some(0.0) })]);
+    }
+
+    #[test]
+    fn who_is_held_back_is_not_free_however_little_it_uses() {
+        let mut slowing = Slowing::new(ALLOWED, Some(CpuLimit::LEAST));
+        for throttled in 0..30 {
+            let used = CpuUse { seconds: 0.5, throttled: Some(throttled) };
+            assert_eq!(slowing.judge(slowing.due().unwrap(), Some(used)), None, "{throttled}");
+        }
+    }
+
+    /// One that floods and cannot be held tighter.
+    fn sampled() -> Slowing {
+        let mut slowing = Slowing::new(ALLOWED, None);
+        let from = slowing.slow(Instant::now(), 1e8, false).limit.and(slowing.due()).unwrap() - 4 * WINDOW;
+        slowing.take(from, 0, 1_000_000);
+        assert_eq!(slowing.sampled_until(), None, "it may yet be held too tight");
+        slowing.take(from, 0, 1_000_000);
+        assert_eq!(slowing.sampled_until(), slowing.due());
+        slowing
+    }
+
+    #[test]
+    fn a_sampled_flood_keeps_its_limit_until_it_rests() {
+        let mut slowing = sampled();
+        for second in 0..5 {
+            let used = CpuUse { seconds: f64::from(second), throttled: None };
+            assert_eq!(slowing.judge(slowing.due().unwrap(), Some(used)), None);
+        }
+        let used = CpuUse { seconds: 4.0, throttled: None };
+        let wanted = slowing.judge(slowing.due().unwrap(), Some(used)).unwrap();
+        assert_eq!((wanted.limit, slowing.sampled_until()), (None, None));
+    }
+
+    #[test]
+    fn who_works_without_writing_after_a_flood_gets_more_cpu_within_seconds() {
+        let mut slowing = sampled();
+        slowing.calm(slowing.due().unwrap());
+        assert_eq!(slowing.sampled_until(), None);
+        let began = slowing.due().unwrap();
+        for second in 0..9 {
+            let Some(due) = slowing.due() else { break };
+            let used = CpuUse { seconds: f64::from(second), throttled: None };
+            slowing.judge(due, Some(used));
+        }
+        assert!(slowing.due().is_none(), "it is free {:?} after {began:?}", slowing.due());
     }
 
     #[test]

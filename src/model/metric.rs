@@ -81,6 +81,8 @@ pub struct Usage {
     pub readings: Readings,
     /// Bytes at which the kernel ends the dyno.
     pub memory_limit: Option<u64>,
+    /// Periods in which the limit of its CPU held it back since it started, where the engine tells.
+    pub throttled: Option<u64>,
 }
 
 /// What one dyno used up to an instant.

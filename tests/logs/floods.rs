@@ -24,11 +24,22 @@ async fn slowed() -> (Host, ContainerId, Daemon) {
 impl Host {
     /// 150 kB within 0.15 s.
     fn flood(&self, dyno: &ContainerId) {
+        self.write(dyno, 0..150);
+    }
+
+    /// A kilobyte for each number, one a millisecond.
+    fn write(&self, dyno: &ContainerId, numbers: std::ops::Range<i64>) {
         let now = Clock::system().now().as_millis() * 1_000_000;
-        for number in 0..150 {
+        for number in numbers {
             let line = format!("{number:>999}\n");
             self.engine.write(dyno, OutputStream::Stdout, now + number * 1_000_000, &line);
         }
+    }
+
+    /// How often the output was read, from its last lines on.
+    fn read_again(&self) -> usize {
+        let calls = self.engine.calls();
+        calls.iter().filter(|(call, of)| *call == Call::Output && of.contains("Last")).count()
     }
 
     async fn is_limited(&self, dyno: &ContainerId, limited: bool) {
@@ -79,6 +90,23 @@ async fn a_dyno_that_floods_is_slowed_until_it_writes_less_and_the_log_says_both
         "web.0000000001-abcde is slowed no more: it writes 0.0 MB a second, of which logs.dyno_rate allows 0.1 MB."
     );
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_flood_that_cannot_be_held_tighter_a_sample_is_kept_and_the_rest_told_of() {
+    let (host, dyno, daemon) = slowed().await;
+    let read_again = async || (host.read_again() == 1).then_some(());
+    wait_until("the output is read again", WAIT, read_again).await;
+    host.write(&dyno, 150..600);
+    let said = daemon.has_said(2).await;
+    let dropped = "Error L10 (output buffer overflow): lines of web.0000000001-abcde between ";
+    assert!(said[1].starts_with(dropped), "{said:?}");
+    let lines = daemon.lines().await.into_iter().filter(|line| line.source.kind() == SourceKind::App);
+    let numbers: Vec<i64> = lines.map(|line| line.text().trim().parse().unwrap()).collect();
+    assert!(numbers.is_sorted() && numbers.len() < 500, "{numbers:?}");
+    assert!(numbers.ends_with(&(500..600).collect::<Vec<_>>()), "{numbers:?}");
+    daemon.stop().await;
+    assert_eq!(host.engine.limit_of(&dyno), None);
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub(super) async fn layer_sizes(
 
 fn usage_of(stats: &ContainerStatsResponse) -> Usage {
     let mut usage = Usage::default();
+    let throttling = stats.cpu_stats.as_ref().and_then(|cpu| cpu.throttling_data.as_ref());
+    usage.throttled = throttling.and_then(|throttling| throttling.throttled_periods);
     let readings = &mut usage.readings;
     if let Some(cpu) = stats.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()) {
         readings.set(Metric::CpuUsage, cpu.total_usage.map(seconds));
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     /// Recorded of Engine 20.10, shortened.
-    const RECORDED: &str = r#"{"id":"abc","cpu_stats":{"cpu_usage":{"total_usage":1250000000,"usage_in_kernelmode":250000000,"usage_in_usermode":1000000000},"online_cpus":2},
+    const RECORDED: &str = r#"{"id":"abc","cpu_stats":{"cpu_usage":{"total_usage":1250000000,"usage_in_kernelmode":250000000,"usage_in_usermode":1000000000},"online_cpus":2,"throttling_data":{"periods":9,"throttled_periods":7,"throttled_time":5}},
         "memory_stats":{"usage":1598016,"limit":67108864,"stats":{"total_rss":61440,"total_cache":400000,"total_inactive_file":300000}},
         "networks":{"eth0":{"rx_bytes":310,"rx_errors":1,"tx_bytes":70,"tx_errors":2},"eth1":{"rx_bytes":10,"rx_errors":0,"tx_bytes":0,"tx_errors":0}},
         "blkio_stats":{"io_service_time_recursive":null}}"#;
@@ -120,7 +122,7 @@ mod tests {
             assert!((read - value).abs() < 1e-9, "{metric}: {read}");
         }
         assert_eq!(usage.readings.get(Metric::FsIoTime), None);
-        assert_eq!(usage.memory_limit, Some(67_108_864));
+        assert_eq!((usage.memory_limit, usage.throttled), (Some(67_108_864), Some(7)));
     }
 
     #[test]
