@@ -40,6 +40,7 @@ impl Daemon {
             .env("AKKERISD_ADMIN_TOKEN", TOKEN)
             // As systemd/akkerisd.service says.
             .env("MALLOC_ARENA_MAX", "2")
+            .env("MALLOC_MMAP_THRESHOLD_", "131072")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
