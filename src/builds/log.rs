@@ -233,12 +233,12 @@ fn cleaned(line: &str) -> String {
                 // A control sequence ends with its first letter or one of @ to ~.
                 while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
             }
-            '\t' | '\n' => out.push(' '),
-            _ if c.is_control() => {}
+            _ if c.is_control() && !matches!(c, '\t' | '\n') => {}
             _ if out.len() + c.len_utf8() > LINE_LIMIT - '…'.len_utf8() => {
                 out.push('…');
                 break;
             }
+            '\t' | '\n' => out.push(' '),
             _ => out.push(c),
         }
     }
@@ -329,6 +329,14 @@ mod tests {
     fn colours_and_overwritten_progress_are_taken_out() {
         assert_eq!(cleaned("\u{1b}[1;32mok\u{1b}[0m\tdone\r\n"), "ok done");
         assert_eq!(cleaned("10%\r50%\r100%"), "100%");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_whatever_it_is_made_of() {
+        for text in ["x", "\t", "…"] {
+            let cleaned = cleaned(&format!("{}x", text.repeat(LINE_LIMIT)));
+            assert!(cleaned.len() <= LINE_LIMIT && cleaned.ends_with('…'), "{text:?}: {}", cleaned.len());
+        }
     }
 
     proptest! {
