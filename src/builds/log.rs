@@ -226,19 +226,18 @@ fn cleaned(line: &str) -> String {
     let line = line.trim_end();
     let line = line.rsplit('\r').next().unwrap_or(line);
     let mut out = String::with_capacity(line.len().min(LINE_LIMIT));
-    let mut chars = line.chars().peekable();
+    let mut chars = line.chars().map(|c| if matches!(c, '\t' | '\n') { ' ' } else { c }).peekable();
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
                 // A control sequence ends with its first letter or one of @ to ~.
                 while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
             }
-            _ if c.is_control() && !matches!(c, '\t' | '\n') => {}
+            _ if c.is_control() => {}
             _ if out.len() + c.len_utf8() > LINE_LIMIT - '…'.len_utf8() => {
                 out.push('…');
                 break;
             }
-            '\t' | '\n' => out.push(' '),
             _ => out.push(c),
         }
     }

@@ -143,6 +143,11 @@ pub(super) fn moment(nanos: i64) -> Timestamp {
     Timestamp::from_millis(nanos.div_euclid(NANOS_PER_MILLI))
 }
 
+/// The time of the log as the engine has it, in nanoseconds since 1970.
+pub(super) fn nanos(moment: Timestamp) -> i64 {
+    moment.as_millis().saturating_mul(NANOS_PER_MILLI)
+}
+
 /// Bytes at the end that begin a character and do not end it.
 fn unfinished(bytes: &[u8]) -> usize {
     let tail = bytes.len().saturating_sub(4);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::allowance::Allowance;
-use super::assemble::{Assembler, moment};
+use super::assemble::{Assembler, moment, nanos};
 use super::brake::Brake;
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
@@ -35,7 +35,6 @@ const LAST_LINES: usize = 100;
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const NANOS_PER_MILLISECOND: i64 = 1_000_000;
 /// Who flooded before that is not slowed for it now.
 const PAST: Duration = Duration::from_secs(5);
 /// Output that breaks off sooner may never be followed again.
@@ -199,16 +198,22 @@ impl Follower<'_> {
         self.slowing.as_ref().and_then(Slowing::sampled_until)
     }
 
-    /// Looks whether a slowed dyno needs another limit, or none.
+    fn is_flood(&self) -> bool {
+        self.slowing.as_ref().is_some_and(Slowing::is_flood)
+    }
+
+    /// Looks whether a slowed dyno needs another limit, or none. One that is doubted is judged by its output alone.
     async fn judge(&mut self) {
-        let usage = self.parts.engine.usage(&self.container.id);
-        // Without an answer it goes by the output alone.
-        let usage = tokio::time::timeout(USAGE_LIMIT, usage).await.ok().and_then(Result::ok).flatten();
-        let used = usage.and_then(|usage| {
-            let seconds = usage.readings.get(Metric::CpuUsage)?;
-            Some(CpuUse { seconds, throttled: usage.throttled })
-        });
+        let used = if self.is_flood() { self.used().await } else { None };
         self.want(|slowing| slowing.judge(Instant::now(), used));
+    }
+
+    /// `None` when the engine does not tell in time.
+    async fn used(&self) -> Option<CpuUse> {
+        let usage = self.parts.engine.usage(&self.container.id);
+        let usage = tokio::time::timeout(USAGE_LIMIT, usage).await.ok()?.ok()??;
+        let seconds = usage.readings.get(Metric::CpuUsage)?;
+        Some(CpuUse { seconds, throttled: usage.throttled })
     }
 
     /// Slows a dyno that floods now, or may; returns whether it is known to, which it was not before.
@@ -217,9 +222,7 @@ impl Follower<'_> {
         if moment(self.newest) < now.minus(PAST) {
             return false;
         }
-        let wall = now.as_millis().saturating_mul(NANOS_PER_MILLISECOND);
-        self.want(|slowing| slowing.flood(Instant::now(), wall))
-            && self.slowing.as_ref().is_some_and(Slowing::is_flood)
+        self.want(|slowing| slowing.flood(Instant::now(), nanos(now))) && self.is_flood()
     }
 
     /// Returns whether anything else is wanted than before.

@@ -1,7 +1,7 @@
 //! Decides how much CPU a dyno may have that writes more than `logs.dyno_rate` allows. Pure.
 //!
 //! Invariants: who writes within the rate is not slowed; who writes once so much as [`BURST`] seconds may bring, at
-//! whatever speed, is slowed for two seconds or so; a limit stays for a second or more; who uses less CPU than its limit
+//! whatever speed, is slowed for two seconds or so; a limit stays for half a second or more; who uses less CPU than its limit
 //! gives, and writes within the rate, is free.
 
 use std::time::Duration;
@@ -263,13 +263,13 @@ impl Slowing {
             }
             Pace::Slowed(slowed) => slowed,
         };
-        let (before, rate, time) = (slowed.limit, slowed.rate(now), slowed.window());
+        let (before, rate) = (slowed.limit, slowed.rate(now));
         let found = slowed.look(now, used, rate);
         slowed.begin(now);
         match found {
             Found::Nothing => return None,
             Found::Rest if rate <= self.allowed => {
-                slowed.quiet += time;
+                slowed.quiet += slowed.window();
                 let is_quiet = slowed.quiet >= QUIET * self.patience;
                 return is_quiet.then(|| self.free(now, rate));
             }
@@ -480,8 +480,6 @@ mod tests {
         nanos: i64,
         limit: Option<CpuLimit>,
         used: f64,
-        /// Whether it is counted how often it was held back.
-        counted: bool,
         throttled: u64,
         changes: usize,
     }
@@ -495,7 +493,6 @@ mod tests {
                 nanos: 1 << 40,
                 limit: None,
                 used: 0.0,
-                counted: true,
                 throttled: 0,
                 changes: 0,
             }
@@ -512,7 +509,7 @@ mod tests {
             self.slowing.take(self.now, self.nanos, (rate / 100.0) as usize);
             let judged = self.slowing.due().is_some_and(|due| due <= self.now);
             let decided = if judged {
-                let throttled = self.counted.then_some(self.throttled);
+                let throttled = Some(self.throttled);
                 self.slowing.judge(self.now, Some(CpuUse { seconds: self.used, throttled }))
             } else {
                 self.slowing.flood(self.now, self.nanos)

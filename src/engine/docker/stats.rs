@@ -47,10 +47,10 @@ pub(super) async fn layer_sizes(
 
 fn usage_of(stats: &ContainerStatsResponse) -> Usage {
     let mut usage = Usage::default();
-    let throttling = stats.cpu_stats.as_ref().and_then(|cpu| cpu.throttling_data.as_ref());
-    usage.throttled = throttling.and_then(|throttling| throttling.throttled_periods);
+    let cpu = stats.cpu_stats.as_ref();
+    usage.throttled = cpu.and_then(|cpu| cpu.throttling_data.as_ref()?.throttled_periods);
     let readings = &mut usage.readings;
-    if let Some(cpu) = stats.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()) {
+    if let Some(cpu) = cpu.and_then(|cpu| cpu.cpu_usage.as_ref()) {
         readings.set(Metric::CpuUsage, cpu.total_usage.map(seconds));
         readings.set(Metric::CpuUser, cpu.usage_in_usermode.map(seconds));
         readings.set(Metric::CpuSystem, cpu.usage_in_kernelmode.map(seconds));
