@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::code::RouterCode;
 use super::connection::OpenRequest;
 use super::http3::{Http3Body, Http3BodyError};
+use super::rescue::Cause;
 use super::upstream::Lease;
 
 /// What the edge sends to a client.
@@ -22,8 +23,8 @@ use super::upstream::Lease;
 pub(super) enum EdgeBody {
     /// A text of the edge's own.
     Full(Option<Bytes>),
-    /// What an upstream sends; with it go the hold on the upstream and the client's open request.
-    Proxied { incoming: Incoming, holds: Option<(Lease, OpenRequest)> },
+    /// What an upstream sends, with the hold on it and the client's open request; nothing of them once it has ended.
+    Proxied(Option<(Lease, OpenRequest)>),
 }
 
 /// What a client sends, by its protocol.
@@ -36,8 +37,7 @@ pub(super) enum ClientBody {
 /// What a client sends to an upstream.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    /// None for a request that is sent once more, which has no body.
-    incoming: Option<ClientBody>,
+    incoming: ClientBody,
     progress: Option<Progress>,
     /// Bytes that may still come.
     left: u64,
@@ -65,7 +65,7 @@ pub(super) enum RequestBodyError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the dyno broke off its answer")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] Cause),
     #[error("neither the dyno nor the client sent anything for too long")]
     Idle,
 }
@@ -90,13 +90,14 @@ impl EdgeBody {
         Self::Full(Some(content))
     }
 
-    pub(super) fn proxied(incoming: Incoming, lease: Lease, mut open: OpenRequest) -> Self {
-        if incoming.is_end_stream() {
+    /// The body of the answer whose head the lease's connection gave.
+    pub(super) fn proxied(lease: Lease, mut open: OpenRequest) -> Self {
+        if lease.connection.is_end_stream() {
             lease.end();
-            return Self::Proxied { incoming, holds: None };
+            return Self::Proxied(None);
         }
         open.give();
-        Self::Proxied { incoming, holds: Some((lease, open)) }
+        Self::Proxied(Some((lease, open)))
     }
 }
 
@@ -110,18 +111,20 @@ impl Body for EdgeBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Full(content) => Poll::Ready(content.take().map(|content| Ok(Frame::data(content)))),
-            Self::Proxied { incoming, holds } => {
-                if let Some((_, open)) = holds {
-                    open.take();
-                }
-                let frame = ready!(poll_driven(incoming, holds, cx));
-                let ended = frame.is_none() || (matches!(frame, Some(Ok(_))) && incoming.is_end_stream());
-                if ended {
-                    if let Some((lease, _open)) = holds.take() {
-                        lease.end();
-                    }
-                } else if let Some((_, open)) = holds {
+            Self::Proxied(holds) => {
+                let Some((lease, open)) = holds else { return Poll::Ready(None) };
+                open.take();
+                let frame = ready!(poll_exchange(lease, cx));
+                let over = match &frame {
+                    Some(Ok(_)) => lease.connection.is_end_stream(),
+                    Some(Err(_)) | None => true,
+                };
+                if !over {
                     open.give();
+                } else if let Some((lease, _open)) = holds.take()
+                    && !matches!(frame, Some(Err(_)))
+                {
+                    lease.end();
                 }
                 Poll::Ready(frame)
             }
@@ -131,7 +134,7 @@ impl Body for EdgeBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Full(content) => content.is_none(),
-            Self::Proxied { incoming, .. } => incoming.is_end_stream(),
+            Self::Proxied(holds) => holds.is_none(),
         }
     }
 
@@ -140,30 +143,18 @@ impl Body for EdgeBody {
             Self::Full(content) => {
                 SizeHint::with_exact(content.as_ref().map_or(0, |content| content.len() as u64))
             }
-            Self::Proxied { incoming, .. } => incoming.size_hint(),
+            Self::Proxied(Some((lease, _))) => lease.connection.size_hint(),
+            Self::Proxied(None) => SizeHint::with_exact(0),
         }
     }
 }
 
-/// The next frame of a body whose connection is driven here too. Without a connection the body has ended.
-fn poll_driven(
-    incoming: &mut Incoming,
-    holds: &mut Option<(Lease, OpenRequest)>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let nobody = &mut Context::from_waker(Waker::noop());
-    let mut frame = Pin::new(&mut *incoming).poll_frame(nobody);
-    let Some((lease, _)) = holds else { return frame.map_err(BodyError::Upstream) };
-    if frame.is_pending() {
-        lease.connection.drive(cx);
-        let wakes = lease.connection.is_http2();
-        frame = Pin::new(incoming).poll_frame(if wakes { &mut *cx } else { nobody });
-    }
+/// The next piece of an answer, or that it is waited for no longer.
+fn poll_exchange(lease: &mut Lease, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let frame = lease.connection.poll_frame(cx);
     if frame.is_ready() {
         lease.connection.pace.note_move();
     } else if lease.connection.pace.poll_body(cx) {
-        // What is left of the answer is not waited for: the connection goes with it.
-        drop(holds.take());
         return Poll::Ready(Some(Err(BodyError::Idle)));
     }
     frame.map_err(BodyError::Upstream)
@@ -224,12 +215,7 @@ impl RequestBody {
     pub(super) fn new(incoming: ClientBody, limit: Option<u64>) -> (Self, Option<Progress>) {
         let left = limit.unwrap_or(u64::MAX);
         let progress = (!incoming.is_end_stream()).then(Progress::new);
-        (Self { incoming: Some(incoming), progress: progress.clone(), left }, progress)
-    }
-
-    /// No body.
-    pub(super) fn empty() -> Self {
-        Self { incoming: None, progress: None, left: 0 }
+        (Self { incoming, progress: progress.clone(), left }, progress)
     }
 }
 
@@ -242,8 +228,7 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        let frame = Pin::new(incoming).poll_frame(cx);
+        let frame = Pin::new(&mut this.incoming).poll_frame(cx);
         if let Some(progress) = &this.progress {
             progress.note(frame.is_pending());
         }
@@ -258,11 +243,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(ClientBody::is_end_stream)
+        self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), ClientBody::size_hint)
+        self.incoming.size_hint()
     }
 }
 

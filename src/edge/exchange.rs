@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::access::Access;
 use super::balance::{ATTEMPTS, Target, choose};
@@ -28,7 +27,7 @@ pub(super) async fn exchange(
     mut destination: Destination,
     (mut request, progress): (Box<Request<RequestBody>>, Option<Progress>),
     access: &mut Access,
-) -> Result<(Response<Incoming>, Lease), ProxyError> {
+) -> Result<(Response<()>, Lease), ProxyError> {
     let terms = terms(worker, &destination);
     let mut replayable = progress.is_none() && request.method().is_idempotent();
     let mut failed: Vec<SocketAddr> = Vec::new();
@@ -57,7 +56,6 @@ pub(super) async fn exchange(
                 }
             };
             let sent = Instant::now();
-            connection.keep_sent(replayable);
             match connection.send(request, terms, progress.clone()).await {
                 Ok(response) => {
                     access.answered(sent);
@@ -67,15 +65,17 @@ pub(super) async fn exchange(
                         Lease { pool: Rc::clone(&worker.pool), address, connection, claim },
                     ));
                 }
-                Err(SendError::Failed(error)) => match connection.take_sent() {
-                    Some(again) if replayable && matches!(error, ProxyError::Upstream(_)) => {
-                        (request, replayable, failure) = (again, false, Some(error));
+                Err(SendError::Closed(again, cause)) => {
+                    let error = ProxyError::Upstream(cause);
+                    if !replayable {
+                        return Err(error);
                     }
-                    Some(_) | None => return Err(error),
-                },
-                Err(SendError::Unsent(unsent, error)) => {
+                    (request, replayable, failure) = (again, false, Some(error));
+                }
+                Err(SendError::Failed(error)) => return Err(error),
+                Err(SendError::Unsent(unsent, cause)) => {
                     request = unsent;
-                    failure = Some(ProxyError::Upstream(error));
+                    failure = Some(ProxyError::Upstream(cause));
                 }
             }
             if !was_pooled {

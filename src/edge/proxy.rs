@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::access::{Access, ToldBody};
@@ -220,21 +219,20 @@ async fn serve(
 /// Makes an upstream's answer the client's, or its connection a tunnel.
 fn finish(
     worker: &Worker,
-    mut response: Response<Incoming>,
+    mut response: Response<()>,
     lease: Lease,
     (open, client_side): (OpenRequest, Option<OnUpgrade>),
 ) -> Result<Response<EdgeBody>, ProxyError> {
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::strip_hop_by_hop(response.headers_mut());
-        return Ok(response.map(|incoming| EdgeBody::proxied(incoming, lease, open)));
+        return Ok(response.map(|()| EdgeBody::proxied(lease, open)));
     }
     let (Some(client_side), Some(protocol)) = (client_side, headers::upgrade(response.headers())) else {
         return Err(ProxyError::UnaskedUpgrade);
     };
-    let upstream_side = hyper::upgrade::on(&mut response);
-    worker.clients.spawn_local(tunnel::relay((client_side, upstream_side), lease, open));
+    worker.clients.spawn_local(tunnel::relay(client_side, lease, open));
     headers::strip_hop_by_hop(response.headers_mut());
     headers::set_upgrade(response.headers_mut(), protocol);
-    Ok(response.map(|_| EdgeBody::empty()))
+    Ok(response.map(|()| EdgeBody::empty()))
 }

@@ -15,6 +15,9 @@ const MAINTENANCE_RETRY: HeaderValue = HeaderValue::from_static("60");
 /// The same while the keys of an issuer are being fetched.
 const KEYS_RETRY: HeaderValue = HeaderValue::from_static("5");
 
+/// What a failure came from.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a request was not forwarded, or its answer not received.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
@@ -47,11 +50,11 @@ pub(super) enum ProxyError {
     #[error("no dyno of the app could be connected to")]
     Connect(#[source] std::io::Error),
     #[error("the dyno closed the connection instead of answering")]
-    Upstream(#[source] hyper::Error),
+    Upstream(#[source] Cause),
     #[error("the dyno's answer is no HTTP")]
-    BadResponse(#[source] hyper::Error),
+    BadResponse(#[source] Cause),
     #[error("the client broke off its request, or its body is not well formed")]
-    ClientBody(#[source] hyper::Error),
+    ClientBody(#[source] Cause),
     #[error("the client stopped sending its request")]
     ClientIdle,
     #[error("the dyno switched to a protocol that the client did not ask for")]
@@ -63,17 +66,17 @@ pub(super) enum ProxyError {
 }
 
 impl ProxyError {
-    /// Why an exchange failed of which something had been sent.
-    pub(super) fn of_upstream(error: hyper::Error) -> Self {
+    /// Why an exchange over HTTP/2 failed of which something had been sent.
+    pub(super) fn of_http2(error: hyper::Error) -> Self {
         let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
         if matches!(cause, Some(RequestBodyError::TooLarge)) {
             Self::BodyTooLarge
         } else if error.is_user() {
-            Self::ClientBody(error)
+            Self::ClientBody(error.into())
         } else if error.is_parse() {
-            Self::BadResponse(error)
+            Self::BadResponse(error.into())
         } else {
-            Self::Upstream(error)
+            Self::Upstream(error.into())
         }
     }
 
@@ -104,6 +107,15 @@ impl ProxyError {
             | Self::Filtered(_)
             | Self::UnknownHost => return None,
         })
+    }
+}
+
+impl From<RequestBodyError> for ProxyError {
+    fn from(error: RequestBodyError) -> Self {
+        match error {
+            RequestBodyError::TooLarge => Self::BodyTooLarge,
+            RequestBodyError::Client(_) => Self::ClientBody(error.into()),
+        }
     }
 }
 

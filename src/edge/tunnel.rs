@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use bytes::Bytes;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
@@ -19,21 +20,23 @@ use super::connection::OpenRequest;
 use super::upstream::Lease;
 
 /// One end of a tunnel, which notes when something came.
-struct End {
-    stream: TokioIo<Upgraded>,
+struct End<T> {
+    stream: T,
+    /// What came before the tunnel was made.
+    before: Bytes,
     last: Rc<Cell<Instant>>,
 }
 
 /// Relays between a client and an upstream that both agreed to an upgrade.
-pub(super) async fn relay((client, upstream): (OnUpgrade, OnUpgrade), lease: Lease, open: OpenRequest) {
+pub(super) async fn relay(client: OnUpgrade, lease: Lease, open: OpenRequest) {
     let Lease { connection, claim, .. } = lease;
     let limit = connection.pace.rolling();
-    connection.finish().await;
-    match tokio::try_join!(client, upstream) {
-        Ok((client, upstream)) => {
+    match (client.await, connection.into_parts()) {
+        (Ok(client), Some((upstream, before))) => {
             let last = Rc::new(Cell::new(Instant::now()));
-            let end = |stream| End { stream: TokioIo::new(stream), last: Rc::clone(&last) };
-            let (mut client, mut upstream) = (end(client), end(upstream));
+            let mut client =
+                End { stream: TokioIo::new(client), before: Bytes::new(), last: Rc::clone(&last) };
+            let mut upstream = End { stream: upstream, before, last: Rc::clone(&last) };
             tokio::select! {
                 copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {
                     if let Err(error) = copied {
@@ -43,7 +46,8 @@ pub(super) async fn relay((client, upstream): (OnUpgrade, OnUpgrade), lease: Lea
                 () = silence(&last, limit) => tracing::debug!("a tunnel was silent for too long"),
             }
         }
-        Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
+        (Err(error), _) => tracing::debug!(%error, "an upgrade was not completed"),
+        (Ok(_), None) => {}
     }
     drop((claim, open));
 }
@@ -59,12 +63,17 @@ async fn silence(last: &Cell<Instant>, limit: Duration) {
     }
 }
 
-impl AsyncRead for End {
+impl<T: AsyncRead + Unpin> AsyncRead for End<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.before.is_empty() {
+            let length = self.before.len().min(buffer.remaining());
+            buffer.put_slice(&self.before.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if read.is_ready() {
             self.last.set(Instant::now());
@@ -73,7 +82,7 @@ impl AsyncRead for End {
     }
 }
 
-impl AsyncWrite for End {
+impl<T: AsyncWrite + Unpin> AsyncWrite for End<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -14,42 +14,47 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, Version};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 use super::body::{Progress, RequestBody};
+use super::http1::{Unanswered, UpstreamConnection};
 use super::pace::{Pace, Terms};
 use super::pool::Pool;
-use super::replay::{KeptSocket, Sent};
-use super::rescue::ProxyError;
+use super::rescue::{Cause, ProxyError};
 use super::socket::Socket;
 use super::table::Claim;
 use super::worker::LocalExecutor;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-const MAX_HEADER_BYTES: usize = 64 * 1_024;
 const MAX_HEADER_LIST: u32 = 64 * 1_024;
 
 /// A connection with at most one request on it.
 pub(super) struct Connection {
-    sender: Sender,
-    /// None after the connection has ended.
-    driver: Option<Driver>,
+    protocol: Protocol,
     pub(super) pace: Box<Pace>,
-    sent: Sent,
 }
 
-/// The two ways to hand a request to a connection.
-enum Sender {
-    Http1(http1::SendRequest<RequestBody>),
+enum Protocol {
+    Http1(Box<UpstreamConnection>),
     /// With prior knowledge (h2c); still one request at a time.
-    Http2(http2::SendRequest<RequestBody>),
+    Http2(Box<Http2>),
+}
+
+struct Http2 {
+    sender: http2::SendRequest<RequestBody>,
+    /// None after the connection has ended.
+    driver: Option<Driver>,
+    /// The body of the present answer.
+    incoming: Option<Incoming>,
 }
 
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
@@ -57,7 +62,9 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 /// Why a request got no answer.
 pub(super) enum SendError {
     /// The connection was closed before anything of the request was sent; here it is back.
-    Unsent(Box<Request<RequestBody>>, hyper::Error),
+    Unsent(Box<Request<RequestBody>>, Cause),
+    /// The connection was closed instead of an answer. The request is back, but its body may have been read.
+    Closed(Box<Request<RequestBody>>, Cause),
     Failed(ProxyError),
 }
 
@@ -72,17 +79,8 @@ pub(super) struct Lease {
 impl Connection {
     /// Connects for HTTP/1.1, within five seconds.
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = connect(address).await?;
-        let sent = Sent::default();
-        let stream = KeptSocket::new(Socket::new(stream)?, sent.clone());
-        let (sender, driver) = http1::Builder::new()
-            .max_header_size(MAX_HEADER_BYTES)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        let driver: Driver = Box::pin(driver.with_upgrades());
-        let sender = Sender::Http1(sender);
-        Ok(Self { sender, driver: Some(driver), pace: Box::new(Pace::new()), sent })
+        let connection = UpstreamConnection::new(connect(address).await?)?;
+        Ok(Self { protocol: Protocol::Http1(Box::new(connection)), pace: Box::new(Pace::new()) })
     }
 
     /// Connects for HTTP/2, within five seconds. Its frames are moved by a task of `tasks`.
@@ -91,43 +89,32 @@ impl Connection {
         let mut builder = http2::Builder::new(LocalExecutor::new(tasks.clone()));
         builder.max_header_list_size(MAX_HEADER_LIST);
         let (sender, driver) = builder.handshake(stream).await.map_err(io::Error::other)?;
-        let (sender, driver): (_, Driver) = (Sender::Http2(sender), Box::pin(driver));
-        Ok(Self { sender, driver: Some(driver), pace: Box::new(Pace::new()), sent: Sent::default() })
+        let http2 = Http2 { sender, driver: Some(Box::pin(driver)), incoming: None };
+        Ok(Self { protocol: Protocol::Http2(Box::new(http2)), pace: Box::new(Pace::new()) })
     }
 
-    /// Whether it speaks HTTP/2, whose parts move also when the connection is not polled.
+    /// Whether it speaks HTTP/2.
     pub(super) fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
+        matches!(self.protocol, Protocol::Http2(_))
     }
 
-    /// Whether the next request shall come back from [`Connection::take_sent`].
-    pub(super) fn keep_sent(&self, wanted: bool) {
-        self.sent.begin(wanted);
-    }
-
-    /// The request that was sent last, when it was to be kept and its head was written whole.
-    pub(super) fn take_sent(&self) -> Option<Box<Request<RequestBody>>> {
-        self.sent.take().map(Box::new)
-    }
-
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer, whose body [`Connection::poll_frame`] gives.
     pub(super) async fn send(
         &mut self,
         request: Box<Request<RequestBody>>,
         terms: Terms,
         progress: Option<Progress>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let sender = match &mut self.sender {
-            Sender::Http1(sender) => sender,
-            Sender::Http2(_) => return Box::pin(self.send_http2(*request, terms, progress)).await,
-        };
-        let mut answer = Box::pin(sender.try_send_request(*request));
-        let (driver, pace) = (&mut self.driver, &mut self.pace);
+    ) -> Result<Response<()>, SendError> {
+        let pace = &mut self.pace;
         pace.begin(terms, progress);
+        let http1 = match &mut self.protocol {
+            Protocol::Http1(http1) => http1,
+            Protocol::Http2(http2) => return Box::pin(http2.send(*request, pace)).await,
+        };
+        http1.begin(request).map_err(SendError::from)?;
         std::future::poll_fn(|cx| {
-            drive(driver, cx);
-            if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return Poll::Ready(answer.map_err(SendError::of));
+            if let Poll::Ready(answer) = http1.poll_head(cx) {
+                return Poll::Ready(answer.map_err(SendError::from));
             }
             match pace.poll_head(cx) {
                 Some(error) => Poll::Ready(Err(SendError::Failed(error))),
@@ -137,19 +124,67 @@ impl Connection {
         .await
     }
 
-    async fn send_http2(
+    /// The next piece of the answer's body.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.poll_frame(cx).map_err(Cause::from),
+            Protocol::Http2(http2) => http2.poll_frame(cx),
+        }
+    }
+
+    /// Whether the answer's body has come whole.
+    pub(super) fn is_end_stream(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.is_end_stream(),
+            Protocol::Http2(http2) => http2.incoming.as_ref().is_none_or(Incoming::is_end_stream),
+        }
+    }
+
+    /// How much of the answer's body is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.size_hint(),
+            Protocol::Http2(http2) => {
+                http2.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+            }
+        }
+    }
+
+    /// Whether another request can be sent.
+    pub(super) fn is_reusable(&mut self) -> bool {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.is_reusable(),
+            Protocol::Http2(http2) => http2.is_reusable(),
+        }
+    }
+
+    /// Whether an idle connection is still open, as far as the runtime has been told.
+    pub(super) fn is_open(&mut self) -> bool {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.is_open(),
+            Protocol::Http2(http2) => http2.is_open(),
+        }
+    }
+
+    /// The stream of a connection that was upgraded, and what has come of the other protocol; HTTP/2 has no upgrades.
+    pub(super) fn into_parts(self) -> Option<(TcpStream, Bytes)> {
+        match self.protocol {
+            Protocol::Http1(http1) => Some(http1.into_parts()),
+            Protocol::Http2(_) => None,
+        }
+    }
+}
+
+impl Http2 {
+    async fn send(
         &mut self,
         request: Request<RequestBody>,
-        terms: Terms,
-        progress: Option<Progress>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let Sender::Http2(sender) = &mut self.sender else {
-            return Err(SendError::Failed(ProxyError::NoUpstream));
-        };
-        let mut answer = Box::pin(sender.try_send_request(with_authority(request)));
-        let (driver, pace) = (&mut self.driver, &mut self.pace);
-        pace.begin(terms, progress);
-        std::future::poll_fn(|cx| {
+        pace: &mut Pace,
+    ) -> Result<Response<()>, SendError> {
+        self.incoming = None;
+        let mut answer = Box::pin(self.sender.try_send_request(with_authority(request)));
+        let driver = &mut self.driver;
+        let answer = std::future::poll_fn(|cx| {
             drive(driver, cx);
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(answer.map_err(SendError::of));
@@ -159,44 +194,36 @@ impl Connection {
                 None => Poll::Pending,
             }
         })
-        .await
+        .await?;
+        let (head, incoming) = answer.into_parts();
+        self.incoming = Some(incoming);
+        Ok(Response::from_parts(head, ()))
     }
 
-    /// Moves the connection on; whatever it has for its user is there afterwards.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, cx);
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cause>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let mut frame = Pin::new(&mut *incoming).poll_frame(&mut Context::from_waker(Waker::noop()));
+        if frame.is_pending() {
+            drive(&mut self.driver, cx);
+            frame = Pin::new(incoming).poll_frame(cx);
+        }
+        frame.map_err(Cause::from)
     }
 
-    /// Whether another request can be sent.
-    pub(super) fn is_reusable(&mut self) -> bool {
+    fn is_reusable(&mut self) -> bool {
         if !self.sender.is_ready() {
-            self.drive(&mut Context::from_waker(Waker::noop()));
+            self.drive_idle();
         }
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// Whether an idle connection is still open, as far as the runtime has been told.
-    pub(super) fn is_open(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+    fn is_open(&mut self) -> bool {
+        self.drive_idle();
         self.driver.is_some()
     }
 
-    /// Drives a connection that is being upgraded to the end of HTTP on it.
-    pub(super) async fn finish(mut self) {
-        if let Some(driver) = self.driver.take()
-            && let Err(error) = driver.await
-        {
-            tracing::debug!(%error, "a connection to an upstream ended");
-        }
-    }
-}
-
-impl Sender {
-    fn is_ready(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_ready(),
-            Self::Http2(sender) => sender.is_ready(),
-        }
+    fn drive_idle(&mut self) {
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
     }
 }
 
@@ -213,8 +240,20 @@ impl Lease {
 impl SendError {
     fn of(mut error: hyper::client::conn::TrySendError<Request<RequestBody>>) -> Self {
         match error.take_message() {
-            Some(unsent) => Self::Unsent(Box::new(unsent), error.into_error()),
-            None => Self::Failed(ProxyError::of_upstream(error.into_error())),
+            Some(unsent) => Self::Unsent(Box::new(unsent), error.into_error().into()),
+            None => Self::Failed(ProxyError::of_http2(error.into_error())),
+        }
+    }
+}
+
+impl From<Unanswered> for SendError {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Unsent(request, cause) => Self::Unsent(request, cause.into()),
+            Unanswered::Closed(request, cause) => Self::Closed(request, cause.into()),
+            Unanswered::BadResponse(cause) => Self::Failed(ProxyError::BadResponse(cause.into())),
+            Unanswered::Body(error) => Self::Failed(error.into()),
+            Unanswered::Length => Self::Failed(ProxyError::BadFraming),
         }
     }
 }

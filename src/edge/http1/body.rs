@@ -1,0 +1,236 @@
+//! Where the body of a message ends (RFC 9112 §6), reading it and writing it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::AsyncWrite;
+
+use super::Http1Error;
+use super::chunked::{self, ChunkedReader, Piece};
+use super::output::Output;
+
+/// How a message says where its body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+    /// Only an answer can.
+    UntilClose,
+}
+
+/// Reads the body of one message.
+#[derive(Debug)]
+pub(super) enum BodyReader {
+    Length { left: u64 },
+    Chunked(ChunkedReader),
+    UntilClose { ended: bool },
+}
+
+/// Writes the body of one message.
+#[derive(Debug)]
+pub(super) enum BodyWriter {
+    Length {
+        left: u64,
+    },
+    /// With what the message's `Trailer` header names.
+    Chunked {
+        announced: Vec<HeaderName>,
+    },
+    UntilClose,
+    Ended,
+}
+
+/// Why a body was not written whole.
+#[derive(Debug)]
+pub(super) enum WriteError<E> {
+    /// The stream does not take it.
+    Stream(std::io::Error),
+    /// There is no more of it.
+    Body(E),
+    /// It is not as long as its head says.
+    Length,
+}
+
+impl BodyReader {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Length(left) => Self::Length { left },
+            Framing::Chunked => Self::Chunked(ChunkedReader::new()),
+            Framing::UntilClose => Self::UntilClose { ended: false },
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        match self {
+            Self::Length { left } => *left == 0,
+            Self::Chunked(reader) => reader.is_ended(),
+            Self::UntilClose { ended } => *ended,
+        }
+    }
+
+    /// The next piece of what has come; nothing when the body has ended, or more has to come first.
+    pub(super) fn read(&mut self, input: &mut BytesMut) -> Result<Option<Frame<Bytes>>, Http1Error> {
+        match self {
+            Self::Chunked(reader) => Ok(match reader.read(input)? {
+                Piece::Data(data) => Some(Frame::data(data)),
+                Piece::Trailers(trailers) => Some(Frame::trailers(trailers)),
+                Piece::End | Piece::More => None,
+            }),
+            Self::Length { .. } | Self::UntilClose { .. } if input.is_empty() => Ok(None),
+            Self::Length { left } => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= length as u64;
+                Ok((length > 0).then(|| Frame::data(input.split_to(length).freeze())))
+            }
+            Self::UntilClose { .. } => Ok(Some(Frame::data(input.split().freeze()))),
+        }
+    }
+
+    /// The peer sends no more.
+    pub(super) fn close(&mut self) -> Result<(), Http1Error> {
+        match self {
+            Self::UntilClose { ended } => {
+                *ended = true;
+                Ok(())
+            }
+            Self::Length { .. } | Self::Chunked(_) if self.is_ended() => Ok(()),
+            Self::Length { .. } | Self::Chunked(_) => Err(Http1Error::Closed),
+        }
+    }
+
+    /// How many bytes to have room for before the next are read.
+    pub(super) fn wanted(&self, most: usize) -> usize {
+        match self {
+            Self::Length { left } => usize::try_from(*left).unwrap_or(most).min(most),
+            Self::Chunked(_) | Self::UntilClose { .. } => most,
+        }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Length { left } => SizeHint::with_exact(*left),
+            Self::Chunked(_) | Self::UntilClose { .. } if self.is_ended() => SizeHint::with_exact(0),
+            Self::Chunked(_) | Self::UntilClose { .. } => SizeHint::default(),
+        }
+    }
+}
+
+impl BodyWriter {
+    /// The writer for a message with these headers.
+    pub(super) fn new(framing: Framing, headers: &HeaderMap) -> Self {
+        match framing {
+            Framing::Length(0) => Self::Ended,
+            Framing::Length(left) => Self::Length { left },
+            Framing::Chunked => Self::Chunked { announced: announced(headers) },
+            Framing::UntilClose => Self::UntilClose,
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
+
+    /// Moves a body on until it waits, or all of it was written. A body that is longer or shorter than its head said is
+    /// an error, and then the stream cannot be used any more.
+    pub(super) fn poll_write<B, T>(
+        &mut self,
+        body: &mut B,
+        (output, stream): (&mut Output, &mut T),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError<B::Error>>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        T: AsyncWrite + Unpin,
+    {
+        loop {
+            let mut waits = false;
+            while !waits && !self.is_ended() && output.takes_more() {
+                match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        self.write(frame, output)?;
+                        if body.is_end_stream() {
+                            self.end(output)?;
+                        }
+                    }
+                    Poll::Ready(None) => self.end(output)?,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(WriteError::Body(error))),
+                    Poll::Pending => waits = true,
+                }
+            }
+            ready!(output.poll_write(stream, cx)).map_err(WriteError::Stream)?;
+            if self.is_ended() {
+                return Poll::Ready(Ok(()));
+            }
+            if waits {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn write<E>(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), WriteError<E>> {
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {}
+            Ok(data) => match self {
+                Self::Length { left } => {
+                    *left = left.checked_sub(data.len() as u64).ok_or(WriteError::Length)?;
+                    output.push(data, b"");
+                }
+                Self::Chunked { .. } => {
+                    chunked::write_size(data.len(), output.small());
+                    output.push(data, b"\r\n");
+                }
+                Self::UntilClose => output.push(data, b""),
+                Self::Ended => return Err(WriteError::Length),
+            },
+            Err(frame) => {
+                if let (Self::Chunked { announced }, Ok(trailers)) = (&*self, frame.into_trailers()) {
+                    let output = output.small();
+                    output.extend_from_slice(b"0\r\n");
+                    for (name, value) in trailers.iter().filter(|(name, _)| announced.contains(name)) {
+                        write_field(name, value, output);
+                    }
+                    output.extend_from_slice(b"\r\n");
+                    *self = Self::Ended;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end<E>(&mut self, output: &mut Output) -> Result<(), WriteError<E>> {
+        match self {
+            Self::Length { left: 1.. } => return Err(WriteError::Length),
+            // Behind a large piece there is no room; the next turn asks once more.
+            Self::Chunked { .. } if !output.takes_more() => return Ok(()),
+            Self::Chunked { .. } => output.small().extend_from_slice(b"0\r\n\r\n"),
+            Self::Length { left: 0 } | Self::UntilClose | Self::Ended => {}
+        }
+        *self = Self::Ended;
+        Ok(())
+    }
+}
+
+/// Writes one line of a head or a trailer section.
+pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, output: &mut Vec<u8>) {
+    output.extend_from_slice(name.as_str().as_bytes());
+    output.extend_from_slice(b": ");
+    output.extend_from_slice(value.as_bytes());
+    output.extend_from_slice(b"\r\n");
+}
+
+/// The fields that may come behind a body: those that are named before it, and say nothing about the message itself
+/// (RFC 9110 §6.5.1).
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING};
+    headers
+        .get_all(TRAILER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .filter(|name| ![CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING].contains(name))
+        .collect()
+}
