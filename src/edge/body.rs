@@ -9,11 +9,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::code::RouterCode;
 use super::connection::OpenRequest;
+use super::http1::{ClientSide, Http1Body, Http1Error};
 use super::http3::{Http3Body, Http3BodyError};
 use super::rescue::Cause;
 use super::upstream::Lease;
@@ -30,7 +32,8 @@ pub(super) enum EdgeBody {
 /// What a client sends, by its protocol.
 #[derive(Debug)]
 pub(super) enum ClientBody {
-    Hyper(Incoming),
+    Http1(Http1Body),
+    Http2(Incoming),
     Http3(Box<Http3Body>),
 }
 
@@ -47,7 +50,9 @@ pub(super) struct RequestBody {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientBodyError {
     #[error(transparent)]
-    Hyper(hyper::Error),
+    Http1(Http1Error),
+    #[error(transparent)]
+    Http2(hyper::Error),
     #[error(transparent)]
     Http3(Http3BodyError),
 }
@@ -169,18 +174,6 @@ impl BodyError {
     }
 }
 
-impl From<Incoming> for ClientBody {
-    fn from(incoming: Incoming) -> Self {
-        Self::Hyper(incoming)
-    }
-}
-
-impl From<Http3Body> for ClientBody {
-    fn from(body: Http3Body) -> Self {
-        Self::Http3(Box::new(body))
-    }
-}
-
 impl Body for ClientBody {
     type Data = Bytes;
     type Error = ClientBodyError;
@@ -190,27 +183,47 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         match self.get_mut() {
-            Self::Hyper(incoming) => Pin::new(incoming).poll_frame(cx).map_err(ClientBodyError::Hyper),
+            Self::Http1(body) => body.poll_frame(cx).map_err(ClientBodyError::Http1),
+            Self::Http2(incoming) => Pin::new(incoming).poll_frame(cx).map_err(ClientBodyError::Http2),
             Self::Http3(body) => Pin::new(&mut **body).poll_frame(cx).map_err(ClientBodyError::Http3),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Hyper(incoming) => incoming.is_end_stream(),
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(incoming) => incoming.is_end_stream(),
             Self::Http3(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Hyper(incoming) => incoming.size_hint(),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(incoming) => incoming.size_hint(),
             Self::Http3(body) => body.size_hint(),
         }
     }
 }
 
+impl ClientBody {
+    /// Where the client's stream comes when the request upgrades its connection; only HTTP/1.1 has such.
+    pub(super) fn take_upgrade(&mut self) -> Option<ClientSide> {
+        match self {
+            Self::Http1(body) => body.take_upgrade(),
+            Self::Http2(_) | Self::Http3(_) => None,
+        }
+    }
+}
+
 impl RequestBody {
+    /// Hands an interim answer on to the client, where its protocol lets the edge do so.
+    pub(super) fn hand_on(&self, interim: &Response<()>) {
+        if let ClientBody::Http1(body) = &self.incoming {
+            body.hand_on(interim);
+        }
+    }
+
     /// The body, and its progress when there is something to send.
     pub(super) fn new(incoming: ClientBody, limit: Option<u64>) -> (Self, Option<Progress>) {
         let left = limit.unwrap_or(u64::MAX);

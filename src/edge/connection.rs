@@ -13,20 +13,20 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http2;
 use hyper::service::HttpService;
 use tokio::time::sleep;
 
 use super::access::ToldBody;
 use super::coalesce::{Coalesce, Drain};
+use super::rescue::Cause;
 use super::worker::Worker;
 
 /// Requests that a client may break off beyond those that it lets end (rapid reset).
 const MOST_BROKEN_OFF: u32 = 200;
 
-/// What a client connection is doing. Atomic only because hyper wants a connection that can be upgraded to
-/// be `Send`; it stays on its worker.
+/// What a client connection is doing. XXX
 #[derive(Debug)]
 pub(super) struct Activity {
     open: AtomicU32,
@@ -62,13 +62,12 @@ struct Taken {
     at: Instant,
 }
 
-/// A hyper connection whose client can be told that it ends.
+/// A connection whose client can be told that it ends.
 pub(super) trait ClientConnection {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>>;
 
     /// Tells the client that no new request will be taken, where the protocol has a message for that. Over HTTP/1.1
-    /// the next answer says so: hyper would close a connection without a request at once, and lose the one that is
-    /// under way to it.
+    /// the next answer says so: closing a connection without a request would lose the one that may be under way to it.
     fn announce_end(self: Pin<&mut Self>);
 }
 
@@ -80,19 +79,12 @@ pub(super) struct Coalesced<T, S: HttpService<Incoming>, E> {
     put_off: bool,
 }
 
-/// A stream that tells when the first bytes of a request come.
-#[derive(Debug)]
-pub(super) struct Watched<T> {
-    stream: T,
-    activity: Arc<Activity>,
-}
-
 /// Drives a connection to its end.
 pub(super) async fn drive(
     mut connection: Pin<Box<impl ClientConnection>>,
     activity: Arc<Activity>,
     worker: Rc<Worker>,
-) -> hyper::Result<()> {
+) -> Result<(), Cause> {
     let limits = worker.settings.limits;
     let mut stop = pin!(worker.stop.token.cancelled());
     let mut quiet = pin!(sleep(limits.header));
@@ -190,7 +182,7 @@ impl Activity {
         limit.saturating_sub(quiet)
     }
 
-    fn note_read(&self) {
+    pub(super) fn note_read(&self) {
         if !self.reading_head.load(Ordering::Relaxed) && self.open.load(Ordering::Relaxed) == 0 {
             self.reading_head.store(true, Ordering::Relaxed);
             self.note_time();
@@ -283,63 +275,8 @@ fn add(number: &AtomicU32, difference: u32) {
     number.store(number.load(Ordering::Relaxed).wrapping_add(difference), Ordering::Relaxed);
 }
 
-impl<T> Watched<T> {
-    pub(super) fn new(stream: T, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
-    }
-}
-
-impl<T: Read + Unpin> Read for Watched<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) {
-            self.activity.note_read();
-        }
-        read
-    }
-}
-
-impl<T: Write + Unpin> Write for Watched<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-}
-
-impl<I, S> ClientConnection for http1::UpgradeableConnection<I, S>
-where
-    I: Read + Write + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = ToldBody>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+impl<F: Future<Output = Result<(), Cause>>> ClientConnection for F {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         Future::poll(self, cx)
     }
 
@@ -354,8 +291,8 @@ where
     S::Future: 'static,
     E: Http2ServerConnExec<S::Future, ToldBody> + Unpin,
 {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        let end = Pin::new(&mut self.connection).poll(cx);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        let end = Pin::new(&mut self.connection).poll(cx).map_err(Cause::from);
         if end.is_pending() && self.puts_off() {
             come_back(cx);
             return Poll::Pending;

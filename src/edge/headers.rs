@@ -198,6 +198,11 @@ pub(super) fn require_https(headers: &mut HeaderMap) {
     headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(SITE_HSTS);
 }
 
+/// Whether a client waits for a word before it sends the body (RFC 9110 §10.1.1).
+pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// Whether a request is encoded as chunked and nothing else (RFC 9112 §6.1). What hyper takes for chunked others may not;
 /// a length beside it hyper has taken out, and closes the connection afterwards.
 pub(super) fn is_clearly_framed(headers: &HeaderMap) -> bool {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::header::ACCEPT;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
-use hyper::upgrade::OnUpgrade;
 
 use super::access::{Access, ToldBody};
 use super::body::{ClientBody, EdgeBody, Progress, RequestBody};
@@ -19,6 +18,7 @@ use super::destination::Destination;
 use super::exchange::exchange;
 use super::filters::{Asked, Dressing, Passage};
 use super::headers::{self, CameBy, Particulars};
+use super::http1::ClientSide;
 use super::pages::Form;
 use super::rescue::{self, ProxyError};
 use super::upstream::Lease;
@@ -45,7 +45,7 @@ struct Forward {
     destination: Destination,
     request: Box<Request<RequestBody>>,
     progress: Option<Progress>,
-    client_side: Option<OnUpgrade>,
+    client_side: Option<ClientSide>,
 }
 
 /// What becomes of a request after a look at its head.
@@ -59,10 +59,10 @@ enum Admission {
 }
 
 /// Answers one request of any protocol; a failure becomes an answer too.
-pub(super) fn answer<B: Body + Into<ClientBody>>(
+pub(super) fn answer(
     client: Rc<Client>,
-    mut request: Request<B>,
-) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> + use<B> {
+    mut request: Request<ClientBody>,
+) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
@@ -111,9 +111,9 @@ pub(super) fn answer<B: Body + Into<ClientBody>>(
 }
 
 /// Refuses or redirects a request, or makes it one to an upstream.
-fn admit<B: Body + Into<ClientBody>>(
+fn admit(
     client: &Client,
-    mut request: Request<B>,
+    mut request: Request<ClientBody>,
     id: &HeaderValue,
     (access, dressing): (&mut Access, &mut Option<Box<Dressing>>),
 ) -> Result<Admission, ProxyError> {
@@ -148,8 +148,8 @@ fn admit<B: Body + Into<ClientBody>>(
     if request.version() >= Version::HTTP_2 {
         headers::join_cookies(request.headers_mut());
     }
-    let upgrade = headers::upgrade(request.headers());
-    let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+    let client_side = request.body_mut().take_upgrade();
+    let upgrade = client_side.as_ref().and_then(|_| headers::upgrade(request.headers()));
     *request.version_mut() = Version::HTTP_11;
     let start = worker.request_start();
     client.came_by.prepare(request.headers_mut(), Particulars { host, id, start, upgrade });
@@ -163,7 +163,7 @@ fn admit<B: Body + Into<ClientBody>>(
     }
     let mut progress = None;
     let request = request.map(|incoming| {
-        let (body, moved) = RequestBody::new(incoming.into(), limit);
+        let (body, moved) = RequestBody::new(incoming, limit);
         progress = moved;
         body
     });
@@ -221,7 +221,7 @@ fn finish(
     worker: &Worker,
     mut response: Response<()>,
     lease: Lease,
-    (open, client_side): (OpenRequest, Option<OnUpgrade>),
+    (open, client_side): (OpenRequest, Option<ClientSide>),
 ) -> Result<Response<EdgeBody>, ProxyError> {
     *response.version_mut() = Version::HTTP_11;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -20,10 +20,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Takes a stream, which sends from now on what it is given without waiting for more (`TCP_NODELAY`).
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, joined: Vec::new() })
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, joined: Vec::new() }
     }
 }
 

@@ -11,12 +11,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
 use super::connection::OpenRequest;
+use super::http1::ClientSide;
 use super::upstream::Lease;
 
 /// One end of a tunnel, which notes when something came.
@@ -28,14 +27,13 @@ struct End<T> {
 }
 
 /// Relays between a client and an upstream that both agreed to an upgrade.
-pub(super) async fn relay(client: OnUpgrade, lease: Lease, open: OpenRequest) {
+pub(super) async fn relay(client: ClientSide, lease: Lease, open: OpenRequest) {
     let Lease { connection, claim, .. } = lease;
     let limit = connection.pace.rolling();
     match (client.await, connection.into_parts()) {
-        (Ok(client), Some((upstream, before))) => {
+        (Ok((client, said)), Some((upstream, before))) => {
             let last = Rc::new(Cell::new(Instant::now()));
-            let mut client =
-                End { stream: TokioIo::new(client), before: Bytes::new(), last: Rc::clone(&last) };
+            let mut client = End { stream: client, before: said, last: Rc::clone(&last) };
             let mut upstream = End { stream: upstream, before, last: Rc::clone(&last) };
             tokio::select! {
                 copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {
@@ -46,8 +44,7 @@ pub(super) async fn relay(client: OnUpgrade, lease: Lease, open: OpenRequest) {
                 () = silence(&last, limit) => tracing::debug!("a tunnel was silent for too long"),
             }
         }
-        (Err(error), _) => tracing::debug!(%error, "an upgrade was not completed"),
-        (Ok(_), None) => {}
+        (Err(_), _) | (_, None) => tracing::debug!("an upgrade was not completed"),
     }
     drop((claim, open));
 }

@@ -79,13 +79,13 @@ pub(super) struct Lease {
 impl Connection {
     /// Connects for HTTP/1.1, within five seconds.
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let connection = UpstreamConnection::new(connect(address).await?)?;
+        let connection = UpstreamConnection::new(connect(address).await?);
         Ok(Self { protocol: Protocol::Http1(Box::new(connection)), pace: Box::new(Pace::new()) })
     }
 
     /// Connects for HTTP/2, within five seconds. Its frames are moved by a task of `tasks`.
     pub(super) async fn open_http2(address: SocketAddr, tasks: &TaskTracker) -> io::Result<Self> {
-        let stream = TokioIo::new(Socket::new(connect(address).await?)?);
+        let stream = TokioIo::new(Socket::new(connect(address).await?));
         let mut builder = http2::Builder::new(LocalExecutor::new(tasks.clone()));
         builder.max_header_list_size(MAX_HEADER_LIST);
         let (sender, driver) = builder.handshake(stream).await.map_err(io::Error::other)?;
@@ -264,9 +264,13 @@ impl fmt::Debug for Lease {
     }
 }
 
+/// A stream that sends what it is given without waiting for more (`TCP_NODELAY`).
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let limited = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address)).await;
-    limited.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection within five seconds"))?
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no connection within five seconds");
+    let stream = limited.map_err(late)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// HTTP/2 names the host in the target, and only there. An unusable one is left as it is, and refused by the dyno.

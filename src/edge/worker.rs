@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,17 +27,20 @@ use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
 use super::access::AccessBatch;
+use super::body::ClientBody;
 use super::census::Census;
 use super::coalesce::coalesce;
-use super::connection::{Activity, Coalesced, Watched, drive};
+use super::connection::{Activity, Coalesced, drive};
 use super::counters::WorkerCounters;
 use super::drain::Stop;
 use super::headers::CameBy;
+use super::http1::{self, ClientStream};
 use super::http3;
 use super::listener::EdgeListeners;
 use super::pool::Pool;
 use super::proxy::{self, Client};
 use super::proxy_protocol::{self, Origin};
+use super::rescue::Cause;
 use super::socket::Socket;
 use super::table::RoutingTable;
 use super::tls::{ALPN_ACME, ALPN_H2};
@@ -67,6 +70,7 @@ pub(super) struct Worker {
     pub(super) turn: Cell<usize>,
     pub(super) alt_svc: Option<HeaderValue>,
     start_header: RefCell<(i64, HeaderValue)>,
+    date_header: RefCell<(i64, HeaderValue)>,
 }
 
 /// What a worker is made from, sent to its thread.
@@ -97,7 +101,7 @@ enum Entrance {
 }
 
 /// A connection that is served to its end.
-type Serving = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+type Serving = Pin<Box<dyn Future<Output = Result<(), Cause>>>>;
 
 /// Runs the streams of HTTP/2 connections, and connections to upstreams, on their worker.
 #[derive(Debug, Clone)]
@@ -120,6 +124,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         turn: Cell::new(0),
         alt_svc: parts.alt_svc,
         start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
+        date_header: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
     });
     for (listener, entrance) in entrances {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
@@ -240,18 +245,24 @@ async fn admit(
     // A trusted proxy speaks for any number of clients.
     let counted = if worker.trusts(peer) { Ok(None) } else { worker.census.admit(peer) };
     let Ok(_counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
-    serve(worker, Socket::new(stream)?, peer, entrance).await.map_err(io::Error::other)
+    stream.set_nodelay(true)?;
+    serve(worker, stream, peer, entrance).await.map_err(io::Error::other)
 }
 
-async fn serve(worker: &Rc<Worker>, stream: Socket, peer: IpAddr, entrance: Entrance) -> hyper::Result<()> {
+async fn serve(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: IpAddr,
+    entrance: Entrance,
+) -> Result<(), Cause> {
     match entrance {
         Entrance::Redirect => {
             let client = worker.client(worker.came_by(peer, "http", 80), true, None);
-            serve_http1(client, stream).await
+            serve_http1(client, ClientStream::Plain(stream)).await
         }
         Entrance::Plain { port } => {
             let client = worker.client(worker.came_by(peer, "http", port), false, None);
-            serve_http1(client, stream).await
+            serve_http1(client, ClientStream::Plain(stream)).await
         }
         Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
     }
@@ -260,9 +271,9 @@ async fn serve(worker: &Rc<Worker>, stream: Socket, peer: IpAddr, entrance: Entr
 async fn serve_tls(
     worker: &Rc<Worker>,
     acceptor: TlsAcceptor,
-    stream: Socket,
+    stream: TcpStream,
     peer: IpAddr,
-) -> hyper::Result<()> {
+) -> Result<(), Cause> {
     // In a box, whose memory goes with the handshake.
     match Box::pin(shake_hands(worker, acceptor, stream, peer)).await {
         Some(serving) => serving.await,
@@ -274,12 +285,12 @@ async fn serve_tls(
 async fn shake_hands(
     worker: &Rc<Worker>,
     acceptor: TlsAcceptor,
-    stream: Socket,
+    stream: TcpStream,
     peer: IpAddr,
 ) -> Option<Serving> {
     let limit = worker.settings.limits.header;
     let handshake = tokio::select! {
-        handshake = timeout(limit, acceptor.accept(stream)) => handshake,
+        handshake = timeout(limit, acceptor.accept(Socket::new(stream))) => handshake,
         () = worker.handshakes_end() => return None,
     };
     let Ok(Ok(stream)) = handshake else {
@@ -292,27 +303,18 @@ async fn shake_hands(
         Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream))),
         // The handshake was all: the proof is in the certificate.
         Some(ALPN_ACME) => None,
-        Some(_) | None => Some(Box::pin(serve_http1(client, stream))),
+        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Tls(Box::new(stream))))),
     }
 }
 
 /// Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
 /// moved through on its way.
-fn serve_http1<T>(client: Rc<Client>, stream: T) -> impl Future<Output = hyper::Result<()>>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+fn serve_http1(client: Rc<Client>, stream: ClientStream) -> impl Future<Output = Result<(), Cause>> {
     let (worker, activity) = (Rc::clone(&client.worker), Arc::clone(&client.activity));
-    let stream = Watched::new(TokioIo::new(stream), Arc::clone(&activity));
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_header_size(MAX_HEADER_BYTES.into())
-        .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)))
-        .with_upgrades();
-    drive(Box::pin(connection), activity, worker)
+    drive(Box::pin(http1::serve(client, stream)), activity, worker)
 }
 
-fn serve_http2<T>(client: Rc<Client>, stream: T) -> impl Future<Output = hyper::Result<()>>
+fn serve_http2<T>(client: Rc<Client>, stream: T) -> impl Future<Output = Result<(), Cause>>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -321,7 +323,10 @@ where
     let connection = http2::Builder::new(LocalExecutor(worker.clients.clone()))
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES.into())
-        .serve_connection(stream, service_fn(move |request| proxy::answer(Rc::clone(&client), request)));
+        .serve_connection(
+            stream,
+            service_fn(move |request| proxy::answer(Rc::clone(&client), request.map(ClientBody::Http2))),
+        );
     drive(Box::pin(Coalesced::new(connection, drain, Arc::clone(&activity))), activity, worker)
 }
 
@@ -343,6 +348,18 @@ impl Worker {
         if made.0 != now {
             let header = HeaderValue::try_from(format!("t={now}"));
             *made = (now, header.unwrap_or(HeaderValue::from_static("t=0")));
+        }
+        made.1.clone()
+    }
+
+    /// `Date`, made once for each second.
+    pub(super) fn date(&self) -> HeaderValue {
+        let now = self.settings.clock.now();
+        let second = now.as_millis().div_euclid(1_000);
+        let mut made = self.date_header.borrow_mut();
+        if made.0 != second {
+            let header = HeaderValue::try_from(now.to_http_date());
+            *made = (second, header.unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")));
         }
         made.1.clone()
     }

@@ -1,12 +1,11 @@
 //! Where the body of a message ends (RFC 9112 §6), reading it and writing it.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::AsyncWrite;
 
 use super::Http1Error;
 use super::chunked::{self, ChunkedReader, Piece};
@@ -133,41 +132,32 @@ impl BodyWriter {
         matches!(self, Self::Ended)
     }
 
-    /// Moves a body on until it waits, or all of it was written. A body that is longer or shorter than its head said is
-    /// an error, and then the stream cannot be used any more.
-    pub(super) fn poll_write<B, T>(
+    /// Gathers what there is of a body, and not more than is written at once; says whether the body has to be waited for
+    /// before there is more. A body that is longer or shorter than its head said is an error, and then the stream cannot
+    /// be used any more.
+    pub(super) fn gather<B>(
         &mut self,
         body: &mut B,
-        (output, stream): (&mut Output, &mut T),
+        output: &mut Output,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WriteError<B::Error>>>
+    ) -> Result<bool, WriteError<B::Error>>
     where
         B: Body<Data = Bytes> + Unpin,
-        T: AsyncWrite + Unpin,
     {
-        loop {
-            let mut waits = false;
-            while !waits && !self.is_ended() && output.takes_more() {
-                match Pin::new(&mut *body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => {
-                        self.write(frame, output)?;
-                        if body.is_end_stream() {
-                            self.end(output)?;
-                        }
+        while !self.is_ended() && output.takes_more() {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.write(frame, output)?;
+                    if body.is_end_stream() {
+                        self.end(output)?;
                     }
-                    Poll::Ready(None) => self.end(output)?,
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(WriteError::Body(error))),
-                    Poll::Pending => waits = true,
                 }
-            }
-            ready!(output.poll_write(stream, cx)).map_err(WriteError::Stream)?;
-            if self.is_ended() {
-                return Poll::Ready(Ok(()));
-            }
-            if waits {
-                return Poll::Pending;
+                Poll::Ready(None) => self.end(output)?,
+                Poll::Ready(Some(Err(error))) => return Err(WriteError::Body(error)),
+                Poll::Pending => return Ok(true),
             }
         }
+        Ok(false)
     }
 
     fn write<E>(&mut self, frame: Frame<Bytes>, output: &mut Output) -> Result<(), WriteError<E>> {

@@ -5,11 +5,17 @@
 
 mod body;
 mod chunked;
+mod client;
 mod head;
 mod output;
+mod stream;
 mod upstream;
+mod wire;
 
+pub(super) use self::client::serve;
+pub(super) use self::stream::ClientStream;
 pub(super) use self::upstream::{Unanswered, UpstreamConnection};
+pub(super) use self::wire::{ClientSide, Http1Body};
 
 /// What is wrong with the messages of a peer.
 #[derive(Debug, thiserror::Error)]

@@ -64,9 +64,8 @@ pub(in crate::edge) enum Unanswered {
 }
 
 impl UpstreamConnection {
-    pub(in crate::edge) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
+    pub(in crate::edge) fn new(stream: TcpStream) -> Self {
+        Self {
             stream,
             input: BytesMut::new(),
             room: LEAST_ROOM,
@@ -75,16 +74,12 @@ impl UpstreamConnection {
             writer: BodyWriter::Ended,
             stage: Stage::Ended,
             kept: true,
-        })
+        }
     }
 
     /// Whether another request can be sent, as far as is known.
     pub(in crate::edge) fn is_reusable(&self) -> bool {
-        self.kept
-            && matches!(self.stage, Stage::Ended)
-            && self.writer.is_ended()
-            && self.output.is_empty()
-            && self.input.is_empty()
+        self.kept && matches!(self.stage, Stage::Ended) && self.is_sent() && self.input.is_empty()
     }
 
     /// Whether an idle connection is still open, as far as the runtime has been told. Gives memory back.
@@ -156,7 +151,7 @@ impl UpstreamConnection {
                 return Poll::Ready(Some(Err(Http1Error::Length)));
             }
         }
-        if self.writer.is_ended() && self.output.is_empty() {
+        if self.is_sent() {
             self.request = None;
         }
         let read = self.poll_read(cx);
@@ -195,20 +190,25 @@ impl UpstreamConnection {
 
     /// Sends what can be sent now. A stream that takes nothing any more is not asked again.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), WriteError<RequestBodyError>> {
-        let Some(request) =
-            self.request.as_mut().filter(|_| !self.writer.is_ended() || !self.output.is_empty())
-        else {
-            return Ok(());
-        };
-        let out = (&mut self.output, &mut self.stream);
-        match self.writer.poll_write(request.body_mut(), out, cx) {
-            Poll::Ready(Err(error)) => {
-                (self.writer, self.output) = (BodyWriter::Ended, Output::default());
-                self.kept = false;
-                Err(error)
-            }
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        let Some(request) = self.request.as_mut() else { return Ok(()) };
+        while !(self.writer.is_ended() && self.output.is_empty()) {
+            let sent = match self.writer.gather(request.body_mut(), &mut self.output, cx) {
+                Ok(waits) => match self.output.poll_write(&mut self.stream, cx) {
+                    Poll::Ready(Ok(())) if !waits => continue,
+                    Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
+                    Poll::Ready(Err(error)) => WriteError::Stream(error),
+                },
+                Err(error) => error,
+            };
+            (self.writer, self.output, self.kept) = (BodyWriter::Ended, Output::default(), false);
+            return Err(sent);
         }
+        Ok(())
+    }
+
+    /// Whether the request was sent whole.
+    fn is_sent(&self) -> bool {
+        self.writer.is_ended() && self.output.is_empty()
     }
 
     /// The head of the answer, when it has come whole.
@@ -223,12 +223,15 @@ impl UpstreamConnection {
                 if *interim > MOST_INTERIM {
                     return Err(Http1Error::Unasked);
                 }
+                if let Some(request) = &self.request {
+                    request.body().hand_on(&head.response);
+                }
                 continue;
             }
             self.kept &= head.kept && status != StatusCode::SWITCHING_PROTOCOLS;
             let reader = BodyReader::new(head.framing);
             self.stage = if reader.is_ended() { Stage::Ended } else { Stage::Body(reader) };
-            if self.writer.is_ended() && self.output.is_empty() {
+            if self.is_sent() {
                 self.request = None;
             }
             return Ok(Some(head.response));

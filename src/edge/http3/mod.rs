@@ -39,6 +39,7 @@ use super::census::Counted;
 use super::connection::{Activity, ClientConnection, drive};
 use super::listener::QuicSocket;
 use super::proxy::Client;
+use super::rescue::Cause;
 use super::worker::{MAX_HEADER_BYTES, MAX_STREAMS, Worker};
 
 /// Handshakes that may be open before clients have to prove their addresses, which costs them a round trip.
@@ -239,7 +240,7 @@ impl Origin {
 }
 
 impl ClientConnection for Requests {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         self.work.as_mut().poll(cx).map(Ok)
     }
 

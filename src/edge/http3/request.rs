@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::body::{Expected, Http3Body, Http3BodyError};
 use super::transport::{SendStream, Stopped, Transport};
 use crate::edge::access::ToldBody;
-use crate::edge::body::BodyError;
+use crate::edge::body::{BodyError, ClientBody};
 use crate::edge::headers;
 use crate::edge::proxy::{self, Client};
 use crate::edge::worker::Worker;
@@ -73,6 +73,7 @@ pub(super) async fn serve(
         let (request, mut answer) = read.await.map_err(|_| RequestError::Slow)??;
         begun.set(true);
         let is_head = request.method() == Method::HEAD;
+        let request = request.map(|body| ClientBody::Http3(Box::new(body)));
         let Ok(response) = proxy::answer(Rc::clone(&client), request).await;
         answer.give(&client.worker, response, is_head).await?;
         Ok(answer)
