@@ -3,11 +3,10 @@
 //! Invariant: a connection with an open request is never closed for being quiet, but when its client takes nothing of an
 //! answer that is there, or breaks off far more requests than it lets end.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -26,26 +25,26 @@ use super::worker::Worker;
 /// Requests that a client may break off beyond those that it lets end (rapid reset).
 const MOST_BROKEN_OFF: u32 = 200;
 
-/// What a client connection is doing. XXX
+/// What a client connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
-    open: AtomicU32,
-    reading_head: AtomicBool,
+    open: Cell<u32>,
+    reading_head: Cell<bool>,
     /// Milliseconds after `start` at which the present quiet began.
-    since: AtomicU64,
+    since: Cell<u64>,
     /// Answers of which the client has to take something before the rest is asked for.
-    unread: AtomicU32,
+    unread: Cell<u32>,
     /// Raised whenever the client took something.
-    taken: AtomicU32,
+    taken: Cell<u32>,
     /// Requests that the client broke off, less those that ended.
-    broken_off: AtomicU32,
+    broken_off: Cell<u32>,
     start: Instant,
 }
 
 /// A request that is being served, from its head to the end of its answer.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     /// The client has to take what it was given.
     unread: bool,
     /// It has been sent on, and has no answer yet.
@@ -54,7 +53,7 @@ pub(super) struct OpenRequest {
 
 /// Keeps a connection from being quiet, beside the requests on it.
 #[derive(Debug)]
-pub(super) struct KeptOpen(Arc<Activity>);
+pub(super) struct KeptOpen(Rc<Activity>);
 
 /// How much of the answers a client had taken, and when that was seen.
 struct Taken {
@@ -75,14 +74,14 @@ pub(super) trait ClientConnection {
 pub(super) struct Coalesced<T, S: HttpService<Incoming>, E> {
     connection: http2::Connection<Coalesce<T>, S, E>,
     drain: Drain<T>,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     put_off: bool,
 }
 
 /// Drives a connection to its end.
 pub(super) async fn drive(
     mut connection: Pin<Box<impl ClientConnection>>,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     worker: Rc<Worker>,
 ) -> Result<(), Cause> {
     let limits = worker.settings.limits;
@@ -95,7 +94,7 @@ pub(super) async fn drive(
         if let Poll::Ready(end) = connection.as_mut().poll(cx) {
             return Poll::Ready(end);
         }
-        if activity.broken_off.load(Ordering::Relaxed) > MOST_BROKEN_OFF {
+        if activity.broken_off.get() > MOST_BROKEN_OFF {
             tracing::debug!("a client breaks off one request after the other");
             return Poll::Ready(Ok(()));
         }
@@ -132,29 +131,29 @@ pub(super) async fn drive(
 
 impl Activity {
     /// The activity of a fresh connection, whose first request is awaited.
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            open: AtomicU32::new(0),
-            reading_head: AtomicBool::new(true),
-            since: AtomicU64::new(0),
-            unread: AtomicU32::new(0),
-            taken: AtomicU32::new(0),
-            broken_off: AtomicU32::new(0),
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            open: Cell::new(0),
+            reading_head: Cell::new(true),
+            since: Cell::new(0),
+            unread: Cell::new(0),
+            taken: Cell::new(0),
+            broken_off: Cell::new(0),
             start: Instant::now(),
         })
     }
 
     /// Counts a request in.
-    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.reading_head.store(false, Ordering::Relaxed);
-        OpenRequest { activity: Arc::clone(self), unread: false, waiting: false }
+    pub(super) fn begin(self: &Rc<Self>) -> OpenRequest {
+        add(&self.open, 1);
+        self.reading_head.set(false);
+        OpenRequest { activity: Rc::clone(self), unread: false, waiting: false }
     }
 
     /// Counts a stream in that has no request yet, or of whose answer something is not acknowledged.
-    pub(super) fn keep_open(self: &Arc<Self>) -> KeptOpen {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        KeptOpen(Arc::clone(self))
+    pub(super) fn keep_open(self: &Rc<Self>) -> KeptOpen {
+        add(&self.open, 1);
+        KeptOpen(Rc::clone(self))
     }
 
     /// Notes a request that was broken off before it was one.
@@ -164,8 +163,8 @@ impl Activity {
 
     /// How much longer the client may leave answers where they are.
     fn unread_left(&self, taken: &mut Taken, limit: Duration) -> Duration {
-        let count = self.taken.load(Ordering::Relaxed);
-        if self.unread.load(Ordering::Relaxed) == 0 || count != taken.count {
+        let count = self.taken.get();
+        if self.unread.get() == 0 || count != taken.count {
             *taken = Taken { count, at: Instant::now() };
         }
         limit.saturating_sub(taken.at.elapsed())
@@ -173,31 +172,31 @@ impl Activity {
 
     /// How much longer the connection may be quiet; all of a limit while a request is open.
     fn quiet_left(&self, header: Duration, idle: Duration) -> Duration {
-        let limit = if self.reading_head.load(Ordering::Relaxed) { header } else { idle };
-        if self.open.load(Ordering::Relaxed) > 0 {
+        let limit = if self.reading_head.get() { header } else { idle };
+        if self.open.get() > 0 {
             return limit;
         }
-        let quiet =
-            self.start.elapsed().saturating_sub(Duration::from_millis(self.since.load(Ordering::Relaxed)));
+        let quiet = self.start.elapsed().saturating_sub(Duration::from_millis(self.since.get()));
         limit.saturating_sub(quiet)
     }
 
     pub(super) fn note_read(&self) {
-        if !self.reading_head.load(Ordering::Relaxed) && self.open.load(Ordering::Relaxed) == 0 {
-            self.reading_head.store(true, Ordering::Relaxed);
+        if !self.reading_head.get() && self.open.get() == 0 {
+            self.reading_head.set(true);
             self.note_time();
         }
     }
 
     fn close_one(&self) {
-        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+        add(&self.open, u32::MAX);
+        if self.open.get() == 0 {
             self.note_time();
         }
     }
 
     fn note_time(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.since.store(millis, Ordering::Relaxed);
+        self.since.set(millis);
     }
 }
 
@@ -205,14 +204,14 @@ impl<T: Write + Unpin, S: HttpService<Incoming>, E> Coalesced<T, S, E> {
     pub(super) fn new(
         connection: http2::Connection<Coalesce<T>, S, E>,
         drain: Drain<T>,
-        activity: Arc<Activity>,
+        activity: Rc<Activity>,
     ) -> Self {
         Self { connection, drain, activity, put_off: false }
     }
 
     /// Whether to wait one turn for the answers of other requests before writing; never two in a row.
     fn puts_off(&mut self) -> bool {
-        let others = self.activity.open.load(Ordering::Relaxed) > 0;
+        let others = self.activity.open.get() > 0;
         self.put_off = !self.put_off && others && self.drain.is_holding();
         self.put_off
     }
@@ -255,10 +254,10 @@ impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.take();
         let activity = &self.activity;
-        let broken_off = activity.broken_off.load(Ordering::Relaxed);
+        let broken_off = activity.broken_off.get();
         let now = if self.waiting { broken_off.saturating_add(1) } else { broken_off.saturating_sub(1) };
         if now != broken_off {
-            activity.broken_off.store(now, Ordering::Relaxed);
+            activity.broken_off.set(now);
         }
         activity.close_one();
     }
@@ -270,9 +269,9 @@ impl Drop for KeptOpen {
     }
 }
 
-/// Adds to a number that only this thread writes; `u32::MAX` takes one away.
-fn add(number: &AtomicU32, difference: u32) {
-    number.store(number.load(Ordering::Relaxed).wrapping_add(difference), Ordering::Relaxed);
+/// Adds to a number; `u32::MAX` takes one away.
+fn add(number: &Cell<u32>, difference: u32) {
+    number.set(number.get().wrapping_add(difference));
 }
 
 impl<F: Future<Output = Result<(), Cause>>> ClientConnection for F {

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::watch;
 
 const BACKLOG: i32 = 4_096;
@@ -112,6 +112,8 @@ fn share(listeners: &[TcpListener], worker: usize, workers: usize) -> io::Result
         .into_iter()
         .map(|listener| {
             listener.set_nonblocking(true)?;
+            // What is accepted inherits it, which spares a call for each connection.
+            SockRef::from(listener).set_tcp_nodelay(true)?;
             listener.try_clone()
         })
         .collect()
@@ -130,6 +132,16 @@ mod tests {
         let ports: Vec<_> = listeners.http.iter().map(|listener| listener.local_addr().unwrap()).collect();
         assert_eq!(ports.len(), 3);
         assert!(ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[test]
+    fn what_is_accepted_sends_without_waiting_for_more() {
+        let listeners = [TcpListener::bind(LOOPBACK).unwrap()];
+        let listener = share(&listeners, 0, 1).unwrap().remove(0);
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -32,7 +31,7 @@ const MAX_URI: usize = 8 * 1_024;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Rc<Activity>,
     pub(super) came_by: CameBy,
     pub(super) redirected: bool,
     /// The host that the client named to get its certificate; `None` without TLS and for an address.

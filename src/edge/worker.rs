@@ -245,7 +245,6 @@ async fn admit(
     // A trusted proxy speaks for any number of clients.
     let counted = if worker.trusts(peer) { Ok(None) } else { worker.census.admit(peer) };
     let Ok(_counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
-    stream.set_nodelay(true)?;
     serve(worker, stream, peer, entrance).await.map_err(io::Error::other)
 }
 
@@ -310,7 +309,7 @@ async fn shake_hands(
 /// Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
 /// moved through on its way.
 fn serve_http1(client: Rc<Client>, stream: ClientStream) -> impl Future<Output = Result<(), Cause>> {
-    let (worker, activity) = (Rc::clone(&client.worker), Arc::clone(&client.activity));
+    let (worker, activity) = (Rc::clone(&client.worker), Rc::clone(&client.activity));
     drive(Box::pin(http1::serve(client, stream)), activity, worker)
 }
 
@@ -318,7 +317,7 @@ fn serve_http2<T>(client: Rc<Client>, stream: T) -> impl Future<Output = Result<
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (worker, activity) = (Rc::clone(&client.worker), Arc::clone(&client.activity));
+    let (worker, activity) = (Rc::clone(&client.worker), Rc::clone(&client.activity));
     let (stream, drain) = coalesce(TokioIo::new(stream));
     let connection = http2::Builder::new(LocalExecutor(worker.clients.clone()))
         .max_concurrent_streams(MAX_STREAMS)
@@ -327,7 +326,7 @@ where
             stream,
             service_fn(move |request| proxy::answer(Rc::clone(&client), request.map(ClientBody::Http2))),
         );
-    drive(Box::pin(Coalesced::new(connection, drain, Arc::clone(&activity))), activity, worker)
+    drive(Box::pin(Coalesced::new(connection, drain, Rc::clone(&activity))), activity, worker)
 }
 
 impl Worker {

@@ -1,9 +1,10 @@
 //! What HTTP/1.1 can do beside plain requests, through the edge.
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::harness::{HOST, before_listener, read_to};
+use super::backend::Backend;
+use super::harness::{HOST, TestEdge, before_listener, read_to};
 
 #[tokio::test]
 async fn trailers_of_an_answer_reach_its_client() {
@@ -67,15 +68,120 @@ async fn events_of_a_server_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn an_interim_answer_of_a_dyno_does_not_end_the_exchange() {
+async fn an_interim_answer_comes_before_the_answer_where_the_client_understands_it() {
+    for (version, hints) in
+        [("HTTP/1.1", "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n"), ("HTTP/1.0", "")]
+    {
+        let (edge, listener) = before_listener().await;
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        client.write_all(format!("GET / {version}\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+        let (mut dyno, _) = listener.accept().await.unwrap();
+        read_to(&mut dyno, "\r\n\r\n").await;
+        dyno.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x\r\nx: y\r\n\r\n")
+            .await
+            .unwrap();
+        if !hints.is_empty() {
+            // It does not wait for the answer.
+            assert_eq!(read_to(&mut client, "\r\n\r\n").await, hints);
+        }
+        dyno.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        let answered = read_to(&mut client, "\r\n\r\nok").await;
+        assert!(answered.starts_with("HTTP/1.1 200 OK\r\n"), "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_are_answered_in_their_order() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    edge.route_to(&[&backend.upstream]);
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let ask = |path: &str, last: &str| format!("POST {path} HTTP/1.1\r\nhost: {HOST}\r\n{last}");
+    let requests = [
+        ask("/echo", "content-length: 3\r\n\r\nabc"),
+        ask("/echo", "transfer-encoding: chunked\r\n\r\n3\r\ndef\r\n0\r\n\r\n"),
+        "\r\n".to_owned(),
+        ask("/echo", "connection: close\r\ncontent-length: 3\r\n\r\nghi"),
+        ask("/echo", "content-length: 3\r\n\r\njkl"),
+    ];
+    client.write_all(requests.concat().as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    client.read_to_string(&mut answers).await.unwrap();
+    let places = ["abc", "def", "ghi"].map(|body| answers.find(body).unwrap());
+    assert!(places.is_sorted(), "{answers}");
+    assert_eq!(
+        answers.matches("HTTP/1.1 200 OK\r\n").count(),
+        3,
+        "nothing is read behind a close: {answers}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_may_keep_its_connection() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    edge.route_to(&[&backend.upstream]);
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let ask = |more: &str| format!("GET / HTTP/1.0\r\nhost: {HOST}\r\n{more}\r\n");
+    client.write_all(ask("connection: keep-alive\r\n").as_bytes()).await.unwrap();
+    let answered = read_to(&mut client, "\r\n\r\none").await;
+    assert!(answered.contains("\r\nconnection: keep-alive\r\n"), "{answered}");
+    client.write_all(ask("").as_bytes()).await.unwrap();
+    let mut answered = String::new();
+    client.read_to_string(&mut answered).await.unwrap();
+    assert!(answered.contains("\r\nconnection: close\r\n"), "{answered}");
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_its_connection_comes_whole_in_the_form_of_its_client() {
+    for (version, first, rest) in
+        [("HTTP/1.1", "\r\n4\r\nsome\r\n", "5\r\n more\r\n0\r\n\r\n"), ("HTTP/1.0", "\r\n\r\nsome", " more")]
+    {
+        let (edge, listener) = before_listener().await;
+        let mut client = TcpStream::connect(edge.http).await.unwrap();
+        client.write_all(format!("GET / {version}\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+        let (mut dyno, _) = listener.accept().await.unwrap();
+        read_to(&mut dyno, "\r\n\r\n").await;
+        dyno.write_all(b"HTTP/1.0 200 OK\r\n\r\nsome").await.unwrap();
+        read_to(&mut client, first).await;
+        dyno.write_all(b" more").await.unwrap();
+        drop(dyno);
+        assert_eq!(read_to(&mut client, rest).await, rest);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_gets_to_read_why() {
     let (edge, listener) = before_listener().await;
     let mut client = TcpStream::connect(edge.http).await.unwrap();
-    client.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 100000\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
     let (mut dyno, _) = listener.accept().await.unwrap();
     read_to(&mut dyno, "\r\n\r\n").await;
-    let answer =
-        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-    dyno.write_all(answer.as_bytes()).await.unwrap();
-    let answered = read_to(&mut client, "\r\n\r\nok").await;
-    assert!(answered.contains("HTTP/1.1 200 OK\r\n"), "{answered}");
+    dyno.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 4\r\nconnection: close\r\n\r\nmuch")
+        .await
+        .unwrap();
+    drop(dyno);
+    // It goes on sending, as most clients do, and reads only then.
+    for _ in 0..10 {
+        client.write_all(&[b'x'; 10_000]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut answered = String::new();
+    client.read_to_string(&mut answered).await.unwrap();
+    assert!(answered.starts_with("HTTP/1.1 413 ") && answered.ends_with("much"), "{answered}");
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_an_upgrade_reaches_the_other_side() {
+    let (edge, listener) = before_listener().await;
+    let mut client = TcpStream::connect(edge.http).await.unwrap();
+    let head =
+        format!("GET / HTTP/1.1\r\nhost: {HOST}\r\nconnection: upgrade\r\nupgrade: any\r\n\r\nfrom client");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let (mut dyno, _) = listener.accept().await.unwrap();
+    read_to(&mut dyno, "\r\n\r\n").await;
+    dyno.write_all(b"HTTP/1.1 101 Other\r\nconnection: upgrade\r\nupgrade: any\r\n\r\nfrom dyno")
+        .await
+        .unwrap();
+    read_to(&mut client, "from dyno").await;
+    read_to(&mut dyno, "from client").await;
 }

@@ -100,11 +100,11 @@ impl BodyReader {
         }
     }
 
-    /// How many bytes to have room for before the next are read.
-    pub(super) fn wanted(&self, most: usize) -> usize {
+    /// Bytes that are left, as far as is known.
+    pub(super) fn left(&self) -> usize {
         match self {
-            Self::Length { left } => usize::try_from(*left).unwrap_or(most).min(most),
-            Self::Chunked(_) | Self::UntilClose { .. } => most,
+            Self::Length { left } => usize::try_from(*left).unwrap_or(usize::MAX),
+            Self::Chunked(_) | Self::UntilClose { .. } => usize::MAX,
         }
     }
 

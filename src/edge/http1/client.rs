@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -56,7 +55,7 @@ enum Next {
 
 /// Serves a client until it closes, breaks off, or gets the last answer.
 pub(in crate::edge) async fn serve(client: Rc<Client>, stream: ClientStream) -> Result<(), Cause> {
-    let wire = Rc::new(RefCell::new(Wire::new(stream, Arc::clone(&client.activity))));
+    let wire = Rc::new(RefCell::new(Wire::new(stream, Rc::clone(&client.activity))));
     loop {
         let head = match poll_fn(|cx| wire.borrow_mut().poll_request(MOST_HEAD, cx)).await {
             Ok(Some(head)) => head,
@@ -196,6 +195,9 @@ async fn refuse(client: &Client, wire: &RefCell<Wire>, error: Http1Error) -> Res
 
 /// Closes a connection so that its client gets to read the last answer.
 async fn close(wire: &RefCell<Wire>) -> Result<(), Cause> {
+    if wire.borrow().ends_by_itself() {
+        return Ok(());
+    }
     poll_fn(|cx| Pin::new(&mut wire.borrow_mut().stream).poll_shutdown(cx)).await?;
     if wire.borrow().is_quiet() {
         return Ok(());

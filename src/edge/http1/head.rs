@@ -1,5 +1,7 @@
 //! Heads of messages: reading them strictly, and writing them.
 
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -7,10 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use super::Http1Error;
 use super::body::{Framing, write_field};
 
-/// Bytes of a head.
+/// Bytes of the head of an answer.
 pub(super) const MOST: usize = 64 * 1_024;
-/// Its fields.
+/// Fields of a head.
 const MOST_FIELDS: usize = 100;
+/// Room for the fields that the edge adds to a request, and to an answer.
+const ADDED_TO_REQUEST: usize = 12;
+const ADDED_TO_ANSWER: usize = 4;
 
 /// An answer's head, and how it goes on.
 #[derive(Debug)]
@@ -47,23 +52,57 @@ pub(super) struct AnswerTerms<'a> {
 pub(super) struct Scan(usize);
 
 impl Scan {
-    /// Whether a head is there whole. A head that is too long is an error.
-    pub(super) fn is_whole(&mut self, input: &[u8], most: usize) -> Result<bool, Http1Error> {
-        let from = self.0.saturating_sub(3);
-        let fresh = input.get(from..).unwrap_or_default();
-        let end = fresh.iter().enumerate().find(|(at, byte)| {
-            let behind = fresh.get(at + 1..).unwrap_or_default();
-            **byte == b'\n' && (behind.starts_with(b"\n") || behind.starts_with(b"\r\n"))
-        });
-        match end {
-            Some((at, _)) if from + at < most => Ok(true),
+    /// Takes a head off what has come, once it is there whole. One that is longer than `most` is an error.
+    fn take(&mut self, input: &mut BytesMut, most: usize) -> Result<Option<Bytes>, Http1Error> {
+        if self.0 == 0 {
+            skip_blank_lines(input);
+        }
+        let from = self.0.saturating_sub(2);
+        match end_of_head(input.get(from..).unwrap_or_default()) {
+            Some(length) if from + length <= most => {
+                self.0 = 0;
+                Ok(Some(input.split_to(from + length).freeze()))
+            }
             None if input.len() <= most => {
                 self.0 = input.len();
-                Ok(false)
+                Ok(None)
             }
             Some(_) | None => Err(Http1Error::HeadTooLarge),
         }
     }
+}
+
+/// The fields of a head, and which of them say where its message ends.
+struct Fields {
+    headers: HeaderMap,
+    connection: bool,
+    length: bool,
+    encoding: bool,
+}
+
+type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
+
+/// Takes the head of a request; nothing while it has not come whole.
+pub(super) fn read_request(
+    input: &mut BytesMut,
+    scan: &mut Scan,
+    most: usize,
+) -> Result<Option<RequestHead>, Http1Error> {
+    let Some(head) = scan.take(input, most)? else { return Ok(None) };
+    let mut room: Room<'_> = [MaybeUninit::uninit(); MOST_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let status = parsed.parse_with_uninit_headers(&head, &mut room)?;
+    check_whole(status, &head)?;
+    let method = parsed.method.unwrap_or_default().as_bytes();
+    let target = head.slice_ref(parsed.path.unwrap_or_default().as_bytes());
+    let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    let mut fields = Fields::of(&head, parsed.headers, ADDED_TO_REQUEST)?;
+    let (framing, kept) = request_framing(version, &mut fields)?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(method).map_err(http::Error::from)?;
+    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(http::Error::from)?;
+    (*request.version_mut(), *request.headers_mut()) = (version, fields.headers);
+    Ok(Some(RequestHead { request, framing, kept }))
 }
 
 /// Takes the head of an answer to a request with this method; nothing while it has not come whole.
@@ -72,50 +111,21 @@ pub(super) fn read_answer(
     scan: &mut Scan,
     method: &Method,
 ) -> Result<Option<AnswerHead>, Http1Error> {
-    if !scan.is_whole(input, MOST)? {
-        return Ok(None);
-    }
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = parsed.parse(input)? else { return Ok(None) };
+    let Some(head) = scan.take(input, MOST)? else { return Ok(None) };
+    let mut room: Room<'_> = [MaybeUninit::uninit(); MOST_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let status = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut room)?;
+    check_whole(status, &head)?;
     let status = StatusCode::from_u16(parsed.code.unwrap_or_default()).map_err(http::Error::from)?;
     let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let places = Places::of(input, parsed.headers);
-    *scan = Scan::default();
-    let mut headers = places.take(&input.split_to(length).freeze())?;
-    let framing = answer_framing(method, status, version, &mut headers)?;
-    let kept = framing != Framing::UntilClose && is_kept(version, &headers);
+    let mut fields = Fields::of(&head, parsed.headers, ADDED_TO_ANSWER)?;
+    let framing = answer_framing(method, status, version, &mut fields)?;
+    let kept = framing != Framing::UntilClose && fields.is_kept(version);
     let mut response = Response::new(());
-    (*response.status_mut(), *response.version_mut(), *response.headers_mut()) = (status, version, headers);
+    *response.status_mut() = status;
+    (*response.version_mut(), *response.headers_mut()) = (version, fields.headers);
     Ok(Some(AnswerHead { response, framing, kept }))
-}
-
-/// Takes the head of a request; nothing while it has not come whole.
-pub(super) fn read_request(
-    input: &mut BytesMut,
-    scan: &mut Scan,
-    most: usize,
-) -> Result<Option<RequestHead>, Http1Error> {
-    if !scan.is_whole(input, most)? {
-        return Ok(None);
-    }
-    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let mut parsed = httparse::Request::new(&mut fields);
-    let httparse::Status::Complete(length) = parsed.parse(input)? else { return Ok(None) };
-    let method = parsed.method.unwrap_or_default().as_bytes();
-    let method = Method::from_bytes(method).map_err(http::Error::from)?;
-    let version = if parsed.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let target = range(input, parsed.path.unwrap_or_default().as_bytes());
-    let places = Places::of(input, parsed.headers);
-    *scan = Scan::default();
-    let head = if length == input.len() { std::mem::take(input) } else { input.split_to(length) }.freeze();
-    let target = Uri::from_maybe_shared(head.slice(target.0..target.1)).map_err(http::Error::from)?;
-    let mut headers = places.take(&head)?;
-    let (framing, kept) = request_framing(version, &mut headers)?;
-    let mut request = Request::new(());
-    (*request.method_mut(), *request.uri_mut(), *request.version_mut()) = (method, target, version);
-    *request.headers_mut() = headers;
-    Ok(Some(RequestHead { request, framing, kept }))
 }
 
 /// Writes the head of a request, whose target has the form for an origin server.
@@ -142,27 +152,29 @@ pub(super) fn write_answer(
     output: &mut Vec<u8>,
 ) {
     write_status(status, output);
+    let (mut connection, mut length, mut date) = (false, false, false);
     for (name, value) in headers {
+        connection |= *name == CONNECTION;
+        length |= *name == CONTENT_LENGTH;
+        date |= *name == DATE;
         write_field(name, value, output);
     }
     match terms.framing {
-        // Of what was left out the length is told when it is known.
-        Framing::Length(length) if terms.has_body || length > 0 => {
-            if !headers.contains_key(CONTENT_LENGTH) {
-                write_field(&CONTENT_LENGTH, &HeaderValue::from(length), output);
-            }
+        // Of a body that is left out the length is told when it is known.
+        Framing::Length(bytes) if !length && (terms.has_body || bytes > 0) => {
+            write_field(&CONTENT_LENGTH, &HeaderValue::from(bytes), output);
         }
         Framing::Chunked if terms.has_body => output.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {}
     }
-    if !headers.contains_key(CONNECTION) {
-        match (terms.kept, terms.version) {
-            (false, _) => output.extend_from_slice(b"connection: close\r\n"),
-            (true, Version::HTTP_10) => output.extend_from_slice(b"connection: keep-alive\r\n"),
-            (true, _) => {}
+    match (connection, terms.kept) {
+        (false, false) => output.extend_from_slice(b"connection: close\r\n"),
+        (false, true) if terms.version == Version::HTTP_10 => {
+            output.extend_from_slice(b"connection: keep-alive\r\n");
         }
+        (true, _) | (false, true) => {}
     }
-    if !headers.contains_key(DATE) {
+    if !date {
         write_field(&DATE, terms.date, output);
     }
     output.extend_from_slice(b"\r\n");
@@ -177,12 +189,14 @@ pub(super) fn write_interim(status: StatusCode, headers: &HeaderMap, output: &mu
     output.extend_from_slice(b"\r\n");
 }
 
-fn write_status(status: StatusCode, output: &mut Vec<u8>) {
-    output.extend_from_slice(b"HTTP/1.1 ");
-    output.extend_from_slice(status.as_str().as_bytes());
-    output.push(b' ');
-    output.extend_from_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
-    output.extend_from_slice(b"\r\n");
+/// Whether a connection is kept after a message (RFC 9112 §9.3).
+pub(super) fn is_kept(version: Version, headers: &HeaderMap) -> bool {
+    let named = |token: &[u8]| {
+        let values = headers.get_all(CONNECTION).iter();
+        let mut tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        tokens.any(|each| each.trim_ascii().eq_ignore_ascii_case(token))
+    };
+    if version == Version::HTTP_10 { named(b"keep-alive") && !named(b"close") } else { !named(b"close") }
 }
 
 /// The one length that a message names; several that agree are one (RFC 9110 §8.6).
@@ -196,12 +210,62 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Er
     length.map(Some).ok_or(Http1Error::Framing)
 }
 
-/// RFC 9112 §6.3. A length beside an encoding is taken out, and repeated lengths become one.
+impl Fields {
+    /// The fields, whose values share the memory of the head, with room for some more.
+    fn of(head: &Bytes, parsed: &[httparse::Header<'_>], more: usize) -> Result<Self, Http1Error> {
+        let mut headers = HeaderMap::with_capacity(parsed.len() + more);
+        let (mut connection, mut length, mut encoding) = (false, false, false);
+        for field in parsed {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(http::Error::from)?;
+            let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
+            connection |= name == CONNECTION;
+            length |= name == CONTENT_LENGTH;
+            encoding |= name == TRANSFER_ENCODING;
+            headers.append(name, value.map_err(http::Error::from)?);
+        }
+        Ok(Self { headers, connection, length, encoding })
+    }
+
+    fn is_kept(&self, version: Version) -> bool {
+        if self.connection { is_kept(version, &self.headers) } else { version == Version::HTTP_11 }
+    }
+
+    /// The length, which is there once afterwards.
+    fn take_length(&mut self) -> Result<Option<u64>, Http1Error> {
+        if !self.length {
+            return Ok(None);
+        }
+        let length = content_length(&self.headers)?;
+        if let (Some(length), Some(_)) = (length, self.headers.get_all(CONTENT_LENGTH).iter().nth(1)) {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        Ok(length)
+    }
+}
+
+/// RFC 9112 §6.3, strictly: chunked is the only encoding. A length beside it is taken out, and no other request is read
+/// from a connection on which there was one.
+fn request_framing(version: Version, fields: &mut Fields) -> Result<(Framing, bool), Http1Error> {
+    let kept = fields.is_kept(version);
+    if !fields.encoding {
+        return Ok((Framing::Length(fields.take_length()?.unwrap_or(0)), kept));
+    }
+    let mut encodings = fields.headers.get_all(TRANSFER_ENCODING).iter();
+    let first = encodings.next().map(HeaderValue::as_bytes).unwrap_or_default();
+    let alone = encodings.next().is_none() && version == Version::HTTP_11;
+    if !alone || !first.eq_ignore_ascii_case(b"chunked") {
+        return Err(Http1Error::Framing);
+    }
+    let is_clear = fields.headers.remove(CONTENT_LENGTH).is_none();
+    Ok((Framing::Chunked, kept && is_clear))
+}
+
+/// RFC 9112 §6.3. A length beside an encoding is taken out.
 fn answer_framing(
     method: &Method,
     status: StatusCode,
     version: Version,
-    headers: &mut HeaderMap,
+    fields: &mut Fields,
 ) -> Result<Framing, Http1Error> {
     let bodiless = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -209,91 +273,173 @@ fn answer_framing(
     if bodiless {
         return Ok(Framing::Length(0));
     }
-    let encoding = headers.get_all(TRANSFER_ENCODING).iter().next_back();
-    if let Some(encoding) = encoding {
-        if version == Version::HTTP_10 {
-            return Err(Http1Error::Framing);
-        }
-        let last = encoding.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        headers.remove(CONTENT_LENGTH);
-        return Ok(if chunked { Framing::Chunked } else { Framing::UntilClose });
+    if !fields.encoding {
+        return Ok(fields.take_length()?.map_or(Framing::UntilClose, Framing::Length));
     }
-    Ok(match content_length(headers)? {
-        Some(length) => {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-            Framing::Length(length)
-        }
-        None => Framing::UntilClose,
-    })
-}
-
-/// RFC 9112 §6.3, strictly: chunked is the only encoding. A length beside it is taken out, and no other request is read
-/// from a connection on which there was one; repeated lengths become one.
-fn request_framing(version: Version, headers: &mut HeaderMap) -> Result<(Framing, bool), Http1Error> {
-    let kept = is_kept(version, headers);
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(encoding) = encodings.next() {
-        let alone = encodings.next().is_none() && version == Version::HTTP_11;
-        if !alone || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Http1Error::Framing);
-        }
-        let is_clear = headers.remove(CONTENT_LENGTH).is_none();
-        return Ok((Framing::Chunked, kept && is_clear));
+    if version == Version::HTTP_10 {
+        return Err(Http1Error::Framing);
     }
-    let Some(length) = content_length(headers)? else { return Ok((Framing::Length(0), kept)) };
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    Ok((Framing::Length(length), kept))
+    let encoding = fields.headers.get_all(TRANSFER_ENCODING).iter().next_back();
+    let encoding = encoding.map(HeaderValue::as_bytes).unwrap_or_default();
+    let last = encoding.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    let framing = if last.eq_ignore_ascii_case(b"chunked") { Framing::Chunked } else { Framing::UntilClose };
+    fields.headers.remove(CONTENT_LENGTH);
+    Ok(framing)
 }
 
-/// Whether a connection is kept after a message (RFC 9112 §9.3).
-pub(super) fn is_kept(version: Version, headers: &HeaderMap) -> bool {
-    let named = |token: &[u8]| {
-        let values = headers.get_all(CONNECTION).iter();
-        let mut tokens = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        tokens.any(|each| each.trim_ascii().eq_ignore_ascii_case(token))
-    };
-    if version == Version::HTTP_10 { named(b"keep-alive") && !named(b"close") } else { !named(b"close") }
+fn write_status(status: StatusCode, output: &mut Vec<u8>) {
+    output.extend_from_slice(b"HTTP/1.1 ");
+    output.extend_from_slice(status.as_str().as_bytes());
+    output.push(b' ');
+    output.extend_from_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    output.extend_from_slice(b"\r\n");
 }
 
-/// Where the fields of a head lie in the bytes that it was read from.
-struct Places {
-    count: usize,
-    fields: [Place; MOST_FIELDS],
+/// RFC 9112 §2.2: blank lines before a message mean nothing.
+fn skip_blank_lines(input: &mut BytesMut) {
+    let blank = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    if blank == input.len() {
+        input.clear();
+    } else if blank > 0 {
+        drop(input.split_to(blank));
+    }
 }
 
-/// Starts and ends of a name and a value.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    name: (usize, usize),
-    value: (usize, usize),
-}
-
-/// Where a part of some bytes lies in them.
-fn range(bytes: &[u8], part: &[u8]) -> (usize, usize) {
-    let from = part.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
-    (from, from.wrapping_add(part.len()))
-}
-
-impl Places {
-    fn of(bytes: &[u8], fields: &[httparse::Header<'_>]) -> Self {
-        let mut places = Self { count: 0, fields: [Place::default(); MOST_FIELDS] };
-        for (place, field) in places.fields.iter_mut().zip(fields) {
-            *place = Place { name: range(bytes, field.name.as_bytes()), value: range(bytes, field.value) };
-            places.count += 1;
+/// Bytes up to the end of the first blank line.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let feed = from + bytes.get(from..)?.iter().position(|byte| *byte == b'\n')? + 1;
+        match bytes.get(feed..)? {
+            [b'\n', ..] => return Some(feed + 1),
+            [b'\r', b'\n', ..] => return Some(feed + 2),
+            _ => from = feed,
         }
-        places
+    }
+}
+
+/// A parser that sees another end than the one of the first blank line is not to be followed.
+fn check_whole(status: httparse::Status<usize>, head: &Bytes) -> Result<(), Http1Error> {
+    match status {
+        httparse::Status::Complete(length) if length == head.len() => Ok(()),
+        httparse::Status::Complete(_) | httparse::Status::Partial => Err(Http1Error::Framing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads an answer that comes in pieces of `step` bytes.
+    fn answer(text: &str, method: &Method, step: usize) -> Result<Option<AnswerHead>, Http1Error> {
+        let (mut input, mut scan) = (BytesMut::new(), Scan::default());
+        for piece in text.as_bytes().chunks(step) {
+            input.extend_from_slice(piece);
+            if let Some(head) = read_answer(&mut input, &mut scan, method)? {
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
     }
 
-    /// The fields, whose values share the memory of the head.
-    fn take(&self, head: &Bytes) -> Result<HeaderMap, Http1Error> {
-        let mut headers = HeaderMap::with_capacity(self.count);
-        for place in self.fields.iter().take(self.count) {
-            let name = head.get(place.name.0..place.name.1).unwrap_or_default();
-            let name = HeaderName::from_bytes(name).map_err(http::Error::from)?;
-            let value = HeaderValue::from_maybe_shared(head.slice(place.value.0..place.value.1));
-            headers.append(name, value.map_err(http::Error::from)?);
+    fn request(text: &str) -> Result<Option<RequestHead>, Http1Error> {
+        read_request(&mut BytesMut::from(text), &mut Scan::default(), 1_024)
+    }
+
+    #[test]
+    fn a_head_is_read_however_its_bytes_come() {
+        let text = "\r\nHTTP/1.1 404 Gone Fishing\r\nContent-Length: 3\r\nX: a\r\nx: b\r\n\r\nabc";
+        for step in 1..text.len() {
+            let head = answer(text, &Method::GET, step).unwrap().unwrap();
+            assert_eq!(head.response.status(), 404);
+            assert_eq!(head.framing, Framing::Length(3));
+            assert_eq!(head.response.headers().get_all("x").iter().count(), 2);
+            assert!(head.kept);
         }
-        Ok(headers)
+        assert!(answer("HTTP/1.1 200 OK\r\nx: y\r\n", &Method::GET, 1).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_says_where_its_body_ends() {
+        let framing = |head: &str, method: &Method| {
+            let head = answer(&format!("{head}\r\n\r\n"), method, usize::MAX);
+            head.map(|head| head.map(|head| (head.framing, head.kept)).unwrap()).ok()
+        };
+        let get = |head: &str| framing(head, &Method::GET);
+        assert_eq!(get("HTTP/1.1 200 OK"), Some((Framing::UntilClose, false)));
+        assert_eq!(get("HTTP/1.1 200 OK\r\nContent-Length: 7"), Some((Framing::Length(7), true)));
+        assert_eq!(get("HTTP/1.0 200 OK\r\nContent-Length: 7"), Some((Framing::Length(7), false)));
+        let kept = "HTTP/1.0 200 OK\r\nContent-Length: 7\r\nConnection: Keep-Alive";
+        assert_eq!(get(kept), Some((Framing::Length(7), true)));
+        let closed = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: x, CLOSE";
+        assert_eq!(get(closed), Some((Framing::Length(7), false)));
+        let chunked = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: gzip, Chunked";
+        assert_eq!(get(chunked), Some((Framing::Chunked, true)));
+        let other = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip";
+        assert_eq!(get(other), Some((Framing::UntilClose, false)));
+        for head in ["HTTP/1.1 204 No", "HTTP/1.1 304 Same\r\nContent-Length: 7", "HTTP/1.1 101 Other"] {
+            assert_eq!(get(head), Some((Framing::Length(0), true)), "{head}");
+        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 7";
+        assert_eq!(framing(head, &Method::HEAD), Some((Framing::Length(0), true)));
+        for wrong in ["7, 8", "+7", "7\r\nContent-Length: 8", "", "99999999999999999999"] {
+            assert_eq!(get(&format!("HTTP/1.1 200 OK\r\nContent-Length: {wrong}")), None, "{wrong}");
+        }
+        assert_eq!(get("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked"), None);
+    }
+
+    #[test]
+    fn lengths_that_agree_become_one() {
+        let head = request("POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n");
+        let head = head.unwrap().unwrap();
+        assert_eq!(head.framing, Framing::Length(3));
+        assert_eq!(head.request.headers().get_all(CONTENT_LENGTH).iter().count(), 1);
+    }
+
+    #[test]
+    fn a_length_beside_chunks_is_taken_out_and_the_connection_ends() {
+        let head = request("POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head = head.unwrap().unwrap();
+        assert_eq!((head.framing, head.kept), (Framing::Chunked, false));
+        assert!(!head.request.headers().contains_key(CONTENT_LENGTH));
+    }
+
+    #[test]
+    fn a_head_that_is_too_long_is_an_error_before_it_is_whole() {
+        let long = format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(1_100));
+        assert!(matches!(request(&long), Err(Http1Error::HeadTooLarge)));
+        assert!(matches!(request(&format!("{long}\r\n\r\n")), Err(Http1Error::HeadTooLarge)));
+    }
+
+    #[test]
+    fn an_answer_is_written_with_what_its_headers_leave_unsaid() {
+        let date = HeaderValue::from_static("now");
+        let written = |framing, has_body, kept, version, headers: &HeaderMap| {
+            let mut output = Vec::new();
+            let terms = AnswerTerms { framing, has_body, kept, version, date: &date };
+            write_answer(StatusCode::OK, headers, terms, &mut output);
+            let text = String::from_utf8(output).unwrap();
+            text.strip_prefix("HTTP/1.1 200 OK\r\n").unwrap().replace("\r\n", "|")
+        };
+        let none = HeaderMap::new();
+        let (old, new) = (Version::HTTP_10, Version::HTTP_11);
+        assert_eq!(written(Framing::Length(2), true, true, new, &none), "content-length: 2|date: now||");
+        assert_eq!(
+            written(Framing::Chunked, true, true, new, &none),
+            "transfer-encoding: chunked|date: now||"
+        );
+        assert_eq!(written(Framing::Chunked, false, true, new, &none), "date: now||");
+        assert_eq!(written(Framing::UntilClose, true, false, old, &none), "connection: close|date: now||");
+        assert_eq!(
+            written(Framing::Length(0), true, true, old, &none),
+            "content-length: 0|connection: keep-alive|date: now||"
+        );
+        let own = HeaderMap::from_iter([
+            (CONTENT_LENGTH, HeaderValue::from_static("2")),
+            (CONNECTION, HeaderValue::from_static("upgrade")),
+            (DATE, HeaderValue::from_static("then")),
+        ]);
+        let all = written(Framing::Length(2), true, true, new, &own);
+        assert_eq!(all, "content-length: 2|connection: upgrade|date: then||");
     }
 }

@@ -7,6 +7,7 @@ mod body;
 mod chunked;
 mod client;
 mod head;
+mod input;
 mod output;
 mod stream;
 mod upstream;

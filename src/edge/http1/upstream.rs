@@ -3,32 +3,27 @@
 //! Invariant: a connection on which anything went wrong, or on which something is left, takes no other request.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
 use super::Http1Error;
 use super::body::{BodyReader, BodyWriter, Framing, WriteError};
 use super::head::{self, Scan};
+use super::input::Input;
 use super::output::Output;
 use crate::edge::body::{RequestBody, RequestBodyError};
 
-/// Room for what is read at once: at first, and at most.
-const LEAST_ROOM: usize = 8 * 1_024;
-const MOST_ROOM: usize = 128 * 1_024;
 /// Interim answers before an answer.
 const MOST_INTERIM: u32 = 64;
 
 /// A connection with at most one request on it.
 pub(in crate::edge) struct UpstreamConnection {
     stream: TcpStream,
-    input: BytesMut,
-    room: usize,
+    input: Input,
     output: Output,
     /// The present request. Its body may be on its way still when the answer has begun.
     request: Option<Box<Request<RequestBody>>>,
@@ -67,8 +62,7 @@ impl UpstreamConnection {
     pub(in crate::edge) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            input: BytesMut::new(),
-            room: LEAST_ROOM,
+            input: Input::default(),
             output: Output::default(),
             request: None,
             writer: BodyWriter::Ended,
@@ -79,12 +73,12 @@ impl UpstreamConnection {
 
     /// Whether another request can be sent, as far as is known.
     pub(in crate::edge) fn is_reusable(&self) -> bool {
-        self.kept && matches!(self.stage, Stage::Ended) && self.is_sent() && self.input.is_empty()
+        self.kept && matches!(self.stage, Stage::Ended) && self.is_sent() && self.input.bytes.is_empty()
     }
 
     /// Whether an idle connection is still open, as far as the runtime has been told. Gives memory back.
     pub(in crate::edge) fn is_open(&mut self) -> bool {
-        (self.input, self.room) = (BytesMut::new(), LEAST_ROOM);
+        self.input = Input::default();
         self.check_open().is_ok()
     }
 
@@ -124,7 +118,7 @@ impl UpstreamConnection {
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(Unanswered::BadResponse(error))),
             }
-            let error = match self.poll_fill(LEAST_ROOM, cx) {
+            let error = match self.input.poll_fill(&mut self.stream, usize::MAX, cx) {
                 Poll::Ready(Ok(1..)) => continue,
                 Poll::Ready(Ok(0)) => Http1Error::Closed,
                 Poll::Ready(Err(error)) => error.into(),
@@ -175,7 +169,7 @@ impl UpstreamConnection {
 
     /// The stream after an upgrade, and what has come of the other protocol.
     pub(in crate::edge) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.input.freeze())
+        (self.stream, self.input.bytes.freeze())
     }
 
     /// Nothing may come while nothing was asked for.
@@ -216,7 +210,7 @@ impl UpstreamConnection {
         loop {
             let Stage::Head { scan, interim } = &mut self.stage else { return Err(Http1Error::Unasked) };
             let method = self.request.as_ref().map_or(&Method::GET, |request| request.method());
-            let Some(head) = head::read_answer(&mut self.input, scan, method)? else { return Ok(None) };
+            let Some(head) = head::read_answer(&mut self.input.bytes, scan, method)? else { return Ok(None) };
             let status = head.response.status();
             if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                 *interim += 1;
@@ -241,29 +235,18 @@ impl UpstreamConnection {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
         loop {
             let Stage::Body(reader) = &mut self.stage else { return Poll::Ready(None) };
-            let frame = reader.read(&mut self.input)?;
-            let (ended, wanted) = (reader.is_ended(), reader.wanted(self.room));
+            let frame = reader.read(&mut self.input.bytes)?;
+            let (ended, left) = (reader.is_ended(), reader.left());
             if ended {
                 self.stage = Stage::Ended;
             }
             if let Some(frame) = frame {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            if !ended && ready!(self.poll_fill(wanted, cx))? == 0 {
+            if !ended && ready!(self.input.poll_fill(&mut self.stream, left, cx))? == 0 {
                 let Stage::Body(reader) = &mut self.stage else { return Poll::Ready(None) };
                 reader.close()?;
             }
         }
-    }
-
-    /// Reads what is there; 0 at the end.
-    fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(room.max(LEAST_ROOM));
-        let free = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
-        if read == free {
-            self.room = (self.room * 2).min(MOST_ROOM);
-        }
-        Poll::Ready(Ok(read))
     }
 }

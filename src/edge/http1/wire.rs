@@ -8,7 +8,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -16,19 +15,16 @@ use http::{Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
-use tokio_util::io::poll_read_buf;
 
 use super::Http1Error;
 use super::body::{BodyReader, Framing};
 use super::head::{self, RequestHead, Scan};
+use super::input::Input;
 use super::output::Output;
 use super::stream::ClientStream;
 use crate::edge::connection::Activity;
 use crate::edge::headers;
 
-/// Room for what is read of a body at once: at first, and at most.
-const LEAST_ROOM: usize = 8 * 1_024;
-const MOST_ROOM: usize = 128 * 1_024;
 /// Read at once of what is not known to be a body.
 const GLANCE: usize = 4 * 1_024;
 
@@ -36,15 +32,14 @@ const GLANCE: usize = 4 * 1_024;
 pub(super) struct Wire {
     pub(super) stream: ClientStream,
     pub(super) output: Output,
-    input: BytesMut,
-    room: usize,
+    input: Input,
     scan: Scan,
     reader: BodyReader,
     /// The client waits for a word before it sends the body of its request.
     expects: bool,
     /// Interim answers can be given: the client understands them, and the answer has not begun.
     takes_interim: bool,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
 }
 
 /// The body of the present request.
@@ -57,12 +52,11 @@ pub(in crate::edge) struct Http1Body {
 pub(in crate::edge) type ClientSide = oneshot::Receiver<(ClientStream, Bytes)>;
 
 impl Wire {
-    pub(super) fn new(stream: ClientStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: ClientStream, activity: Rc<Activity>) -> Self {
         Self {
             stream,
             output: Output::default(),
-            input: BytesMut::new(),
-            room: LEAST_ROOM,
+            input: Input::default(),
             scan: Scan::default(),
             reader: BodyReader::new(Framing::Length(0)),
             expects: false,
@@ -78,17 +72,20 @@ impl Wire {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<RequestHead>, Http1Error>> {
         loop {
-            self.skip_blank_lines();
-            if !self.input.is_empty()
-                && let Some(head) = head::read_request(&mut self.input, &mut self.scan, most)?
-            {
+            if self.input.bytes.is_empty() {
+                self.input.bytes = BytesMut::new();
+            } else if let Some(head) = head::read_request(&mut self.input.bytes, &mut self.scan, most)? {
                 self.reader = BodyReader::new(head.framing);
                 self.takes_interim = head.request.version() == Version::HTTP_11;
                 self.expects = self.takes_interim && headers::expects_continue(head.request.headers());
                 return Poll::Ready(Ok(Some(head)));
             }
             if ready!(self.poll_glance(cx))? == 0 {
-                return Poll::Ready(if self.input.is_empty() { Ok(None) } else { Err(Http1Error::Closed) });
+                return Poll::Ready(if self.input.bytes.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(Http1Error::Closed)
+                });
             }
         }
     }
@@ -99,7 +96,7 @@ impl Wire {
             return Poll::Ready(());
         }
         // What is left of the body is its reader's, and what has come behind it waits for its turn.
-        while self.reader.is_ended() && self.input.is_empty() {
+        while self.reader.is_ended() && self.input.bytes.is_empty() {
             match ready!(self.poll_glance(cx)) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => return Poll::Ready(()),
@@ -126,34 +123,39 @@ impl Wire {
 
     /// Whether nothing is known to be on its way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.reader.is_ended() && self.input.is_empty()
+        self.reader.is_ended() && self.input.bytes.is_empty()
+    }
+
+    /// Whether dropping the connection ends it as it should: nothing is on its way, and there is no TLS to be closed.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        self.is_quiet() && matches!(self.stream, ClientStream::Plain(_))
     }
 
     /// Throws away what comes; the number of bytes, which is 0 at the end.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input = BytesMut::new();
+        self.input.bytes = BytesMut::new();
         self.poll_glance(cx)
     }
 
     /// The stream, and what has come behind the request.
     pub(super) fn into_parts(self) -> (ClientStream, Bytes) {
-        (self.stream, self.input.freeze())
+        (self.stream, self.input.bytes.freeze())
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
-        if std::mem::take(&mut self.expects) && self.takes_interim && self.input.is_empty() {
+        if std::mem::take(&mut self.expects) && self.takes_interim && self.input.bytes.is_empty() {
             head::write_interim(StatusCode::CONTINUE, &http::HeaderMap::new(), self.output.small());
             // An error shows at the next read.
             let _sent = self.output.poll_write(&mut self.stream, cx);
         }
         loop {
-            if let Some(frame) = self.reader.read(&mut self.input)? {
+            if let Some(frame) = self.reader.read(&mut self.input.bytes)? {
                 return Poll::Ready(Some(Ok(frame)));
             }
             if self.reader.is_ended() {
                 return Poll::Ready(None);
             }
-            if ready!(self.poll_fill(cx))? == 0 {
+            if ready!(self.input.poll_fill(&mut self.stream, self.reader.left(), cx))? == 0 {
                 self.reader.close()?;
             }
         }
@@ -161,7 +163,7 @@ impl Wire {
 
     fn skip_body(&mut self, cx: &mut Context<'_>) -> bool {
         while !self.reader.is_ended() {
-            match self.reader.read(&mut self.input) {
+            match self.reader.read(&mut self.input.bytes) {
                 Ok(Some(_)) => {}
                 Ok(None) if self.reader.is_ended() => break,
                 Ok(None) => match self.poll_glance(cx) {
@@ -174,26 +176,6 @@ impl Wire {
         true
     }
 
-    fn skip_blank_lines(&mut self) {
-        let blank = self.input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        if blank == self.input.len() {
-            self.input = BytesMut::new();
-        } else {
-            drop(self.input.split_to(blank));
-        }
-    }
-
-    /// Reads a part of a body; 0 at the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.input.reserve(self.reader.wanted(self.room).max(LEAST_ROOM));
-        let free = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
-        if read == free {
-            self.room = (self.room * 2).min(MOST_ROOM);
-        }
-        Poll::Ready(Ok(read))
-    }
-
     /// Reads a little, for which memory is taken only when it has come; 0 at the end.
     fn poll_glance(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut room = [MaybeUninit::uninit(); GLANCE];
@@ -202,7 +184,7 @@ impl Wire {
         let read = buffer.filled();
         if !read.is_empty() {
             self.activity.note_read();
-            self.input.extend_from_slice(read);
+            self.input.bytes.extend_from_slice(read);
         }
         Poll::Ready(Ok(read.len()))
     }

@@ -160,7 +160,7 @@ async fn enter(
 
 async fn serve(worker: &Rc<Worker>, connection: quinn::Connection) {
     let (ending, activity) = (Rc::new(Notify::new()), Activity::new());
-    let origin = Origin { worker: Rc::clone(worker), activity: Arc::clone(&activity), connection };
+    let origin = Origin { worker: Rc::clone(worker), activity: Rc::clone(&activity), connection };
     let requests = Requests { work: Box::pin(accept_all(origin, Rc::clone(&ending))), ending };
     let requests = Box::pin(requests);
     if let Err(error) = drive(requests, activity, Rc::clone(worker)).await {
@@ -212,7 +212,7 @@ async fn accept_requests(
 /// Where requests come from.
 struct Origin {
     worker: Rc<Worker>,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     connection: quinn::Connection,
 }
 
@@ -231,7 +231,7 @@ impl Origin {
         let came_by = if settings.proxy_protocol { came_by.trusted(false) } else { came_by };
         Rc::new(Client {
             worker: Rc::clone(&self.worker),
-            activity: Arc::clone(&self.activity),
+            activity: Rc::clone(&self.activity),
             came_by,
             redirected: false,
             server_name: handshake.and_then(|data| data.server_name).map(String::into_boxed_str),

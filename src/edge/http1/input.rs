@@ -1,0 +1,53 @@
+//! Bytes that have come from a peer, of which bodies and heads are slices.
+//!
+//! One large read costs less than several, and a buffer that is free again is used again; so a connection on which much
+//! comes at once has a larger one.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio::io::AsyncRead;
+use tokio_util::io::poll_read_buf;
+
+/// Room for what is read at once: at first, and at most. The most is less than what the allocator asks the system for
+/// each time.
+const LEAST_ROOM: usize = 8 * 1_024;
+const MOST_ROOM: usize = 96 * 1_024;
+
+/// What has come and was not taken.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) bytes: BytesMut,
+    room: usize,
+}
+
+impl Input {
+    /// Reads what is there, up to about `most` bytes; 0 at the end.
+    pub(super) fn poll_fill<T>(
+        &mut self,
+        stream: &mut T,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>>
+    where
+        T: AsyncRead + Unpin,
+    {
+        self.bytes.reserve(self.room.min(most).max(LEAST_ROOM));
+        let free = self.bytes.capacity() - self.bytes.len();
+        let read = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.bytes))?;
+        if read == free {
+            self.room = (self.room * 2).min(MOST_ROOM);
+        } else if read < self.room / 4 {
+            self.room = (self.room / 2).max(LEAST_ROOM);
+        }
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self { bytes: BytesMut::new(), room: LEAST_ROOM }
+    }
+}
