@@ -59,19 +59,13 @@ pub(super) async fn exchange(
             match connection.send(request, terms, progress.clone()).await {
                 Ok(response) => {
                     access.answered(sent);
-                    let Target { address, claim } = target;
-                    return Ok((
-                        response,
-                        Lease { pool: Rc::clone(&worker.pool), address, connection, claim },
-                    ));
+                    let (Target { address, claim }, pool) = (target, Rc::clone(&worker.pool));
+                    return Ok((response, Lease { pool, address, connection, claim }));
                 }
-                Err(SendError::Closed(again, cause)) => {
-                    let error = ProxyError::Upstream(cause);
-                    if !replayable {
-                        return Err(error);
-                    }
-                    (request, replayable, failure) = (again, false, Some(error));
+                Err(SendError::Closed(again, cause)) if replayable => {
+                    (request, replayable, failure) = (again, false, Some(ProxyError::Upstream(cause)));
                 }
+                Err(SendError::Closed(_, cause)) => return Err(ProxyError::Upstream(cause)),
                 Err(SendError::Failed(error)) => return Err(error),
                 Err(SendError::Unsent(unsent, cause)) => {
                     request = unsent;

@@ -84,7 +84,7 @@ impl ChunkedReader {
 
     /// Reads `size [; extension] CRLF`; nothing while it has not come whole.
     fn read_size(&mut self, input: &mut BytesMut) -> Result<Option<u64>, Http1Error> {
-        let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', input) else {
             let fits = input.len() <= MOST_DIGITS + MOST_EXTENSIONS - self.extensions;
             return if fits { Ok(None) } else { Err(Http1Error::Chunk) };
         };
@@ -109,15 +109,14 @@ impl ChunkedReader {
         if self.stage != Stage::DataEnd {
             return Ok(());
         }
-        match input.get(..2) {
-            Some(b"\r\n") => {
+        match **input {
+            [b'\r', b'\n', ..] => {
                 input.advance(2);
                 self.stage = Stage::Size;
                 Ok(())
             }
-            Some(_) => Err(Http1Error::Chunk),
-            None if input.is_empty() || input.first() == Some(&b'\r') => Ok(()),
-            None => Err(Http1Error::Chunk),
+            [] | [b'\r'] => Ok(()),
+            [..] => Err(Http1Error::Chunk),
         }
     }
 
@@ -127,7 +126,7 @@ impl ChunkedReader {
             self.stage = Stage::Ended;
             return Ok(Piece::End);
         }
-        let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        let Some(end) = memchr::memmem::find(input, b"\r\n\r\n") else {
             return if input.len() > MOST_TRAILERS { Err(Http1Error::Chunk) } else { Ok(Piece::More) };
         };
         let section = input.split_to(end + 4).freeze();
@@ -172,8 +171,11 @@ pub(super) fn write_size(size: usize, output: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Data and trailers of a body that comes in pieces of `step` bytes, and what is left behind it.
-    fn read(text: &str, step: usize) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), Http1Error> {
+    /// Data and trailers of a body, and what is left behind it.
+    type Read = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
+    /// Reads a body that comes in pieces of `step` bytes.
+    fn read(text: &str, step: usize) -> Result<Read, Http1Error> {
         let (mut reader, mut input) = (ChunkedReader::new(), BytesMut::new());
         let (mut data, mut trailers) = (Vec::new(), None);
         let mut coming = text.as_bytes().chunks(step);

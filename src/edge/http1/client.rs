@@ -181,7 +181,12 @@ async fn refuse(client: &Client, wire: &RefCell<Wire>, error: Http1Error) -> Res
         Http1Error::HeadTooLarge | Http1Error::Head(httparse::Error::TooManyHeaders) => {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         }
-        _ => StatusCode::BAD_REQUEST,
+        Http1Error::Unasked
+        | Http1Error::Head(_)
+        | Http1Error::Parts(_)
+        | Http1Error::Framing
+        | Http1Error::Chunk
+        | Http1Error::Length => StatusCode::BAD_REQUEST,
     };
     tracing::debug!(%error, "a request cannot be read");
     let mut output = wire.borrow_mut().begin_answer();

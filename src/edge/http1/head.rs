@@ -307,15 +307,11 @@ fn skip_blank_lines(input: &mut BytesMut) {
 
 /// Bytes up to the end of the first blank line.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let feed = from + bytes.get(from..)?.iter().position(|byte| *byte == b'\n')? + 1;
-        match bytes.get(feed..)? {
-            [b'\n', ..] => return Some(feed + 1),
-            [b'\r', b'\n', ..] => return Some(feed + 2),
-            _ => from = feed,
-        }
-    }
+    memchr::memchr_iter(b'\n', bytes).find_map(|feed| match bytes.get(feed + 1..)? {
+        [b'\n', ..] => Some(feed + 2),
+        [b'\r', b'\n', ..] => Some(feed + 3),
+        _ => None,
+    })
 }
 
 /// A parser that sees another end than the one of the first blank line is not to be followed.
