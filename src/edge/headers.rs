@@ -203,14 +203,6 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whether a request is encoded as chunked and nothing else (RFC 9112 §6.1). What hyper takes for chunked others may not;
-/// a length beside it hyper has taken out, and closes the connection afterwards.
-pub(super) fn is_clearly_framed(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let chunked = encodings.next().is_none_or(|one| one.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    chunked && encodings.next().is_none()
-}
-
 /// Whether a value begins or ends with white space. HTTP/1.1 takes it off; in HTTP/2 and 3 such a request is malformed and
 /// must not pass (RFC 9113 §8.2.1, RFC 9114 §4.2).
 pub(super) fn has_padded_value(headers: &HeaderMap) -> bool {

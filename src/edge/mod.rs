@@ -1,4 +1,4 @@
-//! The edge: the reverse proxy on hyper and rustls.
+//! The edge: the reverse proxy on rustls, with an HTTP/1.1 of its own, the HTTP/2 of hyper, and h3.
 //!
 //! Invariant: depends on nothing but a published [`table::RoutingTable`], listeners that are handed to it and
 //! a certificate source; it keeps serving while the engine or the store is slow or gone.

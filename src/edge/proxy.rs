@@ -129,9 +129,6 @@ fn admit(
         let location = redirect::location(&host, request.uri(), worker.settings.public_https_port)?;
         return Ok(Admission::Redirect(location));
     }
-    if !request.body().is_end_stream() && !headers::is_clearly_framed(request.headers()) {
-        return Err(ProxyError::BadFraming);
-    }
     let destination = find(client, &host, request.uri().path())?;
     if let Destination::App { app, by } = &destination {
         access.is_for(app, by.as_ref().map(|by| by.site.id));
@@ -169,7 +166,7 @@ fn admit(
     Ok(Admission::Forward(Forward { destination, request: Box::new(request), progress, client_side }))
 }
 
-/// What hyper lets pass, and the edge does not.
+/// What the protocols let pass, and the edge does not.
 fn check_form<B>(request: &Request<B>) -> Result<(), ProxyError> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
         return Err(ProxyError::UriTooLong);

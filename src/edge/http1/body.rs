@@ -224,3 +224,59 @@ fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter(|name| ![CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING].contains(name))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// What is written of a body in these pieces, and behind it these trailers; an error when it has another length.
+    fn written(
+        framing: Framing,
+        headers: &HeaderMap,
+        pieces: &[&str],
+        trailers: &HeaderMap,
+    ) -> Option<String> {
+        let data = pieces.iter().map(|piece| Frame::data(Bytes::copy_from_slice(piece.as_bytes())));
+        let trailers = (!trailers.is_empty()).then(|| Frame::trailers(trailers.clone()));
+        let frames: Vec<_> = data.chain(trailers).map(Ok::<_, std::convert::Infallible>).collect();
+        let mut body = StreamBody::new(stream::iter(frames));
+        let (mut writer, mut output) = (BodyWriter::new(framing, headers), Output::default());
+        let waits = writer.gather(&mut body, &mut output, &mut Context::from_waker(Waker::noop()));
+        assert!(!waits.ok()? && writer.is_ended());
+        Some(String::from_utf8(output.small().clone()).unwrap())
+    }
+
+    #[test]
+    fn a_body_is_written_as_its_head_says() {
+        let none = HeaderMap::new();
+        let written = |framing, pieces: &[&str]| written(framing, &none, pieces, &HeaderMap::new());
+        assert_eq!(written(Framing::Length(5), &["ab", "", "cde"]).unwrap(), "abcde");
+        assert_eq!(written(Framing::UntilClose, &["ab", "cde"]).unwrap(), "abcde");
+        assert_eq!(
+            written(Framing::Chunked, &["ab", "", "cde"]).unwrap(),
+            "2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"
+        );
+        assert_eq!(written(Framing::Chunked, &[]).unwrap(), "0\r\n\r\n");
+        assert_eq!(written(Framing::Length(5), &["abcd"]), None, "too short");
+        assert_eq!(written(Framing::Length(5), &["abc", "def"]), None, "too long");
+    }
+
+    #[test]
+    fn only_announced_trailers_are_written() {
+        let fields = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
+            let field = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            pairs.iter().map(field).collect()
+        };
+        let headers = fields(&[("trailer", "X-Sum, content-length, Transfer-Encoding")]);
+        let trailers = fields(&[("x-sum", "7"), ("x-other", "8"), ("content-length", "9")]);
+        let chunked = written(Framing::Chunked, &headers, &["ab"], &trailers).unwrap();
+        assert_eq!(chunked, "2\r\nab\r\n0\r\nx-sum: 7\r\n\r\n");
+    }
+}

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::response::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body;
 use tokio::io::AsyncWrite as _;
 use tokio::sync::oneshot;
@@ -29,9 +29,8 @@ use crate::edge::body::ClientBody;
 use crate::edge::headers;
 use crate::edge::proxy::{self, Client};
 use crate::edge::rescue::Cause;
+use crate::edge::worker::MAX_HEADER_BYTES;
 
-/// Bytes of the head of a request.
-const MOST_HEAD: usize = 60 * 1_024;
 /// A client that is refused while it sends is listened to for so long, and for so many bytes: else what it sends would
 /// make the system take the answer back before the client has read it.
 const LINGER: Duration = Duration::from_secs(1);
@@ -57,7 +56,7 @@ enum Next {
 pub(in crate::edge) async fn serve(client: Rc<Client>, stream: ClientStream) -> Result<(), Cause> {
     let wire = Rc::new(RefCell::new(Wire::new(stream, Rc::clone(&client.activity))));
     loop {
-        let head = match poll_fn(|cx| wire.borrow_mut().poll_request(MOST_HEAD, cx)).await {
+        let head = match poll_fn(|cx| wire.borrow_mut().poll_request(MAX_HEADER_BYTES.into(), cx)).await {
             Ok(Some(head)) => head,
             Ok(None) => return close(&wire).await,
             Err(error) => return refuse(&client, &wire, error).await,
@@ -189,11 +188,14 @@ async fn refuse(client: &Client, wire: &RefCell<Wire>, error: Http1Error) -> Res
         | Http1Error::Length => StatusCode::BAD_REQUEST,
     };
     tracing::debug!(%error, "a request cannot be read");
+    let text = Bytes::from(format!("The request cannot be read: {error}.\n"));
     let mut output = wire.borrow_mut().begin_answer();
-    let (version, date) = (Version::HTTP_11, client.worker.date());
-    let terms =
-        AnswerTerms { framing: Framing::Length(0), has_body: true, kept: false, version, date: &date };
-    head::write_answer(status, &HeaderMap::new(), terms, output.small());
+    let (framing, version, date) =
+        (Framing::Length(text.len() as u64), Version::HTTP_11, client.worker.date());
+    let terms = AnswerTerms { framing, has_body: true, kept: false, version, date: &date };
+    let plain = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))]);
+    head::write_answer(status, &plain, terms, output.small());
+    output.push(text, b"");
     poll_fn(|cx| output.poll_write(&mut wire.borrow_mut().stream, cx)).await?;
     close(wire).await
 }

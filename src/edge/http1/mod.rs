@@ -31,7 +31,7 @@ pub(super) enum Http1Error {
     Head(#[from] httparse::Error),
     #[error("a head is not well formed")]
     Parts(#[from] http::Error),
-    #[error("a head is longer than {} bytes", head::MOST)]
+    #[error("a head is too long")]
     HeadTooLarge,
     #[error("a message does not say clearly where its body ends")]
     Framing,

@@ -99,3 +99,79 @@ impl Output {
         self.after = self.after.get(written - of_joined - of_large..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes so many bytes at a time.
+    struct Narrow {
+        most: usize,
+        taken: Vec<u8>,
+        writes: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let length = bytes.len().min(self.most);
+            self.taken.extend(bytes.iter().take(length));
+            self.writes += 1;
+            Poll::Ready(Ok(length))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            pieces: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+            self.poll_write(cx, &all)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn write(output: &mut Output, most: usize) -> Narrow {
+        let mut stream = Narrow { most, taken: Vec::new(), writes: 0 };
+        let written = output.poll_write(&mut stream, &mut Context::from_waker(Waker::noop()));
+        assert!(matches!(written, Poll::Ready(Ok(()))) && output.is_empty() && output.takes_more());
+        stream
+    }
+
+    #[test]
+    fn small_pieces_go_out_together_and_a_large_one_with_them() {
+        let mut output = Output::default();
+        output.small().extend_from_slice(b"head ");
+        output.push(Bytes::from_static(b"small"), b"\r\n");
+        assert!(output.takes_more());
+        output.push(Bytes::from(vec![b'x'; 10_000]), b"\r\n");
+        assert!(!output.takes_more(), "a large piece is written before there is more");
+        let stream = write(&mut output, usize::MAX);
+        assert_eq!(stream.writes, 1);
+        assert_eq!(stream.taken, [&b"head small\r\n"[..], &[b'x'; 10_000], b"\r\n"].concat());
+    }
+
+    #[test]
+    fn all_goes_out_in_order_however_little_is_taken() {
+        for most in [1, 3, 7, 4_095, 4_096, 5_001] {
+            let mut output = Output::default();
+            output.small().extend_from_slice(b"1388\r\n");
+            output.push(Bytes::from(vec![b'x'; 5_000]), b"\r\n");
+            assert_eq!(write(&mut output, most).taken, [&b"1388\r\n"[..], &[b'x'; 5_000], b"\r\n"].concat());
+            output.push(Bytes::from_static(b"next"), b"");
+            assert_eq!(write(&mut output, most).taken, b"next");
+        }
+    }
+}
