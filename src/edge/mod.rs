@@ -38,6 +38,7 @@ mod site;
 mod socket;
 pub mod table;
 mod tls;
+mod tls_stream;
 mod tunnel;
 mod upstream;
 mod worker;
@@ -51,7 +52,6 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
-use tokio_rustls::TlsAcceptor;
 
 pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
@@ -178,7 +178,7 @@ impl Edge {
         let quic = listeners.quic.as_ref().map(|_| http3::server_config(Arc::clone(&certificates)));
         let quic = quic.transpose()?;
         let alt_svc = quic.as_ref().map(|_| alt_svc(settings.public_https_port));
-        let tls = TlsAcceptor::from(tls::server_config(certificates)?);
+        let tls = tls::server_config(certificates)?;
         let census = Census::new(settings.max_connections_per_address);
         let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
         for number in 0..settings.workers {

@@ -18,11 +18,11 @@ use http::HeaderValue;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
@@ -41,9 +41,9 @@ use super::pool::Pool;
 use super::proxy::{self, Client};
 use super::proxy_protocol::{self, Origin};
 use super::rescue::Cause;
-use super::socket::Socket;
 use super::table::RoutingTable;
 use super::tls::{ALPN_ACME, ALPN_H2};
+use super::tls_stream::TlsStream;
 
 /// How long to wait after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -78,7 +78,7 @@ pub(super) struct WorkerParts {
     pub(super) settings: EdgeSettings,
     pub(super) listeners: EdgeListeners,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
-    pub(super) tls: TlsAcceptor,
+    pub(super) tls: Arc<ServerConfig>,
     /// On the worker that serves HTTP/3.
     pub(super) http3: Option<http3::Entrance>,
     /// Tells clients over TCP that there is HTTP/3.
@@ -97,7 +97,7 @@ enum Entrance {
     Plain {
         port: u16,
     },
-    Tls(TlsAcceptor),
+    Tls(Arc<ServerConfig>),
 }
 
 /// A connection that is served to its end.
@@ -154,7 +154,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
 fn entrances(
     listeners: EdgeListeners,
     settings: &EdgeSettings,
-    tls: &TlsAcceptor,
+    tls: &Arc<ServerConfig>,
 ) -> io::Result<Vec<(TcpListener, Entrance)>> {
     let mut entrances = Vec::new();
     for listener in listeners.http {
@@ -167,7 +167,7 @@ fn entrances(
         entrances.push((TcpListener::from_std(listener)?, entrance));
     }
     for listener in listeners.https {
-        entrances.push((TcpListener::from_std(listener)?, Entrance::Tls(tls.clone())));
+        entrances.push((TcpListener::from_std(listener)?, Entrance::Tls(Arc::clone(tls))));
     }
     Ok(entrances)
 }
@@ -263,18 +263,18 @@ async fn serve(
             let client = worker.client(worker.came_by(peer, "http", port), false, None);
             serve_http1(client, ClientStream::Plain(stream)).await
         }
-        Entrance::Tls(acceptor) => serve_tls(worker, acceptor, stream, peer).await,
+        Entrance::Tls(config) => serve_tls(worker, config, stream, peer).await,
     }
 }
 
 async fn serve_tls(
     worker: &Rc<Worker>,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     stream: TcpStream,
     peer: IpAddr,
 ) -> Result<(), Cause> {
     // In a box, whose memory goes with the handshake.
-    match Box::pin(shake_hands(worker, acceptor, stream, peer)).await {
+    match Box::pin(shake_hands(worker, config, stream, peer)).await {
         Some(serving) => serving.await,
         None => Ok(()),
     }
@@ -283,13 +283,13 @@ async fn serve_tls(
 /// What serves a client after its handshake; nothing when that failed, or was all.
 async fn shake_hands(
     worker: &Rc<Worker>,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     stream: TcpStream,
     peer: IpAddr,
 ) -> Option<Serving> {
     let limit = worker.settings.limits.header;
     let handshake = tokio::select! {
-        handshake = timeout(limit, acceptor.accept(Socket::new(stream))) => handshake,
+        handshake = timeout(limit, TlsStream::accept(config, stream)) => handshake,
         () = worker.handshakes_end() => return None,
     };
     let Ok(Ok(stream)) = handshake else {
@@ -297,12 +297,12 @@ async fn shake_hands(
         return None;
     };
     let came_by = worker.came_by(peer, "https", worker.settings.public_https_port);
-    let client = worker.client(came_by, false, stream.get_ref().1.server_name().map(Box::from));
-    match stream.get_ref().1.alpn_protocol() {
+    let client = worker.client(came_by, false, stream.server_name().map(Box::from));
+    match stream.protocol() {
         Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream))),
         // The handshake was all: the proof is in the certificate.
         Some(ALPN_ACME) => None,
-        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Tls(Box::new(stream))))),
+        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Tls(stream)))),
     }
 }
 

@@ -136,7 +136,8 @@ async fn give(
     head::write_answer(parts.status, &parts.headers, terms, output.small());
     let mut writer = if has_body { BodyWriter::new(framing, &parts.headers) } else { BodyWriter::Ended };
     drop(parts);
-    poll_fn(|cx| poll_give(wire, (&mut writer, &mut output), &mut body, cx)).await?;
+    let last = !kept && !tunnel;
+    poll_fn(|cx| poll_give(wire, (&mut writer, &mut output, last), &mut body, cx)).await?;
     drop(body);
     let mut wire = wire.borrow_mut();
     wire.output = output;
@@ -149,10 +150,10 @@ async fn give(
     })
 }
 
-/// Moves an answer on. Its body may read that of the request, so the wire is not held while it is asked.
+/// Moves an answer on, which may be the last. Its body may read that of the request, so the wire is not held while it is asked.
 fn poll_give(
     wire: &RefCell<Wire>,
-    (writer, output): (&mut BodyWriter, &mut Output),
+    (writer, output, last): (&mut BodyWriter, &mut Output, bool),
     body: &mut ToldBody,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Cause>> {
@@ -163,6 +164,9 @@ fn poll_give(
             WriteError::Length => Cause::from(Http1Error::Length),
         })?;
         let mut wire = wire.borrow_mut();
+        if last && writer.is_ended() && output.takes_more() {
+            wire.stream.close_with_next();
+        }
         ready!(output.poll_write(&mut wire.stream, cx))?;
         if writer.is_ended() {
             return Poll::Ready(Ok(()));

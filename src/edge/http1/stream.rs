@@ -6,15 +6,32 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
-use crate::edge::socket::Socket;
+use crate::edge::tls_stream::TlsStream;
 
 /// What a client is spoken to over.
 #[derive(Debug)]
 pub(in crate::edge) enum ClientStream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream>),
+}
+
+impl ClientStream {
+    /// The next write is the last; with TLS the client is told so with it.
+    pub(super) fn close_with_next(&mut self) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Tls(stream) => stream.close_with_next(),
+        }
+    }
+
+    /// Whether the client has been told all there is: without TLS the end of the connection is all.
+    pub(super) fn is_closed(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(stream) => stream.is_closed(),
+        }
+    }
 }
 
 impl AsyncRead for ClientStream {

@@ -126,9 +126,9 @@ impl Wire {
         self.reader.is_ended() && self.input.bytes.is_empty()
     }
 
-    /// Whether dropping the connection ends it as it should: nothing is on its way, and there is no TLS to be closed.
+    /// Whether dropping the connection ends it as it should.
     pub(super) fn ends_by_itself(&self) -> bool {
-        self.is_quiet() && matches!(self.stream, ClientStream::Plain(_))
+        self.is_quiet() && self.stream.is_closed()
     }
 
     /// Throws away what comes; the number of bytes, which is 0 at the end.
