@@ -1,7 +1,11 @@
 //! What HTTP/1.1 can do beside plain requests, through the edge.
 
+use std::sync::Arc;
+
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::backend::Backend;
 use super::harness::{HOST, TestEdge, before_listener, read_to};
@@ -184,4 +188,36 @@ async fn what_comes_right_behind_an_upgrade_reaches_the_other_side() {
         .unwrap();
     read_to(&mut client, "from dyno").await;
     read_to(&mut dyno, "from client").await;
+}
+
+#[tokio::test]
+async fn over_tls_a_client_is_told_that_nothing_follows() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    edge.route_to(&[&backend.upstream]);
+    for length in [3, 100_000] {
+        let mut client = edge.tls(HOST, &[b"http/1.1"]).await.unwrap();
+        let head = format!(
+            "POST /echo HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        client.write_all(head.as_bytes()).await.unwrap();
+        client.write_all(&vec![b'x'; length]).await.unwrap();
+        let mut answered = Vec::new();
+        // An end that nobody told of is an error.
+        client.read_to_end(&mut answered).await.unwrap();
+        assert!(answered.ends_with(&vec![b'x'; length]), "{} bytes", answered.len());
+    }
+}
+
+#[tokio::test]
+async fn a_session_over_tls_is_resumed_after_one_answer() {
+    let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
+    edge.route_to(&[&backend.upstream]);
+    let connector = TlsConnector::from(Arc::new(edge.client_config(&[b"http/1.1"])));
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+        let stream = TcpStream::connect(edge.https).await.unwrap();
+        let mut client = connector.connect(HOST.try_into().unwrap(), stream).await.unwrap();
+        client.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+        read_to(&mut client, "\r\n\r\none").await;
+        assert_eq!(client.get_ref().1.handshake_kind(), Some(kind));
+    }
 }
