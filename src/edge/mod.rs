@@ -192,7 +192,7 @@ impl Edge {
                 http3: http3.map(|(socket, config)| http3::Entrance { socket, config }),
                 alt_svc: alt_svc.clone(),
                 table: Arc::clone(table),
-                tls: tls.clone(),
+                tls: Arc::clone(&tls),
                 census: census.clone(),
                 counters,
                 stop: Arc::clone(&handle.stop),
