@@ -209,6 +209,14 @@ async fn over_tls_a_client_is_told_that_nothing_follows() {
 }
 
 #[tokio::test]
+async fn a_client_over_tls_gets_the_cheapest_of_the_ciphers_that_it_offers() {
+    let edge = TestEdge::start();
+    let client = edge.tls(HOST, &[b"http/1.1"]).await.unwrap();
+    let suite = client.get_ref().1.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+}
+
+#[tokio::test]
 async fn a_session_over_tls_is_resumed_after_one_answer() {
     let (edge, backend) = (TestEdge::start(), Backend::start("one").await);
     edge.route_to(&[&backend.upstream]);

@@ -79,6 +79,9 @@ impl Wire {
                 self.takes_interim = head.request.version() == Version::HTTP_11;
                 self.expects = self.takes_interim && headers::expects_continue(head.request.headers());
                 return Poll::Ready(Ok(Some(head)));
+            } else {
+                // It may have begun to come while the request before it was open.
+                self.activity.note_read();
             }
             if ready!(self.poll_glance(cx))? == 0 {
                 return Poll::Ready(if self.input.bytes.is_empty() {
