@@ -69,6 +69,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for End<T> {
         if !self.before.is_empty() {
             let length = self.before.len().min(buffer.remaining());
             buffer.put_slice(&self.before.split_to(length));
+            if self.before.is_empty() {
+                self.before = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 use tokio_util::io::poll_read_buf;
 
@@ -43,6 +43,11 @@ impl Input {
             self.room = (self.room / 2).max(LEAST_ROOM);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// What has come and was not taken, without the buffer that it lies in.
+    pub(super) fn into_rest(self) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes)
     }
 }
 

@@ -169,7 +169,7 @@ impl UpstreamConnection {
 
     /// The stream after an upgrade, and what has come of the other protocol.
     pub(in crate::edge) fn into_parts(self) -> (TcpStream, Bytes) {
-        (self.stream, self.input.bytes.freeze())
+        (self.stream, self.input.into_rest())
     }
 
     /// Nothing may come while nothing was asked for.

@@ -142,7 +142,7 @@ impl Wire {
 
     /// The stream, and what has come behind the request.
     pub(super) fn into_parts(self) -> (ClientStream, Bytes) {
-        (self.stream, self.input.bytes.freeze())
+        (self.stream, self.input.into_rest())
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Http1Error>>> {
