@@ -9,7 +9,7 @@ use http::header::{
     ALT_SVC, CONNECTION, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
     STRICT_TRANSPORT_SECURITY, TE, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
 use crate::model::network::Network;
@@ -203,6 +203,29 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// The headers whose names a header lists.
+pub(super) fn named_in(headers: &HeaderMap, list: HeaderName) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(list)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+}
+
+/// The bytes that a `Content-Length` names: digits and nothing else (RFC 9110 §8.6).
+pub(super) fn length(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
+}
+
+/// Whether an answer has no body whatever its headers say (RFC 9112 §6.3).
+pub(super) fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
 /// Whether a value begins or ends with white space. HTTP/1.1 takes it off; in HTTP/2 and 3 such a request is malformed and
 /// must not pass (RFC 9113 §8.2.1, RFC 9114 §4.2).
 pub(super) fn has_padded_value(headers: &HeaderMap) -> bool {
@@ -283,15 +306,8 @@ fn fresh_id() -> HeaderValue {
 }
 
 fn strip_named(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|token| HeaderName::try_from(token.trim()).ok())
-        // Without its host a request would be another one; a client cannot have it taken out.
-        .filter(|name| *name != HOST)
-        .collect();
+    // Without its host a request would be another one; a client cannot have it taken out.
+    let named: Vec<HeaderName> = named_in(headers, CONNECTION).filter(|name| *name != HOST).collect();
     for name in named {
         headers.remove(name);
     }

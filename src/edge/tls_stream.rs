@@ -103,6 +103,11 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
+    fn tell_close(&mut self) {
+        self.session.send_close_notify();
+        self.closing = Closing::Told;
+    }
+
     /// Has the session take what it can of some pieces, and sends that.
     fn poll_take(&mut self, pieces: &[IoSlice<'_>], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
@@ -112,8 +117,7 @@ impl TlsStream {
             taken = self.session.writer().write_vectored(pieces)?;
         }
         if self.closing == Closing::WithNext && taken == length {
-            self.session.send_close_notify();
-            self.closing = Closing::Told;
+            self.tell_close();
         }
         // What the system does not take now is written when it is flushed.
         if let Poll::Ready(Err(error)) = self.poll_write_out(cx) {
@@ -171,8 +175,7 @@ impl AsyncWrite for TlsStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.closing != Closing::Told {
-            this.session.send_close_notify();
-            this.closing = Closing::Told;
+            this.tell_close();
         }
         ready!(this.poll_write_out(cx))?;
         Pin::new(&mut this.socket).poll_shutdown(cx)

@@ -1,8 +1,7 @@
 //! One connection to an upstream, driven by the request that uses it.
 //!
 //! A task of its own for each connection would cost two more wake-ups a request, so whoever waits for something
-//! from the connection also polls it. Its parts are therefore polled without a waker: they move only when the
-//! connection is polled, and that registers the waker.
+//! from the connection also polls it.
 //!
 //! Invariant: a connection in use is polled until its exchange has ended; an idle one is polled by nobody.
 
@@ -26,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 use super::body::{Progress, RequestBody};
-use super::http1::{Unanswered, UpstreamConnection};
+use super::http1::UpstreamConnection;
 use super::pace::{Pace, Terms};
 use super::pool::Pool;
 use super::rescue::{Cause, ProxyError};
@@ -111,17 +110,8 @@ impl Connection {
             Protocol::Http1(http1) => http1,
             Protocol::Http2(http2) => return Box::pin(http2.send(*request, pace)).await,
         };
-        http1.begin(request).map_err(SendError::from)?;
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(answer) = http1.poll_head(cx) {
-                return Poll::Ready(answer.map_err(SendError::from));
-            }
-            match pace.poll_head(cx) {
-                Some(error) => Poll::Ready(Err(SendError::Failed(error))),
-                None => Poll::Pending,
-            }
-        })
-        .await
+        http1.begin(request)?;
+        in_time(pace, |cx| http1.poll_head(cx)).await
     }
 
     /// The next piece of the answer's body.
@@ -184,15 +174,9 @@ impl Http2 {
         self.incoming = None;
         let mut answer = Box::pin(self.sender.try_send_request(with_authority(request)));
         let driver = &mut self.driver;
-        let answer = std::future::poll_fn(|cx| {
+        let answer = in_time(pace, |cx| {
             drive(driver, cx);
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(SendError::of));
-            }
-            match pace.poll_head(cx) {
-                Some(error) => Poll::Ready(Err(SendError::Failed(error))),
-                None => Poll::Pending,
-            }
+            answer.as_mut().poll(cx).map_err(SendError::of)
         })
         .await?;
         let (head, incoming) = answer.into_parts();
@@ -246,22 +230,27 @@ impl SendError {
     }
 }
 
-impl From<Unanswered> for SendError {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::Unsent(request, cause) => Self::Unsent(request, cause.into()),
-            Unanswered::Closed(request, cause) => Self::Closed(request, cause.into()),
-            Unanswered::BadResponse(cause) => Self::Failed(ProxyError::BadResponse(cause.into())),
-            Unanswered::Body(error) => Self::Failed(error.into()),
-            Unanswered::Length => Self::Failed(ProxyError::BadFraming),
-        }
-    }
-}
-
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// Waits for the head of an answer as long as the pace allows.
+async fn in_time<T>(
+    pace: &mut Pace,
+    mut poll_answer: impl FnMut(&mut Context<'_>) -> Poll<Result<T, SendError>>,
+) -> Result<T, SendError> {
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = poll_answer(cx) {
+            return Poll::Ready(answer);
+        }
+        match pace.poll_head(cx) {
+            Some(error) => Poll::Ready(Err(SendError::Failed(error))),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A stream that sends what it is given without waiting for more (`TCP_NODELAY`).

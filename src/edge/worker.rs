@@ -19,7 +19,6 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{interval, sleep, timeout};
@@ -69,9 +68,12 @@ pub(super) struct Worker {
     /// Raised at each choice among upstreams.
     pub(super) turn: Cell<usize>,
     pub(super) alt_svc: Option<HeaderValue>,
-    start_header: RefCell<(i64, HeaderValue)>,
-    date_header: RefCell<(i64, HeaderValue)>,
+    start_header: InstantHeader,
+    date_header: InstantHeader,
 }
+
+/// A header that tells the time, made once for each instant that it tells apart.
+struct InstantHeader(RefCell<(i64, HeaderValue)>);
 
 /// What a worker is made from, sent to its thread.
 pub(super) struct WorkerParts {
@@ -123,8 +125,8 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         stop: parts.stop,
         turn: Cell::new(0),
         alt_svc: parts.alt_svc,
-        start_header: RefCell::new((0, HeaderValue::from_static("t=0"))),
-        date_header: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
+        start_header: InstantHeader::new("t=0"),
+        date_header: InstantHeader::new("Thu, 01 Jan 1970 00:00:00 GMT"),
     });
     for (listener, entrance) in entrances {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
@@ -257,11 +259,11 @@ async fn serve(
     match entrance {
         Entrance::Redirect => {
             let client = worker.client(worker.came_by(peer, "http", 80), true, None);
-            serve_http1(client, ClientStream::Plain(stream)).await
+            serve_http1(client, ClientStream::Left(stream)).await
         }
         Entrance::Plain { port } => {
             let client = worker.client(worker.came_by(peer, "http", port), false, None);
-            serve_http1(client, ClientStream::Plain(stream)).await
+            serve_http1(client, ClientStream::Left(stream)).await
         }
         Entrance::Tls(config) => serve_tls(worker, config, stream, peer).await,
     }
@@ -302,7 +304,7 @@ async fn shake_hands(
         Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream))),
         // The handshake was all: the proof is in the certificate.
         Some(ALPN_ACME) => None,
-        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Tls(stream)))),
+        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Right(stream)))),
     }
 }
 
@@ -313,10 +315,7 @@ fn serve_http1(client: Rc<Client>, stream: ClientStream) -> impl Future<Output =
     drive(Box::pin(http1::serve(client, stream)), activity, worker)
 }
 
-fn serve_http2<T>(client: Rc<Client>, stream: T) -> impl Future<Output = Result<(), Cause>>
-where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
-{
+fn serve_http2(client: Rc<Client>, stream: Box<TlsStream>) -> impl Future<Output = Result<(), Cause>> {
     let (worker, activity) = (Rc::clone(&client.worker), Rc::clone(&client.activity));
     let (stream, drain) = coalesce(TokioIo::new(stream));
     let connection = http2::Builder::new(LocalExecutor(worker.clients.clone()))
@@ -343,24 +342,13 @@ impl Worker {
     /// `X-Request-Start`: when the edge received a request, in milliseconds; made once for each millisecond.
     pub(super) fn request_start(&self) -> HeaderValue {
         let now = self.settings.clock.now().as_millis();
-        let mut made = self.start_header.borrow_mut();
-        if made.0 != now {
-            let header = HeaderValue::try_from(format!("t={now}"));
-            *made = (now, header.unwrap_or(HeaderValue::from_static("t=0")));
-        }
-        made.1.clone()
+        self.start_header.at(now, || format!("t={now}"))
     }
 
     /// `Date`, made once for each second.
     pub(super) fn date(&self) -> HeaderValue {
         let now = self.settings.clock.now();
-        let second = now.as_millis().div_euclid(1_000);
-        let mut made = self.date_header.borrow_mut();
-        if made.0 != second {
-            let header = HeaderValue::try_from(now.to_http_date());
-            *made = (second, header.unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")));
-        }
-        made.1.clone()
+        self.date_header.at(now.as_millis().div_euclid(1_000), || now.to_http_date())
     }
 
     /// Whether an address is believed when it says for whom it speaks.
@@ -380,6 +368,23 @@ impl Worker {
     ) -> Rc<Client> {
         let (worker, activity) = (Rc::clone(self), Activity::new());
         Rc::new(Client { worker, activity, came_by, redirected, server_name })
+    }
+}
+
+impl InstantHeader {
+    /// One whose text is right for the instant 0.
+    fn new(text: &'static str) -> Self {
+        Self(RefCell::new((0, HeaderValue::from_static(text))))
+    }
+
+    fn at(&self, instant: i64, text: impl FnOnce() -> String) -> HeaderValue {
+        let mut made = self.0.borrow_mut();
+        if made.0 != instant
+            && let Ok(header) = HeaderValue::try_from(text())
+        {
+            *made = (instant, header);
+        }
+        made.1.clone()
     }
 }
 

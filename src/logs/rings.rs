@@ -44,11 +44,10 @@ impl Rings {
     pub async fn ring(&self, owner: impl Into<LogOwner>) -> io::Result<Arc<Ring>> {
         let owner = owner.into();
         let cell = Arc::clone(self.lock().entry(owner).or_default());
-        if let Some(ring) = cell.get() {
-            return Ok(Arc::clone(ring));
-        }
-        let (folder, limit) = (self.folder(owner), self.0.limit);
-        let open = || blocking(move || Ok(Arc::new(Ring::open(&folder, limit)?)));
+        let open = || {
+            let (folder, limit) = (self.folder(owner), self.0.limit);
+            blocking(move || Ok(Arc::new(Ring::open(&folder, limit)?)))
+        };
         cell.get_or_try_init(open).await.cloned()
     }
 

@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
 use super::Http1Error;
 use super::chunked::{self, ChunkedReader, Piece};
 use super::output::Output;
+use crate::edge::headers::named_in;
 
 /// How a message says where its body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,14 +90,13 @@ impl BodyReader {
         }
     }
 
-    /// The peer sends no more.
+    /// The peer sends no more, and the body has not ended yet.
     pub(super) fn close(&mut self) -> Result<(), Http1Error> {
         match self {
             Self::UntilClose { ended } => {
                 *ended = true;
                 Ok(())
             }
-            Self::Length { .. } | Self::Chunked(_) if self.is_ended() => Ok(()),
             Self::Length { .. } | Self::Chunked(_) => Err(Http1Error::Closed),
         }
     }
@@ -214,15 +215,8 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, output: &mut V
 /// The fields that may come behind a body: those that are named before it, and say nothing about the message itself
 /// (RFC 9110 §6.5.1).
 fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
-    use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING};
-    headers
-        .get_all(TRAILER)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        .filter(|name| ![CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING].contains(name))
-        .collect()
+    let of_the_message = [CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING];
+    named_in(headers, TRAILER).filter(|name| !of_the_message.contains(name)).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::Http1Error;
 use super::body::{BodyWriter, Framing, WriteError};
 use super::head::{self, AnswerTerms, RequestHead};
 use super::output::Output;
-use super::stream::ClientStream;
+use super::stream::{self, ClientStream};
 use super::wire::{ClientSide, Http1Body, Wire};
 use crate::edge::access::ToldBody;
 use crate::edge::body::ClientBody;
@@ -105,15 +105,12 @@ impl Asked {
         if status.is_informational() || status == StatusCode::NO_CONTENT {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let bodiless = self.method == Method::HEAD
-            || status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let framing = match (head::content_length(&parts.headers)?, body.size_hint().exact()) {
             (Some(length), _) | (None, Some(length)) => Framing::Length(length),
             (None, None) if self.version == Version::HTTP_10 => Framing::UntilClose,
             (None, None) => Framing::Chunked,
         };
-        Ok((framing, !bodiless))
+        Ok((framing, !headers::is_bodiless(&self.method, status)))
     }
 }
 
@@ -143,7 +140,7 @@ async fn give(
     wire.output = output;
     Ok(if tunnel {
         Next::Tunnel
-    } else if kept && wire.is_ready_for_next() {
+    } else if kept && wire.skip_body() {
         Next::Request
     } else {
         Next::Close
@@ -165,7 +162,7 @@ fn poll_give(
         })?;
         let mut wire = wire.borrow_mut();
         if last && writer.is_ended() && output.takes_more() {
-            wire.stream.close_with_next();
+            stream::close_with_next(&mut wire.stream);
         }
         ready!(output.poll_write(&mut wire.stream, cx))?;
         if writer.is_ended() {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::Http1Error;
 use super::body::{Framing, write_field};
+use crate::edge::headers;
 
 /// Bytes of the head of an answer.
 pub(super) const MOST: usize = 64 * 1_024;
@@ -203,11 +204,10 @@ pub(super) fn is_kept(version: Version, headers: &HeaderMap) -> bool {
 pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Error> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(None) };
-    if lengths.any(|other| other != first) || !first.as_bytes().iter().all(u8::is_ascii_digit) {
+    if lengths.any(|other| other != first) {
         return Err(Http1Error::Framing);
     }
-    let length = first.to_str().ok().and_then(|digits| digits.parse().ok());
-    length.map(Some).ok_or(Http1Error::Framing)
+    headers::length(first).map(Some).ok_or(Http1Error::Framing)
 }
 
 impl Fields {
@@ -267,10 +267,7 @@ fn answer_framing(
     version: Version,
     fields: &mut Fields,
 ) -> Result<Framing, Http1Error> {
-    let bodiless = status.is_informational()
-        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-        || method == Method::HEAD;
-    if bodiless {
+    if headers::is_bodiless(method, status) {
         return Ok(Framing::Length(0));
     }
     if !fields.encoding {

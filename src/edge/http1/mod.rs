@@ -15,7 +15,7 @@ mod wire;
 
 pub(super) use self::client::serve;
 pub(super) use self::stream::ClientStream;
-pub(super) use self::upstream::{Unanswered, UpstreamConnection};
+pub(super) use self::upstream::UpstreamConnection;
 pub(super) use self::wire::{ClientSide, Http1Body};
 
 /// What is wrong with the messages of a peer.

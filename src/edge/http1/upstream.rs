@@ -16,6 +16,8 @@ use super::head::{self, Scan};
 use super::input::Input;
 use super::output::Output;
 use crate::edge::body::{RequestBody, RequestBodyError};
+use crate::edge::rescue::ProxyError;
+use crate::edge::upstream::SendError;
 
 /// Interim answers before an answer.
 const MOST_INTERIM: u32 = 64;
@@ -43,21 +45,6 @@ enum Stage {
     Ended,
 }
 
-/// Why a request got no answer.
-#[derive(Debug)]
-pub(in crate::edge) enum Unanswered {
-    /// Nothing of the request was sent; here it is back.
-    Unsent(Box<Request<RequestBody>>, Http1Error),
-    /// The upstream closed the connection instead of answering; here is the request, as far as its body was not read.
-    Closed(Box<Request<RequestBody>>, Http1Error),
-    /// What it answered is no HTTP.
-    BadResponse(Http1Error),
-    /// The body of the request broke off.
-    Body(RequestBodyError),
-    /// The body of the request is not as long as its head says.
-    Length,
-}
-
 impl UpstreamConnection {
     pub(in crate::edge) fn new(stream: TcpStream) -> Self {
         Self {
@@ -83,15 +70,15 @@ impl UpstreamConnection {
     }
 
     /// Begins to send a request, which [`UpstreamConnection::poll_head`] goes on with.
-    pub(in crate::edge) fn begin(&mut self, request: Box<Request<RequestBody>>) -> Result<(), Unanswered> {
+    pub(in crate::edge) fn begin(&mut self, request: Box<Request<RequestBody>>) -> Result<(), SendError> {
         if let Err(error) = self.check_open() {
-            return Err(Unanswered::Unsent(request, error));
+            return Err(SendError::Unsent(request, error.into()));
         }
         let framing = match head::content_length(request.headers()) {
             Ok(Some(length)) => Framing::Length(length),
             Ok(None) if request.body().is_end_stream() => Framing::Length(0),
             Ok(None) => Framing::Chunked,
-            Err(_) => return Err(Unanswered::Length),
+            Err(_) => return Err(SendError::Failed(ProxyError::BadFraming)),
         };
         head::write_request(&request, framing, self.output.small());
         self.writer = BodyWriter::new(framing, request.headers());
@@ -104,10 +91,10 @@ impl UpstreamConnection {
     pub(in crate::edge) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<()>, Unanswered>> {
+    ) -> Poll<Result<Response<()>, SendError>> {
         let sent = match self.poll_send(cx) {
-            Err(WriteError::Body(error)) => return Poll::Ready(Err(Unanswered::Body(error))),
-            Err(WriteError::Length) => return Poll::Ready(Err(Unanswered::Length)),
+            Err(WriteError::Body(error)) => return Poll::Ready(Err(SendError::Failed(error.into()))),
+            Err(WriteError::Length) => return Poll::Ready(Err(SendError::Failed(ProxyError::BadFraming))),
             // It may have been answered before it was sent whole.
             Err(WriteError::Stream(error)) => Err(error),
             Ok(()) => Ok(()),
@@ -116,7 +103,9 @@ impl UpstreamConnection {
             match self.read_head() {
                 Ok(Some(response)) => return Poll::Ready(Ok(response)),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(Unanswered::BadResponse(error))),
+                Err(error) => {
+                    return Poll::Ready(Err(SendError::Failed(ProxyError::BadResponse(error.into()))));
+                }
             }
             let error = match self.input.poll_fill(&mut self.stream, usize::MAX, cx) {
                 Poll::Ready(Ok(1..)) => continue,
@@ -127,8 +116,10 @@ impl UpstreamConnection {
                     Err(error) => error.into(),
                 },
             };
-            let Some(request) = self.request.take() else { return Poll::Ready(Err(Unanswered::Length)) };
-            return Poll::Ready(Err(Unanswered::Closed(request, error)));
+            return Poll::Ready(Err(match self.request.take() {
+                Some(request) => SendError::Closed(request, error.into()),
+                None => SendError::Failed(ProxyError::BadFraming),
+            }));
         }
     }
 
@@ -184,8 +175,8 @@ impl UpstreamConnection {
 
     /// Sends what can be sent now. A stream that takes nothing any more is not asked again.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), WriteError<RequestBodyError>> {
-        let Some(request) = self.request.as_mut() else { return Ok(()) };
-        while !(self.writer.is_ended() && self.output.is_empty()) {
+        while !self.is_sent() {
+            let Some(request) = self.request.as_mut() else { return Ok(()) };
             let sent = match self.writer.gather(request.body_mut(), &mut self.output, cx) {
                 Ok(waits) => match self.output.poll_write(&mut self.stream, cx) {
                     Poll::Ready(Ok(())) if !waits => continue,

@@ -21,7 +21,7 @@ use super::body::{BodyReader, Framing};
 use super::head::{self, RequestHead, Scan};
 use super::input::Input;
 use super::output::Output;
-use super::stream::ClientStream;
+use super::stream::{self, ClientStream};
 use crate::edge::connection::Activity;
 use crate::edge::headers;
 
@@ -119,9 +119,21 @@ impl Wire {
         self.expects
     }
 
-    /// Whether the next request can be read: takes what is there of a body that nobody read.
-    pub(super) fn is_ready_for_next(&mut self) -> bool {
-        self.skip_body(&mut Context::from_waker(Waker::noop()))
+    /// Takes what is there of a body that nobody read, without waiting; whether it has ended, and the next request follows.
+    pub(super) fn skip_body(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        while !self.reader.is_ended() {
+            match self.reader.read(&mut self.input.bytes) {
+                Ok(Some(_)) => {}
+                Ok(None) if self.reader.is_ended() => break,
+                Ok(None) => match self.poll_glance(cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => return false,
+                },
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Whether nothing is known to be on its way.
@@ -131,7 +143,7 @@ impl Wire {
 
     /// Whether dropping the connection ends it as it should.
     pub(super) fn ends_by_itself(&self) -> bool {
-        self.is_quiet() && self.stream.is_closed()
+        self.is_quiet() && stream::is_closed(&self.stream)
     }
 
     /// Throws away what comes; the number of bytes, which is 0 at the end.
@@ -162,21 +174,6 @@ impl Wire {
                 self.reader.close()?;
             }
         }
-    }
-
-    fn skip_body(&mut self, cx: &mut Context<'_>) -> bool {
-        while !self.reader.is_ended() {
-            match self.reader.read(&mut self.input.bytes) {
-                Ok(Some(_)) => {}
-                Ok(None) if self.reader.is_ended() => break,
-                Ok(None) => match self.poll_glance(cx) {
-                    Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(Ok(0) | Err(_)) | Poll::Pending => return false,
-                },
-                Err(_) => return false,
-            }
-        }
-        true
     }
 
     /// Reads a little, for which memory is taken only when it has come; 0 at the end.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h3::error::{Code, StreamError};
 use h3::server::{RequestResolver, RequestStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
@@ -72,10 +72,10 @@ pub(super) async fn serve(
         let read = timeout(limits.header, Box::pin(read(resolver)));
         let (request, mut answer) = read.await.map_err(|_| RequestError::Slow)??;
         begun.set(true);
-        let is_head = request.method() == Method::HEAD;
+        let method = request.method().clone();
         let request = request.map(|body| ClientBody::Http3(Box::new(body)));
         let Ok(response) = proxy::answer(Rc::clone(&client), request).await;
-        answer.give(&client.worker, response, is_head).await?;
+        answer.give(&client.worker, response, &method).await?;
         Ok(answer)
     };
     let served = tokio::select! {
@@ -124,16 +124,15 @@ impl Answer {
         &mut self,
         worker: &Worker,
         response: Response<ToldBody>,
-        is_head: bool,
+        method: &Method,
     ) -> Result<(), RequestError> {
         let limit = worker.settings.limits.rolling;
         let (mut parts, mut body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
         if !parts.headers.contains_key(DATE) {
-            let now = HeaderValue::try_from(worker.settings.clock.now().to_http_date());
-            parts.headers.extend(now.ok().map(|now| (DATE, now)));
+            parts.headers.insert(DATE, worker.date());
         }
-        let empty = is_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let empty = headers::is_bodiless(method, parts.status);
         if let (false, Some(length)) = (empty, body.size_hint().exact()) {
             parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
         }
@@ -184,16 +183,15 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, RequestError> {
     let mut said = headers.get_all(CONTENT_LENGTH).iter();
     match (said.next(), said.next()) {
         (None, _) => Ok(None),
-        (Some(one), None) if one.as_bytes().iter().all(u8::is_ascii_digit) => {
-            let length = one.to_str().ok().and_then(|one| one.parse().ok());
-            length.map(Some).ok_or(RequestError::Malformed)
-        }
+        (Some(one), None) => headers::length(one).map(Some).ok_or(RequestError::Malformed),
         (Some(_), _) => Err(RequestError::Malformed),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
