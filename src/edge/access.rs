@@ -4,7 +4,6 @@
 //! counted.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
 use crate::model::ids::{AppId, SiteId};
+use crate::model::names::DynoName;
 use crate::model::time::Timestamp;
 use crate::model::trace::{TraceContext, Traced};
 
@@ -50,22 +50,13 @@ pub struct AccessRecord {
     pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
-    /// `host=… fwd=… method=… path=… request_id=…`, with room for the rest of its line.
-    pub request: String,
+    /// `host=… fwd=… method=… path=… request_id=… status=… service=… connect=… total=… bytes=…`, and then the dyno and
+    /// what went wrong, where there was one and something did (`behaviour.md` §10).
+    pub line: String,
     /// 499 when the client went away first.
     pub status: u16,
-    /// What went wrong, if something did.
-    pub code: Option<RouterCode>,
-    /// The dyno that it was sent to last.
-    pub dyno: Option<Arc<Upstream>>,
-    /// Spent on a new connection; zero where one was there.
-    pub connect: Duration,
-    /// From the dyno's getting the request to the head of its answer.
-    pub service: Duration,
     /// From the request's head to the last byte of the answer.
     pub total: Duration,
-    /// Bytes of the answer's body.
-    pub bytes: u64,
     /// There when the request is traced.
     pub trace: Option<Box<TracedRequest>>,
 }
@@ -78,6 +69,8 @@ pub struct TracedRequest {
     pub host: String,
     /// Without the query.
     pub path: String,
+    /// The dyno that it was sent to last.
+    pub dyno: Option<DynoName>,
 }
 
 /// Where the workers put their records. Clones share it.
@@ -99,15 +92,20 @@ pub(super) struct Access(Option<Box<Details>>);
 
 struct Details {
     worker: Rc<Worker>,
-    request: String,
+    /// The beginning of the line, with room for the rest.
+    line: String,
     began: Instant,
     app: Option<AppId>,
     site: Option<SiteId>,
+    /// The dyno that it was sent to last.
     dyno: Option<Arc<Upstream>>,
+    /// Spent on a new connection; zero where one was there.
     connect: Duration,
+    /// From the dyno's getting the request to the head of its answer.
     service: Duration,
     status: u16,
     code: Option<RouterCode>,
+    /// Of the answer's body.
     bytes: u64,
     trace: Option<Box<TracedRequest>>,
 }
@@ -146,7 +144,11 @@ impl AccessBatch {
     }
 
     pub(super) fn flush(&self) {
-        let records = std::mem::take(&mut *self.records.borrow_mut());
+        let mut present = self.records.borrow_mut();
+        // Where one batch was full, the next one will be so soon.
+        let room = if present.len() == BATCH { BATCH } else { 0 };
+        let records = std::mem::replace(&mut *present, Vec::with_capacity(room));
+        drop(present);
         let Some(sink) = self.sink.as_ref().filter(|_| !records.is_empty()) else { return };
         if let Err(error) = sink.sender.try_send(records) {
             let lost = error.into_inner().len() as u64;
@@ -176,7 +178,7 @@ impl Access {
         }
         Self(Some(Box::new(Details {
             worker: Rc::clone(&client.worker),
-            request: described(client, request, id),
+            line: described(client, request, id),
             began: Instant::now(),
             app: None,
             site: None,
@@ -246,20 +248,39 @@ impl Access {
 impl Drop for Details {
     fn drop(&mut self) {
         let Some(app) = self.app else { return };
-        self.worker.access.push(AccessRecord {
-            app,
-            site: self.site,
-            at: self.worker.settings.clock.now(),
-            request: std::mem::take(&mut self.request),
-            status: self.status,
-            code: self.code,
-            dyno: self.dyno.take(),
-            connect: self.connect,
-            service: self.service,
-            total: self.began.elapsed(),
-            bytes: self.bytes,
-            trace: self.trace.take(),
-        });
+        let (at, total) = (self.worker.settings.clock.now(), self.began.elapsed());
+        self.complete(total);
+        let mut trace = self.trace.take();
+        if let (Some(trace), Some(upstream)) = (&mut trace, &self.dyno) {
+            trace.dyno = Some(upstream.dyno.clone());
+        }
+        let (site, line, status) = (self.site, std::mem::take(&mut self.line), self.status);
+        self.worker.access.push(AccessRecord { app, site, at, line, status, total, trace });
+    }
+}
+
+impl Details {
+    /// Writes the rest of the line. Here and not where it is kept: what the line tells of is still at hand, and nothing
+    /// that the workers share goes with the record.
+    fn complete(&mut self, total: Duration) {
+        let mut number = itoa::Buffer::new();
+        let numbers = [
+            (" status=", u128::from(self.status)),
+            (" service=", self.service.as_millis()),
+            ("ms connect=", self.connect.as_millis()),
+            ("ms total=", total.as_millis()),
+            ("ms bytes=", u128::from(self.bytes)),
+        ];
+        for (name, value) in numbers {
+            self.line.push_str(name);
+            self.line.push_str(number.format(u64::try_from(value).unwrap_or(u64::MAX)));
+        }
+        if let Some(upstream) = &self.dyno {
+            self.line.extend([" dyno=web.", upstream.dyno.as_str()]);
+        }
+        if let Some(code) = self.code {
+            self.line.extend([" at=error code=", code.code(), " desc=\"", code.description(), "\""]);
+        }
     }
 }
 
@@ -298,10 +319,8 @@ fn described<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> Stri
     let id = id.to_str().unwrap_or("");
     // Grown once: this happens for each request.
     let mut line = String::with_capacity(host.len() + path.len() + id.len() + REST_OF_LINE);
-    line.extend(["host=", host, " fwd="]);
-    // Writing to a string cannot fail.
-    let _ = write!(line, "{}", client.came_by.address());
-    line.extend([" method=", request.method().as_str(), " path=", path, " request_id=", id]);
+    line.extend(["host=", host, " fwd=", client.came_by.address(), " method=", request.method().as_str()]);
+    line.extend([" path=", path, " request_id=", id]);
     line
 }
 
@@ -321,5 +340,5 @@ fn trace<B>(client: &Client, request: &Request<B>) -> Option<Box<TracedRequest>>
     let path = request.uri().path();
     let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
     let (method, host, path) = (request.method().clone(), host(request).to_owned(), path.to_owned());
-    Some(Box::new(TracedRequest { traced, method, host, path }))
+    Some(Box::new(TracedRequest { traced, method, host, path, dyno: None }))
 }

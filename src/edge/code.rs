@@ -4,7 +4,7 @@
 
 /// What went wrong between a client and a dyno.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RouterCode {
+pub(super) enum RouterCode {
     /// Too many requests wait for a dyno.
     Backlog,
     /// The dyno did not begin its answer in time.
@@ -33,12 +33,12 @@ pub enum RouterCode {
 
 impl RouterCode {
     /// The code, like `H12`.
-    pub fn code(self) -> &'static str {
+    pub(super) fn code(self) -> &'static str {
         self.parts().0
     }
 
     /// What it means, in Heroku's words.
-    pub fn description(self) -> &'static str {
+    pub(super) fn description(self) -> &'static str {
         self.parts().1
     }
 

@@ -55,7 +55,7 @@ use tokio::runtime::LocalOptions;
 
 pub use access::{AccessRecord, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
-pub use code::RouterCode;
+
 pub use counters::EdgeCounters;
 pub use drain::Patience;
 pub use listener::{EdgeListeners, QuicSocket};

@@ -1,12 +1,11 @@
 //! Platform events in the logs of their apps: releases, builds, scaling, restarts, crashes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::rings::Rings;
+use super::rings::{ByOwner, Rings};
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::ids::{AddonId, AppId};
@@ -66,7 +65,7 @@ impl Narrator {
     }
 
     async fn tell(&self, events: &[Arc<Event>]) {
-        let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
+        let mut lines = ByOwner::<Vec<LogLine>>::default();
         for event in events {
             let Some(app) = event.app() else { continue };
             if matches!(**event, Event::AppDeleted { .. }) {

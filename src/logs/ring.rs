@@ -98,10 +98,13 @@ impl Ring {
         if let Some(checkpoint) = checkpoint {
             state.checkpoints.insert(checkpoint.container.clone(), checkpoint);
         }
-        let next = state.next;
-        drop(state);
         if !lines.is_empty() {
-            self.ends.send_replace(End::At(next));
+            let end = End::At(state.next);
+            // Telling nobody costs as much as telling everybody. Who comes to be told holds the lock, too.
+            self.ends.send_if_modified(|present| {
+                *present = end;
+                self.ends.receiver_count() > 0
+            });
         }
         Ok(())
     }
@@ -163,6 +166,7 @@ impl Ring {
 
     /// Tells when there is more to read.
     pub(super) fn ends(&self) -> watch::Receiver<End> {
+        let _state = self.lock();
         self.ends.subscribe()
     }
 

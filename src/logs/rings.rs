@@ -13,6 +13,9 @@ use super::ring::{Checkpoint, Ring};
 use crate::model::ids::{AppId, SiteId};
 use crate::model::log::{LogFilter, LogLine, LogOwner};
 
+/// By whose log it is. Nobody outside chooses these keys, so the quickest of hashes does.
+pub(super) type ByOwner<T> = HashMap<LogOwner, T, foldhash::fast::RandomState>;
+
 /// What the name of a site's folder begins with; that of an app is its id.
 const SITE: &str = "site-";
 
@@ -24,7 +27,7 @@ pub struct Rings(Arc<Shared>);
 struct Shared {
     folder: PathBuf,
     limit: u64,
-    open: Mutex<HashMap<LogOwner, Arc<OnceCell<Arc<Ring>>>>>,
+    open: Mutex<ByOwner<Arc<OnceCell<Arc<Ring>>>>>,
     closed: CancellationToken,
 }
 
@@ -69,10 +72,7 @@ impl Rings {
 
     /// Adds lines to several logs at once; gives those to which none were added. Not undone when the future is dropped.
     /// The log of a site gets none when it went with its last drain meanwhile.
-    pub(super) async fn append_all(
-        &self,
-        lines: HashMap<LogOwner, Vec<LogLine>>,
-    ) -> Vec<(LogOwner, io::Error)> {
+    pub(super) async fn append_all(&self, lines: ByOwner<Vec<LogLine>>) -> Vec<(LogOwner, io::Error)> {
         let (mut failed, mut appends) = (Vec::new(), Vec::with_capacity(lines.len()));
         for (owner, lines) in lines {
             let ring = match owner {
@@ -133,7 +133,7 @@ impl Rings {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<LogOwner, Arc<OnceCell<Arc<Ring>>>>> {
+    fn lock(&self) -> MutexGuard<'_, ByOwner<Arc<OnceCell<Arc<Ring>>>>> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,7 +23,7 @@ fn span_of(record: &AccessRecord) -> Option<Span> {
         ("http.response.status_code", record.status.into()),
         ("akkeris.app.id", record.app.to_string().into()),
     ];
-    attributes.extend(record.dyno.as_ref().map(|dyno| ("akkeris.dyno", dyno.dyno.as_str().into())));
+    attributes.extend(request.dyno.as_ref().map(|dyno| ("akkeris.dyno", dyno.as_str().into())));
     Some(Span {
         traced: request.traced,
         name: request.method.to_string(),

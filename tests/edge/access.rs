@@ -35,9 +35,8 @@ async fn a_request_is_a_router_line_in_the_log_of_its_app() {
     edge.route_to(&[&backend.upstream]);
     edge.ask(app_request("/path?x=1").header("x-request-id", "mine-1")).await;
     let record = next(&mut records).await;
-    assert_eq!((record.app, record.status, record.bytes), (APP, 200, 3));
-    assert!(record.total >= record.service && record.service > Duration::ZERO);
-    assert!(record.connect > Duration::ZERO);
+    assert_eq!((record.app, record.status), (APP, 200));
+    assert!(record.total > Duration::ZERO);
     let dir = tempfile::tempdir().unwrap();
     let rings = Rings::new(dir.path(), 1 << 20);
     RouterLines::new(rings.clone()).write(vec![record]).await;
@@ -57,8 +56,8 @@ async fn what_the_edge_answers_itself_for_an_app_is_told_too_and_strangers_are_n
     edge.ask(http::Request::get("/").header("host", "nobody.apps.test")).await;
     edge.get("/none").await;
     let record = next(&mut records).await;
-    assert_eq!((record.status, record.dyno.is_none()), (503, true));
-    assert!(record.request.contains(" path=/none "), "{}", record.request);
+    assert_eq!(record.status, 503);
+    assert!(record.line.contains(" path=/none ") && !record.line.contains(" dyno="), "{}", record.line);
     edge.route(Service::Maintenance);
     edge.get("/maintained").await;
     assert_eq!(next(&mut records).await.status, 503);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use akkerisd::edge::table::{Service, Upstream};
-use akkerisd::edge::{AccessRecord, AccessSink, RouterCode};
+use akkerisd::edge::{AccessRecord, AccessSink};
 use akkerisd::model::names::DynoName;
 use akkerisd::model::router_limits::RouterLimits;
 use bytes::Bytes;
@@ -78,7 +78,8 @@ async fn next(records: &mut Receiver<Vec<AccessRecord>>) -> (u16, Option<&'stati
     let mut batch = tokio::time::timeout(LIMIT, records.recv()).await.unwrap().unwrap();
     let record = batch.pop().unwrap();
     assert!(batch.is_empty());
-    (record.status, record.code.map(RouterCode::code))
+    let code = record.line.split_once(" at=error code=").map(|(_, rest)| rest.split(' ').next().unwrap());
+    (record.status, code.map(|code| &*code.to_owned().leak()))
 }
 
 #[tokio::test]

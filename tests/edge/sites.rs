@@ -207,8 +207,8 @@ async fn a_request_by_a_site_is_told_to_its_app_with_the_path_that_was_asked_for
     let record = batch.first().unwrap();
     assert_eq!((record.app, record.site, record.status), (OTHER, Some(SITE_ID), 200));
     assert!(
-        record.request.starts_with("host=shop.example fwd=127.0.0.1 method=GET path=/api/x?y=1 "),
+        record.line.starts_with("host=shop.example fwd=127.0.0.1 method=GET path=/api/x?y=1 "),
         "{}",
-        record.request
+        record.line
     );
 }
