@@ -22,6 +22,7 @@ use super::Http1Error;
 use super::body::{BodyWriter, Framing, WriteError};
 use super::head::{self, AnswerTerms, RequestHead};
 use super::output::Output;
+use super::spare;
 use super::stream::{self, ClientStream};
 use super::wire::{ClientSide, Http1Body, Wire};
 use crate::edge::access::ToldBody;
@@ -132,7 +133,7 @@ async fn give(
     let terms = AnswerTerms { framing, has_body, kept, version: asked.version, date: &client.worker.date() };
     head::write_answer(parts.status, &parts.headers, terms, output.small());
     let mut writer = if has_body { BodyWriter::new(framing, &parts.headers) } else { BodyWriter::Ended };
-    drop(parts);
+    spare::give_back(parts.headers);
     let last = !kept && !tunnel;
     poll_fn(|cx| poll_give(wire, (&mut writer, &mut output, last), &mut body, cx)).await?;
     drop(body);

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::Http1Error;
 use super::body::{Framing, write_field};
+use super::spare;
 use crate::edge::headers;
 
 /// Bytes of the head of an answer.
@@ -213,7 +214,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Http1Er
 impl Fields {
     /// The fields, whose values share the memory of the head, with room for some more.
     fn of(head: &Bytes, parsed: &[httparse::Header<'_>], more: usize) -> Result<Self, Http1Error> {
-        let mut headers = HeaderMap::with_capacity(parsed.len() + more);
+        let mut headers = spare::take(parsed.len() + more);
         let (mut connection, mut length, mut encoding) = (false, false, false);
         for field in parsed {
             let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(http::Error::from)?;

@@ -9,6 +9,7 @@ mod client;
 mod head;
 mod input;
 mod output;
+mod spare;
 mod stream;
 mod upstream;
 mod wire;

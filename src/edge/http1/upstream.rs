@@ -15,6 +15,7 @@ use super::body::{BodyReader, BodyWriter, Framing, WriteError};
 use super::head::{self, Scan};
 use super::input::Input;
 use super::output::Output;
+use super::spare;
 use crate::edge::body::{RequestBody, RequestBodyError};
 use crate::edge::rescue::ProxyError;
 use crate::edge::upstream::SendError;
@@ -136,9 +137,7 @@ impl UpstreamConnection {
                 return Poll::Ready(Some(Err(Http1Error::Length)));
             }
         }
-        if self.is_sent() {
-            self.request = None;
-        }
+        self.forget_sent();
         let read = self.poll_read(cx);
         if matches!(read, Poll::Ready(Some(Err(_)))) {
             (self.stage, self.kept) = (Stage::Ended, false);
@@ -191,6 +190,15 @@ impl UpstreamConnection {
         Ok(())
     }
 
+    /// Lets the request go once it was sent whole.
+    fn forget_sent(&mut self) {
+        if self.is_sent()
+            && let Some(mut request) = self.request.take()
+        {
+            spare::give_back(std::mem::take(request.headers_mut()));
+        }
+    }
+
     /// Whether the request was sent whole.
     fn is_sent(&self) -> bool {
         self.writer.is_ended() && self.output.is_empty()
@@ -216,9 +224,7 @@ impl UpstreamConnection {
             self.kept &= head.kept && status != StatusCode::SWITCHING_PROTOCOLS;
             let reader = BodyReader::new(head.framing);
             self.stage = if reader.is_ended() { Stage::Ended } else { Stage::Body(reader) };
-            if self.is_sent() {
-                self.request = None;
-            }
+            self.forget_sent();
             return Ok(Some(head.response));
         }
     }
