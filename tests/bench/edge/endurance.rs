@@ -87,13 +87,14 @@ async fn drip(wire: &Wire, ready: oneshot::Sender<()>, mut stop: oneshot::Receiv
         open.push(stream);
     }
     let _told = ready.send(());
-    let mut ticks = tokio::time::interval(DRIP / 100);
+    // Clients that know nothing of each other do not send at the same time.
+    let mut ticks = tokio::time::interval(DRIP / 1_000);
     let mut next = (0..SLOW).cycle();
     loop {
         tokio::select! {
             _ = &mut stop => return Ok(()),
             _ = ticks.tick() => {
-                for number in next.by_ref().take(usize::from(SLOW / 100)) {
+                for number in next.by_ref().take(usize::from(SLOW / 1_000)) {
                     let stream = open.get_mut(usize::from(number)).context("a slow client is missing")?;
                     stream.write_all(b"x").await.context("a slow client was cut off while it was watched")?;
                 }
