@@ -64,12 +64,17 @@ fn least_busy<'a>(
     failed: &[SocketAddr],
     turn: &Cell<usize>,
 ) -> Option<&'a Arc<Upstream>> {
+    let takes = |upstream: &&Arc<Upstream>| !upstream.is_retired() && !failed.contains(&upstream.address);
+    // Without a choice its count, which other workers change all the time, is not looked at.
+    if let [only] = upstreams {
+        return Some(only).filter(takes);
+    }
     let start = turn.get().checked_rem(upstreams.len())?;
     turn.set(turn.get().wrapping_add(1));
     let (before, from) = upstreams.split_at(start);
     from.iter()
         .chain(before)
-        .filter(|upstream| !upstream.is_retired() && !failed.contains(&upstream.address))
+        .filter(takes)
         .min_by_key(|upstream| (upstream.health().is_down(), upstream.in_flight()))
 }
 

@@ -30,6 +30,11 @@ impl Stop {
         self.token.cancel();
     }
 
+    /// Whether the workers are to drain. Unlike a look at the token it takes no lock, which all of them would share.
+    pub(super) fn has_begun(&self) -> bool {
+        self.patience.get().is_some()
+    }
+
     /// How patient the drain is; not at all before it begins.
     pub(super) fn patience(&self) -> Patience {
         self.patience.get().copied().unwrap_or_default()

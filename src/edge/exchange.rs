@@ -56,7 +56,7 @@ pub(super) async fn exchange(
                 }
             };
             let sent = Instant::now();
-            match connection.send(request, terms, progress.clone()).await {
+            match connection.send(request, sent, (terms, progress.clone())).await {
                 Ok(response) => {
                     access.answered(sent);
                     let (Target { address, claim }, pool) = (target, Rc::clone(&worker.pool));

@@ -45,10 +45,10 @@ impl Pace {
     }
 
     /// Begins to wait for an answer.
-    pub(super) fn begin(&mut self, terms: Terms, progress: Option<Progress>) {
+    pub(super) fn begin(&mut self, now: Instant, terms: Terms, progress: Option<Progress>) {
         let shortest =
             if progress.is_some() { terms.first_byte.min(terms.rolling) } else { terms.first_byte };
-        (self.terms, self.progress, self.since, self.moved) = (terms, progress, Instant::now(), true);
+        (self.terms, self.progress, self.since, self.moved) = (terms, progress, now, true);
         self.arm_within(shortest);
     }
 

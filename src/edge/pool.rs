@@ -17,7 +17,8 @@ const IDLE_TICKS: u32 = 4;
 /// The pool of one worker.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// Nobody outside chooses the addresses, so the quickest of hashes does.
+    idle: RefCell<HashMap<SocketAddr, Vec<Idle>, foldhash::fast::RandomState>>,
     ticks: Cell<u32>,
     closed: Cell<bool>,
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
@@ -101,11 +101,11 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         request: Box<Request<RequestBody>>,
-        terms: Terms,
-        progress: Option<Progress>,
+        now: Instant,
+        (terms, progress): (Terms, Option<Progress>),
     ) -> Result<Response<()>, SendError> {
         let pace = &mut self.pace;
-        pace.begin(terms, progress);
+        pace.begin(now, terms, progress);
         let http1 = match &mut self.protocol {
             Protocol::Http1(http1) => http1,
             Protocol::Http2(http2) => return Box::pin(http2.send(*request, pace)).await,

@@ -330,7 +330,7 @@ fn serve_http2(client: Rc<Client>, stream: Box<TlsStream>) -> impl Future<Output
 
 impl Worker {
     pub(super) fn is_stopping(&self) -> bool {
-        self.stop.token.is_cancelled()
+        self.stop.has_begun()
     }
 
     /// Waits until a drain waits for handshakes no longer.
