@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::certificates::Certificates;
 use super::settings::timing;
-use super::state::{AccessRecords, State};
+use super::state::{AccessSource, State};
 use super::telemetry;
 use super::{DaemonError, addons, backups, instances};
 use crate::addons::Addons;
@@ -53,7 +53,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Surroundings {
     pub(super) api_address: SocketAddr,
     pub(super) routes: Arc<RouteBook>,
-    pub(super) records: AccessRecords,
+    pub(super) records: AccessSource,
     pub(super) challenges: Challenges,
     pub(super) book: CertificateBook,
 }

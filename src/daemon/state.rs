@@ -19,7 +19,7 @@ use crate::certs::CertificateBook;
 use crate::clock::Clock;
 use crate::config::{Config, LogsConfig};
 use crate::drains::{DrainFigures, DrainsParts};
-use crate::edge::{AccessRecord, EdgeMeter};
+use crate::edge::{AccessRecords, EdgeMeter};
 use crate::engine::ContainerEngine;
 use crate::git::{Git, GitParts};
 use crate::hooks;
@@ -44,7 +44,7 @@ use crate::temporary_token::TemporaryTokens;
 use crate::terminals::Terminals;
 
 /// What the edge tells of requests. It outlives the control plane, of which one at a time takes from it.
-pub(super) type AccessRecords = Arc<Mutex<mpsc::Receiver<Vec<AccessRecord>>>>;
+pub(super) type AccessSource = Arc<Mutex<mpsc::Receiver<AccessRecords>>>;
 
 /// Handles that the rooms share.
 pub(super) struct State {
@@ -193,14 +193,14 @@ impl State {
     }
 
     /// Takes the edge's records of requests to all who want them.
-    pub(super) fn take_access(&self, records: &AccessRecords, tasks: &Tasks) {
+    pub(super) fn take_access(&self, records: &AccessSource, tasks: &Tasks) {
         let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
         let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
         let records = Arc::clone(records);
         tasks.spawn("access records", async move {
             let mut records = records.lock().await;
             while let Some(Some(batch)) = stop.run_until_cancelled(records.recv()).await {
-                for record in &batch {
+                for (record, _) in batch.iter() {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }

@@ -50,15 +50,24 @@ pub struct AccessRecord {
     pub site: Option<SiteId>,
     /// When it ended.
     pub at: Timestamp,
-    /// `host=… fwd=… method=… path=… request_id=… status=… service=… connect=… total=… bytes=…`, and then the dyno and
-    /// what went wrong, where there was one and something did (`behaviour.md` §10).
-    pub line: String,
     /// 499 when the client went away first.
     pub status: u16,
     /// From the request's head to the last byte of the answer.
     pub total: Duration,
     /// There when the request is traced.
     pub trace: Option<Box<TracedRequest>>,
+}
+
+/// Requests that have ended, each with its line: `host=… fwd=… method=… path=… request_id=… status=… service=…
+/// connect=… total=… bytes=…`, and then the dyno and what went wrong, where there was one and something did
+/// (`behaviour.md` §10).
+///
+/// The lines are one text, because what one thread allocates and another one frees costs both of them.
+#[derive(Debug, Default)]
+pub struct AccessRecords {
+    /// Each with where its line ends.
+    records: Vec<(AccessRecord, usize)>,
+    lines: String,
 }
 
 /// A request of which a span is wanted.
@@ -76,14 +85,14 @@ pub struct TracedRequest {
 /// Where the workers put their records. Clones share it.
 #[derive(Debug, Clone)]
 pub struct AccessSink {
-    sender: mpsc::Sender<Vec<AccessRecord>>,
+    sender: mpsc::Sender<AccessRecords>,
     dropped: Arc<AtomicU64>,
 }
 
 /// A worker's records until they are sent.
 pub(super) struct AccessBatch {
     sink: Option<AccessSink>,
-    records: RefCell<Vec<AccessRecord>>,
+    records: RefCell<AccessRecords>,
     begun: Notify,
 }
 
@@ -118,7 +127,7 @@ pub(super) struct ToldBody {
 
 impl AccessSink {
     /// A sink, and what takes the records out of it.
-    pub fn new() -> (Self, mpsc::Receiver<Vec<AccessRecord>>) {
+    pub fn new() -> (Self, mpsc::Receiver<AccessRecords>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self { sender, dropped: Arc::default() }, receiver)
     }
@@ -126,6 +135,43 @@ impl AccessSink {
     /// Records that did not fit, since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl AccessRecords {
+    /// Adds a request with its line.
+    pub fn push(&mut self, record: AccessRecord, line: &str) {
+        self.lines.push_str(line);
+        self.records.push((record, self.lines.len()));
+    }
+
+    /// The requests and their lines, in the order in which they ended.
+    pub fn iter(&self) -> impl Iterator<Item = (&AccessRecord, &str)> {
+        (0..self.len()).filter_map(|number| self.get(number))
+    }
+
+    /// One of them, counted from 0.
+    pub fn get(&self, number: usize) -> Option<(&AccessRecord, &str)> {
+        let (record, end) = self.records.get(number)?;
+        let before = number.checked_sub(1).and_then(|before| self.records.get(before));
+        let line = self.lines.get(before.map_or(0, |(_, end)| *end)..*end)?;
+        Some((record, line))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// With room for as much as there is here.
+    fn with_room_of(&self) -> Self {
+        let records = Vec::with_capacity(self.records.len());
+        Self { records, lines: String::with_capacity(self.lines.len()) }
     }
 }
 
@@ -146,8 +192,8 @@ impl AccessBatch {
     pub(super) fn flush(&self) {
         let mut present = self.records.borrow_mut();
         // Where one batch was full, the next one will be so soon.
-        let room = if present.len() == BATCH { BATCH } else { 0 };
-        let records = std::mem::replace(&mut *present, Vec::with_capacity(room));
+        let next = if present.len() == BATCH { present.with_room_of() } else { AccessRecords::default() };
+        let records = std::mem::replace(&mut *present, next);
         drop(present);
         let Some(sink) = self.sink.as_ref().filter(|_| !records.is_empty()) else { return };
         if let Err(error) = sink.sender.try_send(records) {
@@ -156,12 +202,12 @@ impl AccessBatch {
         }
     }
 
-    fn push(&self, record: AccessRecord) {
+    fn push(&self, record: AccessRecord, line: &str) {
         let mut records = self.records.borrow_mut();
         if records.is_empty() {
             self.begun.notify_one();
         }
-        records.push(record);
+        records.push(record, line);
         let full = records.len() >= BATCH;
         drop(records);
         if full {
@@ -254,8 +300,8 @@ impl Drop for Details {
         if let (Some(trace), Some(upstream)) = (&mut trace, &self.dyno) {
             trace.dyno = Some(upstream.dyno.clone());
         }
-        let (site, line, status) = (self.site, std::mem::take(&mut self.line), self.status);
-        self.worker.access.push(AccessRecord { app, site, at, line, status, total, trace });
+        let (site, status) = (self.site, self.status);
+        self.worker.access.push(AccessRecord { app, site, at, status, total, trace }, &self.line);
     }
 }
 

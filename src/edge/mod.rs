@@ -53,7 +53,7 @@ use http::HeaderValue;
 use rustls::server::ResolvesServerCert;
 use tokio::runtime::LocalOptions;
 
-pub use access::{AccessRecord, AccessSink, TracedRequest};
+pub use access::{AccessRecord, AccessRecords, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
 
 pub use counters::EdgeCounters;

@@ -1,11 +1,12 @@
 //! Platform events in the logs of their apps: releases, builds, scaling, restarts, crashes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::rings::{ByOwner, Rings};
+use super::rings::Rings;
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
 use crate::model::ids::{AddonId, AppId};
@@ -65,7 +66,7 @@ impl Narrator {
     }
 
     async fn tell(&self, events: &[Arc<Event>]) {
-        let mut lines = ByOwner::<Vec<LogLine>>::default();
+        let mut lines: HashMap<LogOwner, Vec<LogLine>> = HashMap::new();
         for event in events {
             let Some(app) = event.app() else { continue };
             if matches!(**event, Event::AppDeleted { .. }) {
@@ -81,7 +82,7 @@ impl Narrator {
         if lines.is_empty() {
             return;
         }
-        for (owner, error) in self.rings.append_all(lines).await {
+        for (owner, error) in self.rings.append_all(lines.into_iter().collect(), |lines| lines).await {
             tracing::error!(?owner, %error, "events could not be told in a log");
         }
     }

@@ -13,8 +13,8 @@ use super::ring::{Checkpoint, Ring};
 use crate::model::ids::{AppId, SiteId};
 use crate::model::log::{LogFilter, LogLine, LogOwner};
 
-/// By whose log it is. Nobody outside chooses these keys, so the quickest of hashes does.
-pub(super) type ByOwner<T> = HashMap<LogOwner, T, foldhash::fast::RandomState>;
+/// Nobody outside chooses the owners, so the quickest of hashes does.
+type Cells = HashMap<LogOwner, Arc<OnceCell<Arc<Ring>>>, foldhash::fast::RandomState>;
 
 /// What the name of a site's folder begins with; that of an app is its id.
 const SITE: &str = "site-";
@@ -27,7 +27,7 @@ pub struct Rings(Arc<Shared>);
 struct Shared {
     folder: PathBuf,
     limit: u64,
-    open: Mutex<ByOwner<Arc<OnceCell<Arc<Ring>>>>>,
+    open: Mutex<Cells>,
     closed: CancellationToken,
 }
 
@@ -70,24 +70,28 @@ impl Rings {
         blocking(move || ring.append(&lines, checkpoint)).await
     }
 
-    /// Adds lines to several logs at once; gives those to which none were added. Not undone when the future is dropped.
-    /// The log of a site gets none when it went with its last drain meanwhile.
-    pub(super) async fn append_all(&self, lines: ByOwner<Vec<LogLine>>) -> Vec<(LogOwner, io::Error)> {
-        let (mut failed, mut appends) = (Vec::new(), Vec::with_capacity(lines.len()));
-        for (owner, lines) in lines {
+    /// Adds to several logs at once what `lines` makes of each owner's part; gives those to which none were added. Not
+    /// undone when the future is dropped. The log of a site gets none when it went with its last drain meanwhile.
+    pub(super) async fn append_all<T: Send + 'static>(
+        &self,
+        owners: Vec<(LogOwner, T)>,
+        lines: impl Fn(T) -> Vec<LogLine> + Send + 'static,
+    ) -> Vec<(LogOwner, io::Error)> {
+        let (mut failed, mut appends) = (Vec::new(), Vec::with_capacity(owners.len()));
+        for (owner, part) in owners {
             let ring = match owner {
                 LogOwner::App(app) => self.ring(app).await.map(Some),
                 LogOwner::Site(site) => Ok(self.opened(site)),
             };
             match ring {
-                Ok(ring) => appends.extend(ring.map(|ring| (owner, ring, lines))),
+                Ok(ring) => appends.extend(ring.map(|ring| (owner, ring, part))),
                 Err(error) => failed.push((owner, error)),
             }
         }
         // One thread for all of them: handing each to a thread costs more than its write.
         let append = move || {
-            let append = |(owner, ring, lines): (_, Arc<Ring>, Vec<_>)| {
-                Some((owner, ring.append(&lines, None).err()?))
+            let append = |(owner, ring, part): (_, Arc<Ring>, T)| {
+                Some((owner, ring.append(&lines(part), None).err()?))
             };
             Ok(appends.into_iter().filter_map(append).collect::<Vec<_>>())
         };
@@ -133,7 +137,7 @@ impl Rings {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, ByOwner<Arc<OnceCell<Arc<Ring>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Cells> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

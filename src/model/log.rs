@@ -12,7 +12,7 @@ use super::time::Timestamp;
 pub const TEXT_LIMIT: usize = 64 * 1024;
 
 /// Whose log it is: an app's holds everything about it, a site's the router lines of its requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogOwner {
     App(AppId),
     Site(SiteId),

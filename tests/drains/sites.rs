@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use akkerisd::edge::AccessRecord;
+use akkerisd::edge::{AccessRecord, AccessRecords};
 use akkerisd::logs::RouterLines;
 use akkerisd::model::ids::{AppId, SiteId};
 use akkerisd::model::time::Timestamp;
@@ -45,12 +45,13 @@ impl SiteDraining {
             app,
             site,
             at: Timestamp::from_millis(1_767_225_600_123),
-            line: format!("request_id={name} status=200 bytes=7"),
             status: 200,
             total: Duration::ZERO,
             trace: None,
         };
-        RouterLines::new(self.draining.rings.clone()).write(vec![record]).await;
+        let mut records = AccessRecords::default();
+        records.push(record, &format!("request_id={name} status=200 bytes=7"));
+        RouterLines::new(self.draining.rings.clone()).write(records).await;
     }
 
     fn folder(&self, site: SiteId) -> PathBuf {

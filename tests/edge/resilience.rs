@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use akkerisd::edge::table::{Service, Upstream};
-use akkerisd::edge::{AccessRecord, AccessSink};
+use akkerisd::edge::{AccessRecords, AccessSink};
 use akkerisd::model::names::DynoName;
 use akkerisd::model::router_limits::RouterLimits;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ impl RawDyno {
     }
 }
 
-fn impatient() -> (TestEdge, Receiver<Vec<AccessRecord>>) {
+fn impatient() -> (TestEdge, Receiver<AccessRecords>) {
     let (sink, records) = AccessSink::new();
     let edge = TestEdge::with(|settings| {
         settings.no_redirect = true;
@@ -74,11 +74,11 @@ fn impatient() -> (TestEdge, Receiver<Vec<AccessRecord>>) {
 }
 
 /// The code of the next request that ended.
-async fn next(records: &mut Receiver<Vec<AccessRecord>>) -> (u16, Option<&'static str>) {
-    let mut batch = tokio::time::timeout(LIMIT, records.recv()).await.unwrap().unwrap();
-    let record = batch.pop().unwrap();
-    assert!(batch.is_empty());
-    let code = record.line.split_once(" at=error code=").map(|(_, rest)| rest.split(' ').next().unwrap());
+async fn next(records: &mut Receiver<AccessRecords>) -> (u16, Option<&'static str>) {
+    let batch = tokio::time::timeout(LIMIT, records.recv()).await.unwrap().unwrap();
+    assert_eq!(batch.len(), 1);
+    let (record, line) = batch.get(0).unwrap();
+    let code = line.split_once(" at=error code=").map(|(_, rest)| rest.split(' ').next().unwrap());
     (record.status, code.map(|code| &*code.to_owned().leak()))
 }
 
