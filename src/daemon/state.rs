@@ -194,18 +194,28 @@ impl State {
 
     /// Takes the edge's records of requests to all who want them.
     pub(super) fn take_access(&self, records: &AccessSource, tasks: &Tasks) {
-        let (lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
+        let (mut lines, stop) = (RouterLines::new(self.rings.clone()), tasks.stopping());
         let (figures, telemetry) = (self.router.clone(), self.telemetry.clone());
         let records = Arc::clone(records);
         tasks.spawn("access records", async move {
             let mut records = records.lock().await;
-            while let Some(Some(batch)) = stop.run_until_cancelled(records.recv()).await {
+            loop {
+                let batch = tokio::select! {
+                    batch = records.recv() => batch,
+                    () = lines.due() => {
+                        lines.flush().await;
+                        continue;
+                    }
+                    () = stop.cancelled() => None,
+                };
+                let Some(batch) = batch else { break };
                 for (record, _) in batch.iter() {
                     figures.record(record.app, record.status, record.total);
                     telemetry.record_request(record);
                 }
                 lines.write(batch).await;
             }
+            lines.flush().await;
         });
     }
 

@@ -163,6 +163,11 @@ impl AccessRecords {
         self.records.len()
     }
 
+    /// About the memory that they take.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() + self.records.len() * size_of::<(AccessRecord, usize)>()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()

@@ -1,47 +1,162 @@
 //! The line of the edge for each request, in the log of its app (`behaviour.md` §10), and in that of the site by whose
 //! route it came where a drain reads that one (§20).
+//!
+//! A write to a file costs the same for one line as for many. So where many requests go to many apps, their lines wait
+//! a moment for others of the same apps; else each batch is written at once.
 
+use std::future::pending;
 use std::ops::Range;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use super::rings::Rings;
 use crate::edge::AccessRecords;
 use crate::model::log::{LogLine, LogOwner, LogSource};
 
-/// Writes router lines. The one task that takes the edge's records calls it with each batch, beside whoever else
-/// wants them.
-#[derive(Debug, Clone)]
-pub struct RouterLines(Rings);
+/// How long lines wait, and how many bytes of them.
+const HOLD: Duration = Duration::from_millis(500);
+const MOST_HELD: usize = 6 << 20;
+/// Lines wait when there are so many, and a write would have less of them than this.
+const MANY: usize = 256;
+const FEW: usize = 8;
+
+/// Writes router lines. The one task that takes the edge's records gives it each batch, beside whoever else wants them.
+#[derive(Debug)]
+pub struct RouterLines {
+    rings: Rings,
+    held: Vec<AccessRecords>,
+    bytes: usize,
+    /// When what is held is to be written.
+    due: Option<Instant>,
+    /// The last lines were many, of many apps.
+    holding: bool,
+}
 
 impl RouterLines {
     /// Writes into these rings.
     pub fn new(rings: Rings) -> Self {
-        Self(rings)
+        Self { rings, held: Vec::new(), bytes: 0, due: None, holding: false }
     }
 
-    /// Adds a line for each record to the log of its app, and to that of its site if there is one.
-    pub async fn write(&self, records: AccessRecords) {
-        let mut owned: Vec<(LogOwner, usize)> = Vec::with_capacity(records.len());
-        for (number, (record, _)) in records.iter().enumerate() {
-            let site = record.site.filter(|site| self.0.opened(*site).is_some());
-            owned.extend(site.map(|site| (site.into(), number)));
-            owned.push((record.app.into(), number));
+    /// Adds a line for each record to the log of its app, and to that of its site if there is one; at the latest when
+    /// [`RouterLines::due`] has passed and [`RouterLines::flush`] is called.
+    pub async fn write(&mut self, records: AccessRecords) {
+        self.bytes += records.bytes();
+        self.held.push(records);
+        self.due.get_or_insert_with(|| Instant::now() + HOLD);
+        if !self.holding || self.bytes >= MOST_HELD {
+            self.flush().await;
         }
-        owned.sort_unstable();
-        // Each owner, with where the numbers of its records lie.
-        let of_owner = |(one, _): &(LogOwner, usize), (other, _): &(LogOwner, usize)| one == other;
-        let owners = owned.chunk_by(of_owner).scan(0, |end, chunk| {
-            let start = std::mem::replace(end, *end + chunk.len());
-            chunk.first().map(|(owner, _)| (*owner, start..*end))
+    }
+
+    /// Waits until lines have waited long enough; for ever while there are none. Can be cancelled.
+    pub async fn due(&self) {
+        match self.due {
+            Some(due) => sleep_until(due).await,
+            None => pending().await,
+        }
+    }
+
+    /// Writes the lines that wait.
+    pub async fn flush(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        (self.bytes, self.due) = (0, None);
+        let held = std::mem::take(&mut self.held);
+        let places = self.places(&held);
+        // Each owner, with the range of its places.
+        let owners = places.chunk_by(|one, other| one.0 == other.0).scan(0, |end, of_owner| {
+            let start = std::mem::replace(end, *end + of_owner.len());
+            of_owner.first().map(|(owner, ..)| (*owner, start..*end))
         });
-        let owners = owners.collect();
+        let owners: Vec<(LogOwner, Range<usize>)> = owners.collect();
+        self.holding = places.len() >= MANY && places.len() < FEW * owners.len();
         // Made where they are written, since memory that goes from thread to thread costs more.
-        let lines = move |numbers: Range<usize>| {
-            let numbers = owned.get(numbers).unwrap_or_default().iter().map(|(_, number)| *number);
-            let records = numbers.filter_map(|number| records.get(number));
+        let lines = move |range: Range<usize>| {
+            let places = places.get(range).unwrap_or_default().iter();
+            let records = places.filter_map(|(_, batch, number)| held.get(*batch)?.get(*number));
             records.map(|(record, line)| LogLine::new(record.at, LogSource::Router, line)).collect()
         };
-        for (owner, error) in self.0.append_all(owners, lines).await {
+        for (owner, error) in self.rings.append_all(owners, lines).await {
             tracing::warn!(?owner, %error, "router lines are missing in a log");
         }
+    }
+
+    /// Whose log gets which record of which batch, in the order in which they are written.
+    fn places(&self, held: &[AccessRecords]) -> Vec<(LogOwner, usize, usize)> {
+        let mut places = Vec::with_capacity(held.iter().map(AccessRecords::len).sum());
+        for (batch, records) in held.iter().enumerate() {
+            for (number, (record, _)) in records.iter().enumerate() {
+                let site = record.site.filter(|site| self.rings.opened(*site).is_some());
+                places.extend(site.map(|site| (site.into(), batch, number)));
+                places.push((record.app.into(), batch, number));
+            }
+        }
+        places.sort_unstable();
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::edge::AccessRecord;
+    use crate::model::ids::AppId;
+    use crate::model::time::Timestamp;
+
+    /// As many lines as there are numbers, each of the app with its number.
+    fn records(apps: impl Iterator<Item = u128>, line: &str) -> AccessRecords {
+        let mut records = AccessRecords::default();
+        for app in apps {
+            let (app, at) = (AppId::new(Uuid::from_u128(app)), Timestamp::from_millis(0));
+            let record =
+                AccessRecord { app, site: None, at, status: 200, total: Duration::ZERO, trace: None };
+            records.push(record, line);
+        }
+        records
+    }
+
+    /// The lines of an app that are written.
+    async fn written(lines: &RouterLines, app: u128) -> Vec<String> {
+        let mut reader = lines.rings.reader(AppId::new(Uuid::from_u128(app)), 0).await.unwrap();
+        let chunk = reader.available().await.unwrap();
+        chunk.lines.iter().map(|line| line.text().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn lines_of_many_apps_wait_for_others_of_the_same_apps_and_those_of_few_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lines = RouterLines::new(Rings::new(dir.path(), 1 << 20));
+        let apps = || 0..MANY as u128;
+        lines.write(records(apps(), "first")).await;
+        assert_eq!(written(&lines, 7).await, ["first"], "what has come before is not known to be so");
+        lines.write(records(apps(), "second")).await;
+        lines.write(records(apps(), "third")).await;
+        assert_eq!(written(&lines, 7).await, ["first"]);
+        lines.due().await;
+        lines.flush().await;
+        assert_eq!(written(&lines, 7).await, ["first", "second", "third"]);
+        for text in ["fourth", "fifth"] {
+            lines.write(records([7].into_iter().cycle().take(MANY), text)).await;
+            lines.flush().await;
+        }
+        lines.write(records([7].into_iter(), "last")).await;
+        assert_eq!(written(&lines, 7).await.last().unwrap(), "last", "all are of one app again");
+    }
+
+    #[tokio::test]
+    async fn only_so_much_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lines = RouterLines::new(Rings::new(dir.path(), 1 << 20));
+        lines.holding = true;
+        let long = "x".repeat(MOST_HELD / MANY);
+        lines.write(records(0..MANY as u128 / 2, &long)).await;
+        assert_eq!(lines.held.len(), 1);
+        lines.write(records(0..MANY as u128 / 2, &long)).await;
+        assert!(lines.held.is_empty() && lines.bytes == 0 && lines.due.is_none());
     }
 }

@@ -139,13 +139,17 @@ fn book(variant: Variant, folder: &Path) -> Result<CertificateBook> {
 
 /// Writes the line of each request to a log of the bench's own, as the daemon does.
 fn keep_router_lines(folder: &Path) -> Result<AccessSink> {
-    let lines = RouterLines::new(Rings::new(folder.join("logs"), 64 << 20));
+    let mut lines = RouterLines::new(Rings::new(folder.join("logs"), 64 << 20));
     let (sink, mut records) = AccessSink::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     std::thread::spawn(move || {
         runtime.block_on(async {
-            while let Some(records) = records.recv().await {
-                lines.write(records).await;
+            loop {
+                tokio::select! {
+                    Some(records) = records.recv() => lines.write(records).await,
+                    () = lines.due() => lines.flush().await,
+                    else => break,
+                }
             }
         });
     });
