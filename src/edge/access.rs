@@ -163,9 +163,9 @@ impl AccessRecords {
         self.records.len()
     }
 
-    /// About the memory that they take.
+    /// The memory that they take.
     pub fn bytes(&self) -> usize {
-        self.lines.len() + self.records.len() * size_of::<(AccessRecord, usize)>()
+        self.lines.capacity() + self.records.capacity() * size_of::<(AccessRecord, usize)>()
     }
 
     /// Whether there are none.
@@ -173,10 +173,12 @@ impl AccessRecords {
         self.records.is_empty()
     }
 
-    /// With room for as much as there is here.
+    /// With room for as much as there is here, and a little more: what does not fit doubles the room.
     fn with_room_of(&self) -> Self {
-        let records = Vec::with_capacity(self.records.len());
-        Self { records, lines: String::with_capacity(self.lines.len()) }
+        let length = self.lines.len();
+        let (records, lines) =
+            (Vec::with_capacity(self.records.len()), String::with_capacity(length + length / 8));
+        Self { records, lines }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::log::{LogLine, LogOwner, LogSource};
 
 /// How long lines wait, and how many bytes of them.
 const HOLD: Duration = Duration::from_millis(500);
-const MOST_HELD: usize = 6 << 20;
+const MOST_HELD: usize = 4 << 20;
 /// Lines wait when there are so many, and a write would have less of them than this.
 const MANY: usize = 256;
 const FEW: usize = 8;
