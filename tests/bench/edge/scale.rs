@@ -80,8 +80,6 @@ fn begin_logs(logs: &Path, ask: impl Fn(usize) -> Result<u32>) -> Result<()> {
         ask(MANY)?;
         let begun = fs::read_dir(logs)?.count();
         if begun >= MANY {
-            // What the last of them wait for is not the next ones' to pay.
-            std::thread::sleep(QUIET);
             return Ok(());
         }
     }
