@@ -17,6 +17,7 @@ pub mod streams;
 
 use std::future::Future;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Looks again and again until `look` gives a value; after `limit` the test ends with the last state.
@@ -47,9 +48,17 @@ pub fn releases_to_make() -> usize {
     std::env::var("AKKERISD_E2E_RELEASES").map_or(20, |text| text.parse().unwrap())
 }
 
-/// Ports of loopback that were free a moment ago, no two the same.
+/// Below those that the system gives to connections by itself (`ip_local_port_range` begins at 32,768): such a port could
+/// be gone again before the server that shall have it takes it.
+const PORTS: std::ops::Range<u32> = 12_000..32_000;
+
+/// Ports of loopback that nobody listens on, none of them twice in a run.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until the last is known.
-    let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    // Runs beside this one begin elsewhere.
+    let first = std::process::id().wrapping_mul(97);
+    let next = || first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let ports = || u16::try_from(PORTS.start + next()).unwrap();
+    std::array::from_fn(|_| std::iter::repeat_with(ports).take(1_000).find(free).expect("a free port"))
 }
