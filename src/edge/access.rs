@@ -37,7 +37,7 @@ const QUEUE: usize = 32;
 const PATH_LIMIT: usize = 1024;
 /// A client that went away before it was answered (`behaviour.md` §10).
 const CLIENT_CLOSED: u16 = 499;
-/// Room for what the edge adds to a line besides host, path and id, and for what the log adds to it.
+/// Room for what a line has besides host, path and id.
 const REST_OF_LINE: usize = 208;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

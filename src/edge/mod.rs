@@ -55,7 +55,6 @@ use tokio::runtime::LocalOptions;
 
 pub use access::{AccessRecord, AccessRecords, AccessSink, TracedRequest};
 pub use challenges::{Challenges, PresentedChallenge};
-
 pub use counters::EdgeCounters;
 pub use drain::Patience;
 pub use listener::{EdgeListeners, QuicSocket};

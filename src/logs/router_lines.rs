@@ -26,8 +26,7 @@ const FEW: usize = 8;
 pub struct RouterLines {
     rings: Rings,
     held: Vec<AccessRecords>,
-    bytes: usize,
-    /// When what is held is to be written.
+    /// When what is held is to be written; `None` while nothing is.
     due: Option<Instant>,
     /// The last lines were many, of many apps.
     holding: bool,
@@ -36,16 +35,16 @@ pub struct RouterLines {
 impl RouterLines {
     /// Writes into these rings.
     pub fn new(rings: Rings) -> Self {
-        Self { rings, held: Vec::new(), bytes: 0, due: None, holding: false }
+        Self { rings, held: Vec::new(), due: None, holding: false }
     }
 
     /// Adds a line for each record to the log of its app, and to that of its site if there is one; at the latest when
     /// [`RouterLines::due`] has passed and [`RouterLines::flush`] is called.
     pub async fn write(&mut self, records: AccessRecords) {
-        self.bytes += records.bytes();
         self.held.push(records);
         self.due.get_or_insert_with(|| Instant::now() + HOLD);
-        if !self.holding || self.bytes >= MOST_HELD {
+        let bytes = || self.held.iter().map(AccessRecords::bytes).sum::<usize>();
+        if !self.holding || bytes() >= MOST_HELD {
             self.flush().await;
         }
     }
@@ -60,10 +59,9 @@ impl RouterLines {
 
     /// Writes the lines that wait.
     pub async fn flush(&mut self) {
-        if self.held.is_empty() {
+        if self.due.take().is_none() {
             return;
         }
-        (self.bytes, self.due) = (0, None);
         let held = std::mem::take(&mut self.held);
         let places = self.places(&held);
         // Each owner, with the range of its places.
@@ -157,6 +155,6 @@ mod tests {
         lines.write(records(0..MANY as u128 / 2, &long)).await;
         assert_eq!(lines.held.len(), 1);
         lines.write(records(0..MANY as u128 / 2, &long)).await;
-        assert!(lines.held.is_empty() && lines.bytes == 0 && lines.due.is_none());
+        assert!(lines.held.is_empty() && lines.due.is_none());
     }
 }

@@ -50,7 +50,8 @@ impl SiteDraining {
             trace: None,
         };
         let mut records = AccessRecords::default();
-        records.push(record, &format!("request_id={name} status=200 bytes=7"));
+        let line = format!("request_id={name} status=200 service=0ms connect=0ms total=0ms bytes=7");
+        records.push(record, &line);
         RouterLines::new(self.draining.rings.clone()).write(records).await;
     }
 
@@ -91,7 +92,7 @@ async fn a_drain_of_a_site_gets_the_router_lines_of_its_requests_whatever_app_an
     assert_eq!(
         sink.lines().first().unwrap(),
         "<14>1 2026-01-01T00:00:00.123000Z shop.example akkeris/router - - - request_id=first status=200 \
-         bytes=7"
+         service=0ms connect=0ms total=0ms bytes=7"
     );
     of_app.wait_for(4).await;
     assert_eq!(ids(&of_app).split_off(1), ["first", "by-another-site", "by-the-own-host"]);

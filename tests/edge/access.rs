@@ -52,6 +52,12 @@ async fn a_request_is_a_router_line_in_the_log_of_its_app() {
     assert!(text.starts_with(start), "{text}");
     assert!(text.contains("ms connect=") && text.contains("ms total="), "{text}");
     assert!(text.contains("ms bytes=3 dyno=web."), "{text}");
+    let millis = |name: &str| -> u64 {
+        let (_, value) = text.split_once(&format!(" {name}=")).unwrap();
+        value.split_once("ms").unwrap().0.parse().unwrap()
+    };
+    assert!(millis("total") >= millis("service"), "{text}");
+    assert!(millis("total") >= millis("connect"), "{text}");
 }
 
 #[tokio::test]
