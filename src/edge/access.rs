@@ -145,6 +145,13 @@ impl AccessRecords {
         self.records.push((record, self.lines.len()));
     }
 
+    /// Adds others behind these, and frees what they lay in.
+    pub fn append(&mut self, others: Self) {
+        let before = self.lines.len();
+        self.lines.push_str(&others.lines);
+        self.records.extend(others.records.into_iter().map(|(record, end)| (record, before + end)));
+    }
+
     /// The requests and their lines, in the order in which they ended.
     pub fn iter(&self) -> impl Iterator<Item = (&AccessRecord, &str)> {
         (0..self.len()).filter_map(|number| self.get(number))
@@ -163,9 +170,9 @@ impl AccessRecords {
         self.records.len()
     }
 
-    /// The memory that they take.
+    /// The memory that they take, without the room for more.
     pub fn bytes(&self) -> usize {
-        self.lines.capacity() + self.records.capacity() * size_of::<(AccessRecord, usize)>()
+        self.lines.len() + self.records.len() * size_of::<(AccessRecord, usize)>()
     }
 
     /// Whether there are none.

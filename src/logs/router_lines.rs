@@ -15,8 +15,8 @@ use crate::edge::AccessRecords;
 use crate::model::log::{LogLine, LogOwner, LogSource};
 
 /// How long lines wait, and how many bytes of them.
-const HOLD: Duration = Duration::from_millis(500);
-const MOST_HELD: usize = 4 << 20;
+const HOLD: Duration = Duration::from_secs(1);
+const MOST_HELD: usize = 6 << 20;
 /// Lines wait when there are so many, and a write would have less of them than this.
 const MANY: usize = 256;
 const FEW: usize = 8;
@@ -25,7 +25,7 @@ const FEW: usize = 8;
 #[derive(Debug)]
 pub struct RouterLines {
     rings: Rings,
-    held: Vec<AccessRecords>,
+    held: AccessRecords,
     /// When what is held is to be written; `None` while nothing is.
     due: Option<Instant>,
     /// The last lines were many, of many apps.
@@ -35,16 +35,16 @@ pub struct RouterLines {
 impl RouterLines {
     /// Writes into these rings.
     pub fn new(rings: Rings) -> Self {
-        Self { rings, held: Vec::new(), due: None, holding: false }
+        Self { rings, held: AccessRecords::default(), due: None, holding: false }
     }
 
     /// Adds a line for each record to the log of its app, and to that of its site if there is one; at the latest when
     /// [`RouterLines::due`] has passed and [`RouterLines::flush`] is called.
     pub async fn write(&mut self, records: AccessRecords) {
-        self.held.push(records);
+        // One text for all: the batches' own, which other threads made, would leave holes wherever they lay.
+        self.held.append(records);
         self.due.get_or_insert_with(|| Instant::now() + HOLD);
-        let bytes = || self.held.iter().map(AccessRecords::bytes).sum::<usize>();
-        if !self.holding || bytes() >= MOST_HELD {
+        if !self.holding || self.held.bytes() >= MOST_HELD {
             self.flush().await;
         }
     }
@@ -74,7 +74,7 @@ impl RouterLines {
         // Made where they are written, since memory that goes from thread to thread costs more.
         let lines = move |range: Range<usize>| {
             let places = places.get(range).unwrap_or_default().iter();
-            let records = places.filter_map(|(_, batch, number)| held.get(*batch)?.get(*number));
+            let records = places.filter_map(|(_, number)| held.get(*number));
             records.map(|(record, line)| LogLine::new(record.at, LogSource::Router, line)).collect()
         };
         for (owner, error) in self.rings.append_all(owners, lines).await {
@@ -82,15 +82,13 @@ impl RouterLines {
         }
     }
 
-    /// Whose log gets which record of which batch, in the order in which they are written.
-    fn places(&self, held: &[AccessRecords]) -> Vec<(LogOwner, usize, usize)> {
-        let mut places = Vec::with_capacity(held.iter().map(AccessRecords::len).sum());
-        for (batch, records) in held.iter().enumerate() {
-            for (number, (record, _)) in records.iter().enumerate() {
-                let site = record.site.filter(|site| self.rings.opened(*site).is_some());
-                places.extend(site.map(|site| (site.into(), batch, number)));
-                places.push((record.app.into(), batch, number));
-            }
+    /// Whose log gets which record, in the order in which they are written.
+    fn places(&self, held: &AccessRecords) -> Vec<(LogOwner, usize)> {
+        let mut places = Vec::with_capacity(held.len());
+        for (number, (record, _)) in held.iter().enumerate() {
+            let site = record.site.filter(|site| self.rings.opened(*site).is_some());
+            places.extend(site.map(|site| (site.into(), number)));
+            places.push((record.app.into(), number));
         }
         places.sort_unstable();
         places
@@ -153,7 +151,7 @@ mod tests {
         lines.holding = true;
         let long = "x".repeat(MOST_HELD / MANY);
         lines.write(records(0..MANY as u128 / 2, &long)).await;
-        assert_eq!(lines.held.len(), 1);
+        assert_eq!(lines.held.len(), MANY / 2);
         lines.write(records(0..MANY as u128 / 2, &long)).await;
         assert!(lines.held.is_empty() && lines.due.is_none());
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 
 use crate::connection::{Connection, Request};
-use crate::{cpu, schedule};
+use crate::{cpu, schedule, unit};
 
 /// The admin token of the measured daemon.
 pub(crate) const TOKEN: &str = "bench-token-0123456789abcdef0123456789abcdef";
@@ -38,9 +38,7 @@ impl Daemon {
             .args(["--api-addr", &api.to_string(), "--http-addr", &http.to_string()])
             .args(["--https-addr", &https.to_string(), "--apps-domain", "localhost"])
             .env("AKKERISD_ADMIN_TOKEN", TOKEN)
-            // As systemd/akkerisd.service says.
-            .env("MALLOC_ARENA_MAX", "2")
-            .env("MALLOC_MMAP_THRESHOLD_", "131072")
+            .envs(unit::environment())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -13,6 +13,8 @@ mod daemon;
 mod fill;
 mod report;
 mod schedule;
+#[path = "../edge/unit.rs"]
+mod unit;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ mod load;
 mod paced;
 mod results;
 mod scale;
+mod unit;
 mod wire;
 
 use std::net::SocketAddr;

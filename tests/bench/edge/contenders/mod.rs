@@ -19,6 +19,8 @@ use akkerisd::clock::Clock;
 use anyhow::{Context, Result, bail};
 use rcgen::{CertificateParams, Issuer, KeyPair};
 
+use crate::unit;
+
 pub(crate) const HOST: &str = "bench.localhost";
 
 /// A running proxy, ended when it is dropped.
@@ -60,12 +62,13 @@ pub(crate) fn start_all(folder: &Path, backend: SocketAddr) -> Result<Vec<Conten
     Ok(contenders)
 }
 
-/// Starts this program again in another role.
+/// Starts this program again in another role, with the environment of the daemon.
 #[expect(clippy::disallowed_types, reason = "a comparison has to start what it compares with")]
 pub(crate) fn again(arguments: &[&str]) -> Result<Child> {
     let program = std::env::current_exe()?;
     Command::new(program)
         .args(arguments)
+        .envs(unit::environment())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
