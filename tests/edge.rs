@@ -8,6 +8,7 @@ mod filters;
 mod floods;
 mod forwarding;
 mod frames;
+mod handover;
 mod harness;
 mod hold;
 mod http2_end_to_end;

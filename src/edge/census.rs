@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 /// The connections of all workers. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Census {
@@ -18,6 +20,20 @@ pub(super) struct Census {
 pub(super) struct Counted {
     census: Census,
     address: IpAddr,
+}
+
+/// What a connection counts as wherever their number is limited; dropping it counts it out.
+#[derive(Debug)]
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+    _counted: Option<Counted>,
+}
+
+impl Room {
+    /// That of one with a permit of its worker's, and counted for its address where that is limited.
+    pub(super) fn new(permit: OwnedSemaphorePermit, counted: Option<Counted>) -> Self {
+        Self { _permit: permit, _counted: counted }
+    }
 }
 
 impl Census {

@@ -18,6 +18,7 @@ use hyper::service::HttpService;
 use tokio::time::sleep;
 
 use super::access::ToldBody;
+use super::census::Room;
 use super::coalesce::{Coalesce, Drain};
 use super::rescue::Cause;
 use super::worker::Worker;
@@ -76,6 +77,7 @@ pub(super) struct Coalesced<T, S: HttpService<Incoming>, E> {
     drain: Drain<T>,
     activity: Rc<Activity>,
     put_off: bool,
+    _room: Room,
 }
 
 /// Drives a connection to its end.
@@ -143,6 +145,13 @@ impl Activity {
         })
     }
 
+    /// The activity of a connection that had a request already, and awaits the next.
+    pub(super) fn resumed() -> Rc<Self> {
+        let activity = Self::new();
+        activity.reading_head.set(false);
+        activity
+    }
+
     /// Counts a request in.
     pub(super) fn begin(self: &Rc<Self>) -> OpenRequest {
         add(&self.open, 1);
@@ -203,10 +212,10 @@ impl Activity {
 impl<T: Write + Unpin, S: HttpService<Incoming>, E> Coalesced<T, S, E> {
     pub(super) fn new(
         connection: http2::Connection<Coalesce<T>, S, E>,
-        drain: Drain<T>,
+        (drain, room): (Drain<T>, Room),
         activity: Rc<Activity>,
     ) -> Self {
-        Self { connection, drain, activity, put_off: false }
+        Self { connection, drain, activity, put_off: false, _room: room }
     }
 
     /// Whether to wait one turn for the answers of other requests before writing; never two in a row.

@@ -11,6 +11,8 @@ pub struct EdgeCounters {
     pub connections: u64,
     /// Client connections that are open.
     pub open_connections: u64,
+    /// Client connections that went from one worker to another.
+    pub handed_over: u64,
     /// TLS handshakes that failed or took too long.
     pub failed_handshakes: u64,
     /// Requests that came in.
@@ -27,7 +29,9 @@ pub struct EdgeCounters {
 #[derive(Debug, Default)]
 pub(super) struct WorkerCounters {
     pub(super) connections: Counter,
+    /// Those that went to another worker are closed here, and taken over there.
     pub(super) closed_connections: Counter,
+    pub(super) taken_over: Counter,
     pub(super) failed_handshakes: Counter,
     pub(super) requests: Counter,
     pub(super) rescued: Counter,
@@ -45,7 +49,9 @@ impl EdgeCounters {
         let closed = worker.closed_connections.get();
         let connections = worker.connections.get();
         self.connections += connections;
-        self.open_connections += connections.saturating_sub(closed);
+        let taken_over = worker.taken_over.get();
+        self.open_connections += (connections + taken_over).saturating_sub(closed);
+        self.handed_over += taken_over;
         self.failed_handshakes += worker.failed_handshakes.get();
         self.requests += worker.requests.get();
         self.rescued += worker.rescued.get();

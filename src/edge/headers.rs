@@ -52,7 +52,7 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const MAX_REQUEST_ID: usize = 200;
 
 /// How a client came in: the same for all its requests on one connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CameBy {
     peer: IpAddr,
     address: HeaderValue,

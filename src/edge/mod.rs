@@ -20,6 +20,7 @@ mod destination;
 mod drain;
 mod exchange;
 pub mod filters;
+mod handover;
 mod headers;
 mod health;
 mod host;
@@ -46,7 +47,7 @@ mod worker;
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -67,6 +68,7 @@ use crate::model::trace::Sampler;
 use census::Census;
 use counters::WorkerCounters;
 use drain::Stop;
+use handover::{Load, Peer};
 use table::RoutingTable;
 use worker::WorkerParts;
 
@@ -180,7 +182,9 @@ impl Edge {
         let tls = tls::server_config(certificates)?;
         let census = Census::new(settings.max_connections_per_address);
         let mut handle = EdgeHandle { stop: Arc::default(), counters: Vec::new(), threads: Vec::new() };
-        for number in 0..settings.workers {
+        let (peers, arriving): (Vec<Peer>, Vec<_>) = (0..settings.workers).map(|_| Peer::new()).unzip();
+        let (peers, start): (Arc<[Peer]>, _) = (peers.into(), Instant::now());
+        for (number, arriving) in arriving.into_iter().enumerate() {
             let counters = Arc::new(WorkerCounters::default());
             handle.counters.push(Arc::clone(&counters));
             let mut listeners = listeners.share(number, settings.workers).map_err(EdgeError::Listeners)?;
@@ -194,6 +198,8 @@ impl Edge {
                 tls: Arc::clone(&tls),
                 census: census.clone(),
                 counters,
+                load: Load::new(number, Arc::clone(&peers), start),
+                arriving,
                 stop: Arc::clone(&handle.stop),
             };
             handle.threads.push(start_worker(number, parts)?);

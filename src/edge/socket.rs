@@ -23,6 +23,10 @@ impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, joined: Vec::new() }
     }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
 }
 
 impl AsyncRead for Socket {

@@ -23,6 +23,13 @@ pub(super) struct TlsStream {
     closing: Closing,
 }
 
+/// A connection on which nothing is under way, without its runtime.
+#[derive(Debug)]
+pub(super) struct StillTlsStream {
+    stream: std::net::TcpStream,
+    session: ServerConnection,
+}
+
 /// How far the end of what is written has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Closing {
@@ -59,6 +66,18 @@ impl TlsStream {
     /// Whether the client was told that nothing follows, as far as the system took it.
     pub(super) fn is_closed(&self) -> bool {
         self.closing == Closing::Told && !self.session.wants_write()
+    }
+
+    /// Whether nothing that was read or is to be written waits here, and the end is far.
+    pub(super) fn is_still(&mut self) -> bool {
+        let mut reader = self.session.reader();
+        let read = reader.fill_buf().map_err(|error| error.kind());
+        read == Err(io::ErrorKind::WouldBlock) && !self.session.wants_write() && self.closing == Closing::No
+    }
+
+    /// Takes a still stream from its runtime.
+    pub(super) fn into_still(self) -> io::Result<StillTlsStream> {
+        Ok(StillTlsStream { stream: self.socket.into_stream().into_std()?, session: self.session })
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -124,6 +143,14 @@ impl TlsStream {
             return Poll::Ready(Err(error));
         }
         Poll::Ready(Ok(taken))
+    }
+}
+
+impl StillTlsStream {
+    /// Goes on, on the present runtime.
+    pub(super) fn go_on(self) -> io::Result<Box<TlsStream>> {
+        let socket = Socket::new(TcpStream::from_std(self.stream)?);
+        Ok(Box::new(TlsStream { socket, session: self.session, closing: Closing::No }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One worker: a thread with its own runtime, listeners and upstream connections.
 //!
-//! Invariant: nothing of a worker is shared with another one but the routing table, the TLS configuration and the
-//! upstreams' counts.
+//! Invariant: nothing of a worker is shared with another one but the routing table, the TLS configuration, the
+//! upstreams' counts, and what each tells of its load.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -20,18 +20,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::EdgeSettings;
 use super::access::AccessBatch;
 use super::body::ClientBody;
-use super::census::Census;
+use super::census::{Census, Room};
 use super::coalesce::coalesce;
 use super::connection::{Activity, Coalesced, drive};
 use super::counters::WorkerCounters;
 use super::drain::Stop;
+use super::handover::{self, Handover, Load};
 use super::headers::CameBy;
 use super::http1::{self, ClientStream};
 use super::http3;
@@ -57,6 +58,7 @@ pub(super) struct Worker {
     pub(super) settings: EdgeSettings,
     pub(super) table: Arc<ArcSwap<RoutingTable>>,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) load: Load,
     pub(super) census: Census,
     pub(super) access: AccessBatch,
     pub(super) pool: Rc<Pool>,
@@ -86,6 +88,9 @@ pub(super) struct WorkerParts {
     /// Tells clients over TCP that there is HTTP/3.
     pub(super) alt_svc: Option<HeaderValue>,
     pub(super) counters: Arc<WorkerCounters>,
+    pub(super) load: Load,
+    /// Connections that other workers hand over.
+    pub(super) arriving: mpsc::Receiver<Handover>,
     pub(super) census: Census,
     pub(super) stop: Arc<Stop>,
 }
@@ -119,6 +124,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
         settings: parts.settings,
         table: parts.table,
         counters: parts.counters,
+        load: parts.load,
         census: parts.census,
         clients: TaskTracker::new(),
         upstreams: TaskTracker::new(),
@@ -131,6 +137,7 @@ pub(super) async fn run(parts: WorkerParts) -> io::Result<()> {
     for (listener, entrance) in entrances {
         worker.clients.spawn_local(accept(Rc::clone(&worker), listener, entrance, Arc::clone(&permits)));
     }
+    worker.clients.spawn_local(handover::take_over(Rc::clone(&worker), parts.arriving));
     if let Some(entrance) = parts.http3 {
         worker.clients.spawn_local(http3::accept(Rc::clone(&worker), entrance, Arc::clone(&permits)));
     }
@@ -222,13 +229,12 @@ async fn enter(
     worker: Rc<Worker>,
     stream: TcpStream,
     peer: SocketAddr,
-    (entrance, permit): (Entrance, OwnedSemaphorePermit),
+    entrance: (Entrance, OwnedSemaphorePermit),
 ) {
     if let Err(error) = admit(&worker, stream, peer.ip(), entrance).await {
         tracing::debug!(%error, %peer, "a client's connection ended");
     }
     worker.counters.closed_connections.increment();
-    drop(permit);
 }
 
 /// Serves a client, unless its address has too many connections already.
@@ -236,7 +242,7 @@ async fn admit(
     worker: &Rc<Worker>,
     mut stream: TcpStream,
     mut peer: IpAddr,
-    entrance: Entrance,
+    (entrance, permit): (Entrance, OwnedSemaphorePermit),
 ) -> io::Result<()> {
     if worker.settings.proxy_protocol && worker.trusts(peer) {
         let header = timeout(worker.settings.limits.header, proxy_protocol::read(&mut stream)).await;
@@ -246,26 +252,26 @@ async fn admit(
     }
     // A trusted proxy speaks for any number of clients.
     let counted = if worker.trusts(peer) { Ok(None) } else { worker.census.admit(peer) };
-    let Ok(_counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
-    serve(worker, stream, peer, entrance).await.map_err(io::Error::other)
+    let Ok(counted) = counted else { return Err(io::Error::other("too many connections of one address")) };
+    serve(worker, stream, peer, (entrance, Room::new(permit, counted))).await.map_err(io::Error::other)
 }
 
 async fn serve(
     worker: &Rc<Worker>,
     stream: TcpStream,
     peer: IpAddr,
-    entrance: Entrance,
+    (entrance, room): (Entrance, Room),
 ) -> Result<(), Cause> {
     match entrance {
         Entrance::Redirect => {
             let client = worker.client(worker.came_by(peer, "http", 80), true, None);
-            serve_http1(client, ClientStream::Left(stream)).await
+            serve_http1(client, ClientStream::Left(stream), room).await
         }
         Entrance::Plain { port } => {
             let client = worker.client(worker.came_by(peer, "http", port), false, None);
-            serve_http1(client, ClientStream::Left(stream)).await
+            serve_http1(client, ClientStream::Left(stream), room).await
         }
-        Entrance::Tls(config) => serve_tls(worker, config, stream, peer).await,
+        Entrance::Tls(config) => serve_tls(worker, config, stream, (peer, room)).await,
     }
 }
 
@@ -273,10 +279,10 @@ async fn serve_tls(
     worker: &Rc<Worker>,
     config: Arc<ServerConfig>,
     stream: TcpStream,
-    peer: IpAddr,
+    origin: (IpAddr, Room),
 ) -> Result<(), Cause> {
     // In a box, whose memory goes with the handshake.
-    match Box::pin(shake_hands(worker, config, stream, peer)).await {
+    match Box::pin(shake_hands(worker, config, stream, origin)).await {
         Some(serving) => serving.await,
         None => Ok(()),
     }
@@ -287,7 +293,7 @@ async fn shake_hands(
     worker: &Rc<Worker>,
     config: Arc<ServerConfig>,
     stream: TcpStream,
-    peer: IpAddr,
+    (peer, room): (IpAddr, Room),
 ) -> Option<Serving> {
     let limit = worker.settings.limits.header;
     let handshake = tokio::select! {
@@ -301,21 +307,29 @@ async fn shake_hands(
     let came_by = worker.came_by(peer, "https", worker.settings.public_https_port);
     let client = worker.client(came_by, false, stream.server_name().map(Box::from));
     match stream.protocol() {
-        Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream))),
+        Some(ALPN_H2) => Some(Box::pin(serve_http2(client, stream, room))),
         // The handshake was all: the proof is in the certificate.
         Some(ALPN_ACME) => None,
-        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Right(stream)))),
+        Some(_) | None => Some(Box::pin(serve_http1(client, ClientStream::Right(stream), room))),
     }
 }
 
-/// Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
+/// Serves a client over HTTP/1.1. Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
 /// moved through on its way.
-fn serve_http1(client: Rc<Client>, stream: ClientStream) -> impl Future<Output = Result<(), Cause>> {
+pub(super) fn serve_http1(
+    client: Rc<Client>,
+    stream: ClientStream,
+    room: Room,
+) -> impl Future<Output = Result<(), Cause>> {
     let (worker, activity) = (Rc::clone(&client.worker), Rc::clone(&client.activity));
-    drive(Box::pin(http1::serve(client, stream)), activity, worker)
+    drive(Box::pin(http1::serve(client, stream, room)), activity, worker)
 }
 
-fn serve_http2(client: Rc<Client>, stream: Box<TlsStream>) -> impl Future<Output = Result<(), Cause>> {
+fn serve_http2(
+    client: Rc<Client>,
+    stream: Box<TlsStream>,
+    room: Room,
+) -> impl Future<Output = Result<(), Cause>> {
     let (worker, activity) = (Rc::clone(&client.worker), Rc::clone(&client.activity));
     let (stream, drain) = coalesce(TokioIo::new(stream));
     let connection = http2::Builder::new(LocalExecutor(worker.clients.clone()))
@@ -325,7 +339,7 @@ fn serve_http2(client: Rc<Client>, stream: Box<TlsStream>) -> impl Future<Output
             stream,
             service_fn(move |request| proxy::answer(Rc::clone(&client), request.map(ClientBody::Http2))),
         );
-    drive(Box::pin(Coalesced::new(connection, drain, Rc::clone(&activity))), activity, worker)
+    drive(Box::pin(Coalesced::new(connection, (drain, room), Rc::clone(&activity))), activity, worker)
 }
 
 impl Worker {

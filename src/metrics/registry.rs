@@ -164,6 +164,12 @@ fn add_edge(text: &mut Exposition, shared: &Shared) {
             "TLS handshakes that failed or took too long.",
             edge.failed_handshakes,
         ),
+        (
+            "akkerisd_edge_handed_over_connections_total",
+            Kind::Counter,
+            "Client connections that went from one worker to another.",
+            edge.handed_over,
+        ),
         ("akkerisd_edge_requests_total", Kind::Counter, "Requests that came in.", edge.requests),
         (
             "akkerisd_edge_rescued_requests_total",

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -128,10 +128,16 @@ impl TestEdge {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let stream = TcpStream::connect(self.http).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        in_background(async { drop(connection.with_upgrades().await) });
-        sender
+        http1(TcpStream::connect(self.http).await.unwrap()).await
+    }
+
+    /// The same over TLS.
+    pub(super) async fn connect_tls<B>(&self) -> hyper::client::conn::http1::SendRequest<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        http1(self.tls(HOST, &[b"http/1.1"]).await.unwrap()).await
     }
 
     /// A TLS stream that offers these protocols and checks the certificate against `name`.
@@ -168,6 +174,17 @@ impl TestEdge {
         in_background(async { drop(connection.await) });
         sender
     }
+}
+
+async fn http1<T, B>(stream: T) -> hyper::client::conn::http1::SendRequest<B>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    in_background(async { drop(connection.with_upgrades().await) });
+    sender
 }
 
 /// An app that has a release.

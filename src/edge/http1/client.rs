@@ -27,6 +27,8 @@ use super::stream::{self, ClientStream};
 use super::wire::{ClientSide, Http1Body, Wire};
 use crate::edge::access::ToldBody;
 use crate::edge::body::ClientBody;
+use crate::edge::census::Room;
+use crate::edge::handover::{Served, hand_over};
 use crate::edge::headers;
 use crate::edge::proxy::{self, Client};
 use crate::edge::rescue::Cause;
@@ -53,9 +55,14 @@ enum Next {
     Tunnel,
 }
 
-/// Serves a client until it closes, breaks off, or gets the last answer.
-pub(in crate::edge) async fn serve(client: Rc<Client>, stream: ClientStream) -> Result<(), Cause> {
-    let wire = Rc::new(RefCell::new(Wire::new(stream, Rc::clone(&client.activity))));
+/// Serves a client until it closes, breaks off, gets the last answer, or is another worker's.
+pub(in crate::edge) async fn serve(
+    client: Rc<Client>,
+    stream: ClientStream,
+    mut room: Room,
+) -> Result<(), Cause> {
+    let mut wire = Rc::new(RefCell::new(Wire::new(stream, Rc::clone(&client.activity))));
+    let _served = Served::new(&client.worker);
     loop {
         let head = match poll_fn(|cx| wire.borrow_mut().poll_request(MAX_HEADER_BYTES.into(), cx)).await {
             Ok(Some(head)) => head,
@@ -75,7 +82,10 @@ pub(in crate::edge) async fn serve(client: Rc<Client>, stream: ClientStream) -> 
         // Dropped, the request is broken off.
         let Some(Ok(answer)) = answer else { return Err(Http1Error::Closed.into()) };
         match give(&client, &wire, &asked, answer).await? {
-            Next::Request => {}
+            Next::Request => match hand_over(&client, wire, room) {
+                Some(kept) => (wire, room) = kept,
+                None => return Ok(()),
+            },
             Next::Close => return close(&wire).await,
             Next::Tunnel => {
                 if let (Some(upgrade), Some(wire)) = (asked.upgrade.take(), Rc::into_inner(wire)) {

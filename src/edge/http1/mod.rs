@@ -15,9 +15,9 @@ mod upstream;
 mod wire;
 
 pub(super) use self::client::serve;
-pub(super) use self::stream::ClientStream;
+pub(super) use self::stream::{ClientStream, StillStream};
 pub(super) use self::upstream::UpstreamConnection;
-pub(super) use self::wire::{ClientSide, Http1Body};
+pub(super) use self::wire::{ClientSide, Http1Body, Wire};
 
 /// What is wrong with the messages of a peer.
 #[derive(Debug, thiserror::Error)]

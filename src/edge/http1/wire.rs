@@ -21,7 +21,7 @@ use super::body::{BodyReader, Framing};
 use super::head::{self, RequestHead, Scan};
 use super::input::Input;
 use super::output::Output;
-use super::stream::{self, ClientStream};
+use super::stream::{self, ClientStream, StillStream};
 use crate::edge::connection::Activity;
 use crate::edge::headers;
 
@@ -29,7 +29,7 @@ use crate::edge::headers;
 const GLANCE: usize = 4 * 1_024;
 
 /// A client's connection.
-pub(super) struct Wire {
+pub(in crate::edge) struct Wire {
     pub(super) stream: ClientStream,
     pub(super) output: Output,
     input: Input,
@@ -144,6 +144,16 @@ impl Wire {
     /// Whether dropping the connection ends it as it should.
     pub(super) fn ends_by_itself(&self) -> bool {
         self.is_quiet() && stream::is_closed(&self.stream)
+    }
+
+    /// Whether nothing is on its way in either direction, as far as is known here.
+    pub(in crate::edge) fn is_still(&mut self) -> bool {
+        self.is_quiet() && self.output.is_empty() && stream::is_still(&mut self.stream)
+    }
+
+    /// The stream of a still connection, without its runtime. What has not been read comes where it goes on.
+    pub(in crate::edge) fn into_still(self) -> io::Result<StillStream> {
+        StillStream::of(self.stream)
     }
 
     /// Throws away what comes; the number of bytes, which is 0 at the end.
