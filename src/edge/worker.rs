@@ -314,8 +314,8 @@ async fn shake_hands(
     }
 }
 
-/// Serves a client over HTTP/1.1. Not itself async, as [`serve_http2`]: what a connection takes is one box of its size, and not each place that it is
-/// moved through on its way.
+/// Serves a client over HTTP/1.1. Not itself async, as [`serve_http2`]: what a connection takes is one box of its size,
+/// and not each place that it is moved through on its way.
 pub(super) fn serve_http1(
     client: Rc<Client>,
     stream: ClientStream,

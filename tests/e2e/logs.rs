@@ -14,6 +14,8 @@ use crate::support::load::{Load, Outcome, Protocol};
 use crate::support::{pause, wait_until};
 
 const LIMIT: Duration = Duration::from_mins(1);
+/// What a slowed dyno wrote before is read slowly, too, until the dyno is let go: after a minute at the latest.
+const FLOOD_LIMIT: Duration = Duration::from_mins(2);
 /// What no request of a neighbour may take half of the time, however busy the machine is.
 const STARVED: Duration = Duration::from_millis(500);
 
@@ -76,7 +78,7 @@ where
 {
     let load = Load::start(daemon, app, Protocol::Http1KeepAlive, 50);
     let most_resident_kib = Cell::new(0);
-    wait_until("the probe has seen enough", LIMIT, || async {
+    wait_until("the probe has seen enough", FLOOD_LIMIT, || async {
         most_resident_kib.set(most_resident_kib.get().max(daemon.resident_kib()));
         if done().await { Ok(()) } else { Err("it goes on".to_owned()) }
     })
