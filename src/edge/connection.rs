@@ -145,11 +145,9 @@ impl Activity {
         })
     }
 
-    /// The activity of a connection that had a request already, and awaits the next.
-    pub(super) fn resumed() -> Rc<Self> {
-        let activity = Self::new();
-        activity.reading_head.set(false);
-        activity
+    /// Notes that the connection had a request already, and awaits the next.
+    pub(super) fn resume(&self) {
+        self.reading_head.set(false);
     }
 
     /// Counts a request in.

@@ -17,7 +17,6 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::census::Room;
-use super::connection::Activity;
 use super::headers::CameBy;
 use super::http1::{StillStream, Wire};
 use super::proxy::Client;
@@ -25,7 +24,7 @@ use super::worker::{Worker, serve_http1};
 
 /// A worker looks at its load each time that it has had so many requests, when so long has passed; what it did over a
 /// longer time says nothing about now.
-const LOOK_EACH: u32 = 8;
+const LOOK_EACH: u64 = 8;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 /// Shares of a worker's time that it works, per mille: so much of one is little for all of them together, and above so
@@ -65,7 +64,6 @@ pub(super) struct Load {
     number: usize,
     peers: Arc<[Peer]>,
     start: Instant,
-    requests: Cell<u32>,
     looked: Cell<(Instant, Duration)>,
     connections: Cell<usize>,
     going: Cell<Option<Going>>,
@@ -106,14 +104,11 @@ impl Load {
     /// That of one worker among all; `start` is the same for each.
     pub(super) fn new(number: usize, peers: Arc<[Peer]>, start: Instant) -> Self {
         let looked = Cell::new((start, Duration::ZERO));
-        let (requests, connections, going) = (Cell::new(0), Cell::new(0), Cell::new(None));
-        Self { number, peers, start, requests, looked, connections, going }
+        Self { number, peers, start, looked, connections: Cell::new(0), going: Cell::new(None) }
     }
 
-    /// Notes a request of any protocol. Must be called on the worker's runtime.
-    pub(super) fn note_request(&self) {
-        let requests = self.requests.get().wrapping_add(1);
-        self.requests.set(requests);
+    /// Notes how many requests of any protocol the worker has had. Must be called on its runtime.
+    pub(super) fn note_requests(&self, requests: u64) {
         if requests.is_multiple_of(LOOK_EACH) && self.peers.len() > 1 {
             self.look(Instant::now(), Handle::current().metrics().worker_total_busy_duration(0));
         }
@@ -197,16 +192,13 @@ pub(super) fn hand_over(client: &Client, wire: SharedWire, room: Room) -> Option
 /// Serves connections that other workers hand over, to the last that they gave before a drain began.
 pub(super) async fn take_over(worker: Rc<Worker>, mut arriving: mpsc::Receiver<Handover>) {
     loop {
-        let handover = tokio::select! {
-            handover = arriving.recv() => handover,
-            () = worker.stop.token.cancelled() => break,
-        };
-        let Some(handover) = handover else { return };
-        worker.clients.spawn_local(go_on(Rc::clone(&worker), handover));
-    }
-    arriving.close();
-    while let Some(handover) = arriving.recv().await {
-        worker.clients.spawn_local(go_on(Rc::clone(&worker), handover));
+        tokio::select! {
+            handover = arriving.recv() => match handover {
+                Some(handover) => drop(worker.clients.spawn_local(go_on(Rc::clone(&worker), handover))),
+                None => return,
+            },
+            () = worker.stop.token.cancelled(), if !arriving.is_closed() => arriving.close(),
+        }
     }
 }
 
@@ -214,8 +206,8 @@ pub(super) async fn take_over(worker: Rc<Worker>, mut arriving: mpsc::Receiver<H
 async fn go_on(worker: Rc<Worker>, handover: Handover) {
     worker.counters.taken_over.increment();
     let Handover { stream, came_by, redirected, server_name, room } = handover;
-    let (at, activity) = (Rc::clone(&worker), Activity::resumed());
-    let client = Rc::new(Client { worker: at, activity, came_by, redirected, server_name });
+    let client = worker.client(came_by, redirected, server_name);
+    client.activity.resume();
     let served = match stream.go_on() {
         Ok(stream) => serve_http1(client, stream, room).await.map_err(io::Error::other),
         Err(error) => Err(error),

@@ -63,7 +63,7 @@ pub(super) fn answer(
     mut request: Request<ClientBody>,
 ) -> impl Future<Output = Result<Response<ToldBody>, Infallible>> {
     client.worker.counters.requests.increment();
-    client.worker.load.note_request();
+    client.worker.load.note_requests(client.worker.counters.requests.get());
     let open = client.activity.begin();
     let mut id = headers::request_id(request.headers());
     let form = Form::of(request.headers().get(ACCEPT));

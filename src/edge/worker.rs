@@ -374,7 +374,7 @@ impl Worker {
         CameBy::new(peer, proto, port).trusted(self.trusts(peer))
     }
 
-    fn client(
+    pub(super) fn client(
         self: &Rc<Self>,
         came_by: CameBy,
         redirected: bool,

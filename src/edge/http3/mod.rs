@@ -29,13 +29,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Endpoint, Incoming, ServerConfig, VarInt};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 pub(super) use self::body::{Http3Body, Http3BodyError};
 pub(super) use self::quic::server_config;
 use self::transport::{LastStopped, Transport};
-use super::census::Counted;
+use super::census::Room;
 use super::connection::{Activity, ClientConnection, drive};
 use super::listener::QuicSocket;
 use super::proxy::Client;
@@ -130,16 +130,11 @@ fn admit(worker: &Rc<Worker>, incoming: Incoming, permits: &Arc<Semaphore>, hand
         return;
     };
     worker.counters.connections.increment();
-    let entered = enter(Rc::clone(worker), incoming, Rc::clone(handshakes), (permit, counted));
+    let entered = enter(Rc::clone(worker), incoming, Rc::clone(handshakes), Room::new(permit, counted));
     worker.clients.spawn_local(entered);
 }
 
-async fn enter(
-    worker: Rc<Worker>,
-    incoming: Incoming,
-    handshake: Rc<()>,
-    _room: (OwnedSemaphorePermit, Option<Counted>),
-) {
+async fn enter(worker: Rc<Worker>, incoming: Incoming, handshake: Rc<()>, _room: Room) {
     let handshake_over = tokio::select! {
         over = timeout(worker.settings.limits.header, incoming.into_future()) => over,
         () = worker.handshakes_end() => return worker.counters.closed_connections.increment(),
