@@ -18,6 +18,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::support::line_sink::{Authority, LineSink};
+use crate::support::ports::free_ports;
 use crate::support::sink::Sink;
 use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
@@ -313,8 +314,8 @@ async fn https_takes_batches_and_gets_a_refused_one_again_under_the_same_id() {
 #[tokio::test]
 async fn a_dead_server_and_one_that_never_reads_delay_no_other() {
     let draining = Draining::start().await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let dead = draining.drain(&format!("syslog://{closed}")).await;
+    let [closed] = free_ports();
+    let dead = draining.drain(&format!("syslog://127.0.0.1:{closed}")).await;
     let nowhere = draining.drain("syslog://no-such-host.invalid").await;
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     draining.connected(&format!("syslog://{}", deaf.local_addr().unwrap())).await;

@@ -11,6 +11,7 @@ use base64::Engine as _;
 
 use crate::drains::{Draining, assert_complete_or_counted, counted, number_of, numbered};
 use crate::support::line_sink::Authority;
+use crate::support::ports::free_ports;
 use crate::support::wait::wait_until;
 
 const TOTAL: usize = 100_000;
@@ -29,7 +30,7 @@ impl Rsyslog {
     /// Takes messages with this input, in which `PORT` and `FOLDER` are replaced.
     async fn start(input: &str, authority: &Authority) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port] = free_ports();
         let at = |name: &str| folder.path().join(name);
         for (name, text) in [
             ("ca.pem", &authority.ca),

@@ -11,10 +11,10 @@ use akkerisd::store::StoreError;
 use akkerisd::tasks::Tasks;
 use akkerisd::telemetry::{Span, SpanKind, Telemetry, TelemetrySettings, WorkSpans};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::hook_payloads::deliverer_parts;
 use crate::pipelines::{id_of, released, text};
+use crate::support::ports::free_ports;
 use crate::support::sink::Sink;
 use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
@@ -182,9 +182,8 @@ fn some_span(telemetry: &Telemetry) -> Span {
 #[tokio::test]
 async fn a_collector_that_is_gone_holds_nothing_up_and_what_it_misses_is_counted() {
     const SPANS: u64 = 20_000;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let tasks = Tasks::new();
-    let telemetry = telemetry(&format!("http://{closed}"), &tasks);
+    let ([closed], tasks) = (free_ports(), Tasks::new());
+    let telemetry = telemetry(&format!("http://127.0.0.1:{closed}"), &tasks);
     let daemon = TestDaemon::traced(telemetry.clone()).await;
     for _ in 0..SPANS {
         telemetry.record(some_span(&telemetry));

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use super::LIMIT;
 use super::corpus::corpus;
 use super::harness::TestEdge;
+use crate::support::ports::free_ports;
 use crate::support::wait::wait_until;
 
 /// A server that notes method, target, host and body of each request that it sees.
@@ -82,7 +83,7 @@ impl NginxWitness {
     #[expect(clippy::disallowed_types, reason = "nginx is one of the two judges")]
     async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (port, inner) = (free_port().await, free_port().await);
+        let [port, inner] = free_ports();
         let config = folder.path().join("nginx.conf");
         std::fs::write(&config, nginx_config(folder.path(), port, inner)).unwrap();
         let nginx = std::process::Command::new("nginx")
@@ -129,10 +130,6 @@ http {{
 }}
 "
     )
-}
-
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 impl Witness for HyperWitness {

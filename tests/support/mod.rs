@@ -4,6 +4,7 @@ mod events;
 pub(crate) mod fake_engine;
 pub(crate) mod fake_instances;
 pub(crate) mod line_sink;
+pub(crate) mod ports;
 pub(crate) mod provider;
 pub(crate) mod sink;
 pub(crate) mod wait;

@@ -1,11 +1,10 @@
 //! A real DNS server: `named`, which takes signed updates of one zone.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::wait_until;
+use super::{free_ports, wait_until};
 
 /// The zone that it answers for.
 pub const ZONE: &str = "zone.test";
@@ -23,7 +22,7 @@ impl Named {
     /// Starts it, and waits until it listens.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port] = free_ports();
         let folder = dir.path().display();
         let config = format!(
             "options {{ directory \"{folder}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
