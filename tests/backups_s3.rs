@@ -202,6 +202,19 @@ async fn a_backup_stays_on_the_machine_with_the_reason_until_the_store_takes_it(
 }
 
 #[tokio::test]
+async fn a_backup_that_is_deleted_while_its_upload_fails_does_not_stay_in_the_store() {
+    let stored = Stored::start(|_| {}).await;
+    for _ in 0..3 {
+        stored.server.fail(Operation::Head, Fault::Silence);
+    }
+    let id = stored.back_up().await;
+    stored.until_objects(&[(key(&id), ROWS)]).await;
+    stored.house.daemon.admin().delete(&stored.path(&format!("/{id}"))).await.json(200);
+    stored.until_objects(&[]).await;
+    assert_eq!(stored.server.faults_left(), 0, "it was deleted before the upload had failed");
+}
+
+#[tokio::test]
 async fn a_store_that_keeps_less_than_it_says_does_not_get_the_only_copy() {
     let stored = Stored::start(|_| {}).await;
     stored.house.engine().instances.fill(stored.addon.id, "few");

@@ -122,9 +122,12 @@ async fn moved(context: &Context, id: AddonBackupId) -> Result<(), BackupError> 
     Ok(context.backups.folder().remove(id).await.map_err(StorageError::from)?)
 }
 
+/// Says at the backup why it is not in S3. Of one that was deleted meanwhile there may be an object all the same, which goes.
 async fn note(context: &Context, id: AddonBackupId, reason: String) -> Result<(), StoreError> {
     let write = move |tx: &mut Tx<'_>| {
-        let Some(mut backup) = store::addon_backups::find(tx, id)? else { return Ok(()) };
+        let Some(mut backup) = store::addon_backups::find(tx, id)? else {
+            return store::addon_backups::insert_removed(tx, id);
+        };
         if let BackupState::Succeeded(content) = &mut backup.state {
             content.upload_failure = reason;
         }
