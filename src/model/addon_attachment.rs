@@ -108,6 +108,15 @@ impl AttachmentName {
         Self(format!("{service}-{noun}-{}", drawn / nouns % 10_000))
     }
 
+    /// Whether it has the form of the names that are drawn for addons of this service, though somebody may have given it.
+    pub fn is_drawn(&self, service: &AddonServiceName) -> bool {
+        let rest =
+            self.0.strip_prefix(service.as_str()).and_then(|rest| rest.strip_prefix('-')?.split_once('-'));
+        rest.is_some_and(|(noun, number)| {
+            NOUNS.contains(&noun) && number.parse::<u16>().is_ok_and(|number| number < 10_000)
+        })
+    }
+
     /// Takes a value that was checked when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
@@ -228,6 +237,9 @@ mod tests {
         }
         let service = AddonServiceName::parse("alamo-redis").unwrap();
         assert_eq!(AttachmentName::generated(&service, 10).as_str(), "alamo-redis-fire-0");
+        for given in ["alamo-redis", "alamo-redis-", "alamo-redis-fire", "redis-fire-1", "alamo-redis-my-1"] {
+            assert!(!name(given).is_drawn(&service), "{given:?} is nobody's");
+        }
     }
 
     #[test]
@@ -261,7 +273,7 @@ mod tests {
         fn every_generated_name_has_a_prefix_of_its_own_number(drawn: u32) {
             let service = AddonServiceName::parse("alamo-redis").unwrap();
             let name = AttachmentName::generated(&service, drawn);
-            prop_assert!(name.as_str().starts_with("alamo-redis-"));
+            prop_assert!(name.as_str().starts_with("alamo-redis-") && name.is_drawn(&service));
             prop_assert!(!name.prefix().contains("ALAMO"));
         }
     }

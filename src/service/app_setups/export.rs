@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::model::RuleError;
 use crate::model::addon::Addon;
-use crate::model::addon_attachment::AttachmentName;
 use crate::model::app::App;
 use crate::model::blueprint::{
     Blueprint, BlueprintAddon, BlueprintApp, BlueprintAttachment, BlueprintChecks, BlueprintCoupling,
@@ -132,8 +131,8 @@ fn options_of(
 /// A name that somebody gave is kept; of one that was drawn the copy draws another.
 fn addons_of(connection: &Connection, app: &App) -> Result<BTreeMap<String, BlueprintAddon>, Error> {
     let addon = |addon: Addon| {
-        let given = AttachmentName::parse(addon.name.as_str()).is_ok();
-        let key = if given || !addon.is_primary { addon.name.as_str() } else { addon.service.name.as_str() };
+        let drawn = addon.name.is_drawn(&addon.service.name);
+        let key = if drawn && addon.is_primary { addon.service.name.as_str() } else { addon.name.as_str() };
         let plan = BlueprintAddon { plan: addon.plan.name.to_string(), primary: Some(addon.is_primary) };
         (key.to_owned(), plan)
     };
@@ -145,12 +144,11 @@ fn attachments_of(connection: &Connection, app: &App) -> Result<Vec<BlueprintAtt
     for used in store::addon_attachments::list_by_app(connection, app.id)? {
         let found = if used.is_owned { None } else { store::addons::find(connection, used.addon)? };
         let Some(addon) = found else { continue };
-        let given = AttachmentName::parse(used.name.as_str()).is_ok();
         attachments.push(BlueprintAttachment {
             id: addon.id.to_string(),
             name: addon.name.to_string(),
             app: AppKey::of(&addon.app.name, &addon.app.space).to_string(),
-            alias: given.then(|| used.name.to_string()),
+            alias: (!used.name.is_drawn(&addon.service.name)).then(|| used.name.to_string()),
         });
     }
     Ok(attachments)
