@@ -23,6 +23,7 @@ use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
 use crate::model::ids::{AppId, SiteId};
+use crate::model::log::one_line;
 use crate::model::names::DynoName;
 use crate::model::time::Timestamp;
 use crate::model::trace::{TraceContext, Traced};
@@ -39,6 +40,9 @@ const PATH_LIMIT: usize = 1024;
 const CLIENT_CLOSED: u16 = 499;
 /// Room for what a line has besides host, path and id.
 const REST_OF_LINE: usize = 208;
+/// Requests that have ended whose memory is kept for others, and how long a line may be that is kept.
+const MOST_SPARE: usize = 64;
+const MOST_SPARE_LINE: usize = 1_024;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -93,14 +97,16 @@ pub struct AccessSink {
 pub(super) struct AccessBatch {
     sink: Option<AccessSink>,
     records: RefCell<AccessRecords>,
+    /// What has been told, for those to come: a busy worker has more requests open than the allocator keeps at hand.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spare: RefCell<Vec<Box<Details>>>,
     begun: Notify,
 }
 
 /// A request on its way; it is told when this is dropped.
-pub(super) struct Access(Option<Box<Details>>);
+pub(super) struct Access(Option<(Rc<Worker>, Box<Details>)>);
 
 struct Details {
-    worker: Rc<Worker>,
     /// The beginning of the line, with room for the rest.
     line: String,
     began: Instant,
@@ -139,9 +145,9 @@ impl AccessSink {
 }
 
 impl AccessRecords {
-    /// Adds a request with its line.
+    /// Adds a request with its line; line breaks and NULs within it become spaces.
     pub fn push(&mut self, record: AccessRecord, line: &str) {
-        self.lines.push_str(line);
+        self.lines.push_str(&one_line(line));
         self.records.push((record, self.lines.len()));
     }
 
@@ -191,7 +197,7 @@ impl AccessRecords {
 
 impl AccessBatch {
     pub(super) fn new(sink: Option<AccessSink>) -> Self {
-        Self { sink, records: RefCell::default(), begun: Notify::new() }
+        Self { sink, records: RefCell::default(), spare: RefCell::default(), begun: Notify::new() }
     }
 
     /// Sends what has waited; never ends.
@@ -216,6 +222,25 @@ impl AccessBatch {
         }
     }
 
+    /// Adds a request that has ended, if it was for an app, and keeps its memory.
+    fn tell(&self, mut details: Box<Details>, at: Timestamp) {
+        if let Some(app) = details.app {
+            let total = details.began.elapsed();
+            details.complete(total);
+            let mut trace = details.trace.take();
+            if let (Some(trace), Some(upstream)) = (&mut trace, &details.dyno) {
+                trace.dyno = Some(upstream.dyno.clone());
+            }
+            let (site, status) = (details.site, details.status);
+            self.push(AccessRecord { app, site, at, status, total, trace }, &details.line);
+        }
+        (details.dyno, details.trace) = (None, None);
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < MOST_SPARE && details.line.capacity() <= MOST_SPARE_LINE {
+            spare.push(details);
+        }
+    }
+
     fn push(&self, record: AccessRecord, line: &str) {
         let mut records = self.records.borrow_mut();
         if records.is_empty() {
@@ -233,12 +258,15 @@ impl AccessBatch {
 impl Access {
     /// Begins to watch a request; nothing when nobody takes records.
     pub(super) fn begin<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> Self {
-        if client.worker.access.sink.is_none() {
+        let batch = &client.worker.access;
+        if batch.sink.is_none() {
             return Self(None);
         }
-        Self(Some(Box::new(Details {
-            worker: Rc::clone(&client.worker),
-            line: described(client, request, id),
+        let mut spare = batch.spare.borrow_mut().pop();
+        let mut line = spare.as_mut().map(|spare| std::mem::take(&mut spare.line)).unwrap_or_default();
+        describe(client, request, id, &mut line);
+        let details = Details {
+            line,
             began: Instant::now(),
             app: None,
             site: None,
@@ -249,12 +277,20 @@ impl Access {
             code: Some(RouterCode::ClientInterrupted),
             bytes: 0,
             trace: trace(client, request),
-        })))
+        };
+        let details = match spare {
+            Some(mut spare) => {
+                *spare = details;
+                spare
+            }
+            None => Box::new(details),
+        };
+        Self(Some((Rc::clone(&client.worker), details)))
     }
 
     /// Gives the app the trace that begins here. A trace that began elsewhere passes as it is.
     pub(super) fn hand_on(&self, headers: &mut HeaderMap) {
-        let Some(request) = self.0.as_ref().and_then(|details| details.trace.as_ref()) else { return };
+        let Some(request) = self.0.as_ref().and_then(|(_, details)| details.trace.as_ref()) else { return };
         if request.traced.parent.is_none()
             && let Ok(value) = HeaderValue::try_from(request.traced.context().to_string())
         {
@@ -265,28 +301,28 @@ impl Access {
 
     /// The request is for this app, by a route of that site.
     pub(super) fn is_for(&mut self, app: &AppRoute, site: Option<SiteId>) {
-        if let Some(details) = &mut self.0 {
+        if let Some((_, details)) = &mut self.0 {
             (details.app, details.site) = (Some(app.id), site);
         }
     }
 
     /// The request goes to this dyno.
     pub(super) fn goes_to(&mut self, upstream: &Arc<Upstream>) {
-        if let Some(details) = &mut self.0 {
+        if let Some((_, details)) = &mut self.0 {
             details.dyno = Some(Arc::clone(upstream));
         }
     }
 
     /// A new connection took the time since then.
     pub(super) fn connected(&mut self, began: Instant) {
-        if let Some(details) = &mut self.0 {
+        if let Some((_, details)) = &mut self.0 {
             details.connect = began.elapsed();
         }
     }
 
     /// The head of the answer came; the request was sent then.
     pub(super) fn answered(&mut self, sent: Instant) {
-        if let Some(details) = &mut self.0 {
+        if let Some((_, details)) = &mut self.0 {
             details.service = sent.elapsed();
         }
     }
@@ -298,24 +334,18 @@ impl Access {
         code: Option<RouterCode>,
         body: EdgeBody,
     ) -> ToldBody {
-        if let Some(details) = &mut self.0 {
+        if let Some((_, details)) = &mut self.0 {
             (details.status, details.code) = (status.as_u16(), code);
         }
         ToldBody { body, access: self }
     }
 }
 
-impl Drop for Details {
+impl Drop for Access {
     fn drop(&mut self) {
-        let Some(app) = self.app else { return };
-        let (at, total) = (self.worker.settings.clock.now(), self.began.elapsed());
-        self.complete(total);
-        let mut trace = self.trace.take();
-        if let (Some(trace), Some(upstream)) = (&mut trace, &self.dyno) {
-            trace.dyno = Some(upstream.dyno.clone());
+        if let Some((worker, details)) = self.0.take() {
+            worker.access.tell(details, worker.settings.clock.now());
         }
-        let (site, status) = (self.site, self.status);
-        self.worker.access.push(AccessRecord { app, site, at, status, total, trace }, &self.line);
     }
 }
 
@@ -354,7 +384,7 @@ impl Body for ToldBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = Pin::new(&mut this.body).poll_frame(cx);
-        if let (Some(details), Poll::Ready(Some(frame))) = (&mut this.access.0, &frame) {
+        if let (Some((_, details)), Poll::Ready(Some(frame))) = (&mut this.access.0, &frame) {
             match frame {
                 Ok(frame) => details.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
                 Err(error) => details.code = Some(error.code()),
@@ -372,16 +402,17 @@ impl Body for ToldBody {
     }
 }
 
-fn described<B>(client: &Client, request: &Request<B>, id: &HeaderValue) -> String {
+/// Makes it the beginning of the request's line.
+fn describe<B>(client: &Client, request: &Request<B>, id: &HeaderValue, line: &mut String) {
     let host = host(request);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let path = path.get(..path.floor_char_boundary(PATH_LIMIT)).unwrap_or(path);
     let id = id.to_str().unwrap_or("");
+    line.clear();
     // Grown once: this happens for each request.
-    let mut line = String::with_capacity(host.len() + path.len() + id.len() + REST_OF_LINE);
+    line.reserve(host.len() + path.len() + id.len() + REST_OF_LINE);
     line.extend(["host=", host, " fwd=", client.came_by.address(), " method=", request.method().as_str()]);
     line.extend([" path=", path, " request_id=", id]);
-    line
 }
 
 fn host<B>(request: &Request<B>) -> &str {

@@ -49,6 +49,15 @@ pub(super) struct Header {
     pub(super) lines: u32,
 }
 
+/// A frame in the making: all but the position of its first line.
+#[derive(Debug)]
+pub(super) struct NewFrame {
+    /// With room for the header.
+    bytes: Vec<u8>,
+    pub(super) lines: u32,
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
 /// A decoded frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -56,37 +65,64 @@ pub(super) struct Frame {
     pub(super) lines: Vec<LogLine>,
 }
 
-/// The bytes of a frame.
-pub(super) fn encode(first: u64, lines: &[LogLine], checkpoint: Option<&Checkpoint>) -> io::Result<Vec<u8>> {
-    let texts: usize = lines.iter().map(|line| line.text().len() + LINE_HEAD).sum();
-    let mut bytes = Vec::with_capacity(HEADER + texts);
-    bytes.resize(HEADER, 0);
-    match checkpoint {
-        None => bytes.push(0),
-        Some(checkpoint) => {
-            bytes.push(1);
-            put_checkpoint(&mut bytes, checkpoint)?;
+impl NewFrame {
+    /// One that begins with a checkpoint, and has room for lines with texts of these lengths.
+    pub(super) fn new(
+        checkpoint: Option<Checkpoint>,
+        texts: impl Iterator<Item = usize>,
+    ) -> io::Result<Self> {
+        let room: usize = texts.map(|text| text + LINE_HEAD).sum();
+        let mut bytes = Vec::with_capacity(HEADER + room);
+        bytes.resize(HEADER, 0);
+        match &checkpoint {
+            None => bytes.push(0),
+            Some(checkpoint) => {
+                bytes.push(1);
+                put_checkpoint(&mut bytes, checkpoint)?;
+            }
         }
+        Ok(Self { bytes, lines: 0, checkpoint })
     }
-    for line in lines {
-        put_line(&mut bytes, line)?;
+
+    /// One with these lines.
+    pub(super) fn of(lines: &[LogLine], checkpoint: Option<Checkpoint>) -> io::Result<Self> {
+        let mut frame = Self::new(checkpoint, lines.iter().map(|line| line.text().len()))?;
+        for line in lines {
+            frame.push(line.at, &line.source, (line.part, line.text()))?;
+        }
+        Ok(frame)
     }
-    let count = u32::try_from(lines.len()).map_err(too_large)?;
-    let length = u32::try_from(bytes.len() - HEADER).map_err(too_large)?;
-    let mut header = Vec::with_capacity(HEADER);
-    header.extend(length.to_le_bytes());
-    header.extend([0; 4]);
-    header.extend(first.to_le_bytes());
-    header.extend(count.to_le_bytes());
-    let body = bytes.get(HEADER..).unwrap_or_default();
-    let checksum = checksum(&header, body);
-    if let Some(place) = header.get_mut(4..8) {
-        place.copy_from_slice(&checksum.to_le_bytes());
+
+    /// Adds a line, whose text is one already.
+    pub(super) fn push(
+        &mut self,
+        at: Timestamp,
+        source: &LogSource,
+        (part, text): (Part, &str),
+    ) -> io::Result<()> {
+        put_line(&mut self.bytes, at, source, (part, text))?;
+        self.lines = self.lines.checked_add(1).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(())
     }
-    if let Some(place) = bytes.get_mut(..HEADER) {
-        place.copy_from_slice(&header);
+
+    /// Its bytes, where the first line is at that position.
+    pub(super) fn at(&mut self, first: u64) -> io::Result<&[u8]> {
+        let length = u32::try_from(self.bytes.len() - HEADER).map_err(too_large)?;
+        let mut header = Vec::with_capacity(HEADER);
+        header.extend(length.to_le_bytes());
+        header.extend([0; 4]);
+        header.extend(first.to_le_bytes());
+        header.extend(self.lines.to_le_bytes());
+        let body = self.bytes.get(HEADER..).unwrap_or_default();
+        let checksum = checksum(&header, body);
+        if let Some(place) = header.get_mut(4..8) {
+            place.copy_from_slice(&checksum.to_le_bytes());
+        }
+        if let Some(place) = self.bytes.get_mut(..HEADER) {
+            place.copy_from_slice(&header);
+        }
+        Ok(&self.bytes)
     }
-    Ok(bytes)
 }
 
 impl Header {
@@ -143,14 +179,19 @@ fn take_checkpoint(input: &mut Input<'_>) -> Option<Checkpoint> {
     Some(Checkpoint { container, since, stdout: taken()?, stderr: taken()? })
 }
 
-fn put_line(bytes: &mut Vec<u8>, line: &LogLine) -> io::Result<()> {
-    let part = match line.part {
+fn put_line(
+    bytes: &mut Vec<u8>,
+    at: Timestamp,
+    source: &LogSource,
+    (part, text): (Part, &str),
+) -> io::Result<()> {
+    let part = match part {
         Part::Whole => 0,
         Part::First => 1,
         Part::Middle => 2,
         Part::Last => 3,
     };
-    let kind = match &line.source {
+    let kind = match source {
         LogSource::Dyno { stream: OutputStream::Stdout, .. } => 0,
         LogSource::Dyno { stream: OutputStream::Stderr, .. } => 1,
         LogSource::Build => 2,
@@ -158,13 +199,13 @@ fn put_line(bytes: &mut Vec<u8>, line: &LogLine) -> io::Result<()> {
         LogSource::Controller => 4,
     };
     bytes.extend([kind, part]);
-    bytes.extend(line.at.as_millis().to_le_bytes());
-    if let LogSource::Dyno { process_type, dyno, .. } = &line.source {
+    bytes.extend(at.as_millis().to_le_bytes());
+    if let LogSource::Dyno { process_type, dyno, .. } = source {
         put_short(bytes, process_type.as_str())?;
         put_short(bytes, dyno.as_str())?;
     }
-    bytes.extend(u32::try_from(line.text().len()).map_err(too_large)?.to_le_bytes());
-    bytes.extend(line.text().as_bytes());
+    bytes.extend(u32::try_from(text.len()).map_err(too_large)?.to_le_bytes());
+    bytes.extend(text.as_bytes());
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::frame::NewFrame;
 use super::rings::Rings;
 use crate::clock::Clock;
 use crate::model::event::{ChangeKind, ConfigVarChanged, Event};
@@ -82,7 +83,8 @@ impl Narrator {
         if lines.is_empty() {
             return;
         }
-        for (owner, error) in self.rings.append_all(lines.into_iter().collect(), |lines| lines).await {
+        let frame = |lines: Vec<LogLine>| NewFrame::of(&lines, None);
+        for (owner, error) in self.rings.append_all(lines.into_iter().collect(), frame).await {
             tracing::error!(?owner, %error, "events could not be told in a log");
         }
     }

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 pub use super::frame::{Checkpoint, Taken};
-use super::frame::{FRAME_LIMIT, encode};
+use super::frame::{FRAME_LIMIT, NewFrame};
 use super::segment::{self, Cursor};
 use crate::model::log::{LogFilter, LogLine};
 
@@ -83,22 +83,28 @@ impl Ring {
     /// Adds lines, and with them how far the output of a container is taken: after a crash both are there or neither.
     /// Lines of a removed ring are dropped. After an error nothing was added.
     pub fn append(&self, lines: &[LogLine], checkpoint: Option<Checkpoint>) -> io::Result<()> {
+        self.append_frame(NewFrame::of(lines, checkpoint)?)
+    }
+
+    /// The same, of what is in a frame.
+    pub(super) fn append_frame(&self, mut frame: NewFrame) -> io::Result<()> {
         let mut state = self.lock();
-        if state.removed || (lines.is_empty() && checkpoint.is_none()) {
+        let lines = u64::from(frame.lines);
+        if state.removed || (lines == 0 && frame.checkpoint.is_none()) {
             return Ok(());
         }
-        let frame = encode(state.next, lines, checkpoint.as_ref())?;
-        if frame.len() > FRAME_LIMIT {
+        let bytes = frame.at(state.next)?;
+        if bytes.len() > FRAME_LIMIT {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too much for one append to a log"));
         }
-        self.make_room(&mut state, frame.len() as u64)?;
-        state.file.write_all_at(&frame, state.newest.bytes)?;
-        state.newest.bytes += frame.len() as u64;
-        state.next += lines.len() as u64;
-        if let Some(checkpoint) = checkpoint {
+        self.make_room(&mut state, bytes.len() as u64)?;
+        state.file.write_all_at(bytes, state.newest.bytes)?;
+        state.newest.bytes += bytes.len() as u64;
+        state.next += lines;
+        if let Some(checkpoint) = frame.checkpoint {
             state.checkpoints.insert(checkpoint.container.clone(), checkpoint);
         }
-        if !lines.is_empty() {
+        if lines > 0 {
             let end = End::At(state.next);
             // Telling nobody costs as much as telling everybody. Who comes to be told holds the lock, too.
             self.ends.send_if_modified(|present| {
@@ -219,7 +225,7 @@ impl Ring {
         if state.newest.bytes + bytes > self.limit / SEGMENTS && state.next > state.newest.start {
             let mut head = Vec::new();
             for checkpoint in state.checkpoints.values() {
-                head.extend(encode(state.next, &[], Some(checkpoint))?);
+                head.extend(NewFrame::of(&[], Some(checkpoint.clone()))?.at(state.next)?);
             }
             state.file = segment::create(&self.folder, state.next, &head)?;
             let newest = Segment { start: state.next, bytes: head.len() as u64 };

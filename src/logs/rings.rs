@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::frame::NewFrame;
 use super::reader::Reader;
 use super::ring::{Checkpoint, Ring};
 use crate::model::ids::{AppId, SiteId};
@@ -70,12 +71,12 @@ impl Rings {
         blocking(move || ring.append(&lines, checkpoint)).await
     }
 
-    /// Adds to several logs at once what `lines` makes of each owner's part; gives those to which none were added. Not
+    /// Adds to several logs at once what `frame` makes of each owner's part; gives those to which none were added. Not
     /// undone when the future is dropped. The log of a site gets none when it went with its last drain meanwhile.
     pub(super) async fn append_all<T: Send + 'static>(
         &self,
         owners: Vec<(LogOwner, T)>,
-        lines: impl Fn(T) -> Vec<LogLine> + Send + 'static,
+        frame: impl Fn(T) -> io::Result<NewFrame> + Send + 'static,
     ) -> Vec<(LogOwner, io::Error)> {
         let (mut failed, mut appends) = (Vec::new(), Vec::with_capacity(owners.len()));
         for (owner, part) in owners {
@@ -91,7 +92,7 @@ impl Rings {
         // One thread for all of them: handing each to a thread costs more than its write.
         let append = move || {
             let append = |(owner, ring, part): (_, Arc<Ring>, T)| {
-                Some((owner, ring.append(&lines(part), None).err()?))
+                Some((owner, frame(part).and_then(|frame| ring.append_frame(frame)).err()?))
             };
             Ok(appends.into_iter().filter_map(append).collect::<Vec<_>>())
         };

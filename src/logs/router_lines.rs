@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::frame::NewFrame;
 use super::rings::Rings;
 use crate::edge::AccessRecords;
-use crate::model::log::{LogLine, LogOwner, LogSource};
+use crate::model::log::{LogOwner, LogSource, Part};
 
 /// How long lines wait, and how many bytes of them.
 const HOLD: Duration = Duration::from_secs(1);
@@ -72,12 +73,16 @@ impl RouterLines {
         let owners: Vec<(LogOwner, Range<usize>)> = owners.collect();
         self.holding = places.len() >= MANY && places.len() < FEW * owners.len();
         // Made where they are written, since memory that goes from thread to thread costs more.
-        let lines = move |range: Range<usize>| {
-            let places = places.get(range).unwrap_or_default().iter();
-            let records = places.filter_map(|(_, number)| held.get(*number));
-            records.map(|(record, line)| LogLine::new(record.at, LogSource::Router, line)).collect()
+        let frame = move |range: Range<usize>| {
+            let places = places.get(range).unwrap_or_default();
+            let records = || places.iter().filter_map(|(_, number)| held.get(*number));
+            let mut frame = NewFrame::new(None, records().map(|(_, line)| line.len()))?;
+            for (record, line) in records() {
+                frame.push(record.at, &LogSource::Router, (Part::Whole, line))?;
+            }
+            Ok(frame)
         };
-        for (owner, error) in self.rings.append_all(owners, lines).await {
+        for (owner, error) in self.rings.append_all(owners, frame).await {
             tracing::warn!(?owner, %error, "router lines are missing in a log");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the text of a line holds no line break and no NUL, so that it is one line wherever it is written.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::ids::{AppId, SiteId};
@@ -98,6 +99,15 @@ impl From<SiteId> for LogOwner {
     }
 }
 
+/// A text with spaces in place of its line breaks and NULs.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    // Looked for many bytes at a time, since each line comes by here.
+    match memchr::memchr3(b'\n', b'\r', b'\0', text.as_bytes()) {
+        Some(_) => Cow::Owned(text.replace(['\n', '\r', '\0'], " ")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 impl LogLine {
     /// A whole line; line breaks and NULs within it become spaces.
     pub fn new(at: Timestamp, source: LogSource, text: impl Into<String>) -> Self {
@@ -107,9 +117,8 @@ impl LogLine {
     /// A line, or a piece of one; line breaks and NULs within it become spaces.
     pub fn piece(at: Timestamp, source: LogSource, part: Part, text: impl Into<String>) -> Self {
         let mut text = text.into();
-        // Looked for many bytes at a time, since each line comes by here.
-        if memchr::memchr3(b'\n', b'\r', b'\0', text.as_bytes()).is_some() {
-            text = text.replace(['\n', '\r', '\0'], " ");
+        if let Cow::Owned(changed) = one_line(&text) {
+            text = changed;
         }
         Self { at, source, part, text }
     }

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use http::HeaderMap;
 
 /// Maps that are kept, and the fields for which each may have room.
-const MOST: usize = 32;
+const MOST: usize = 64;
 const MOST_ROOM: usize = 64;
 
 thread_local! {
