@@ -28,12 +28,14 @@ use crate::model::names::DynoName;
 use crate::model::time::Timestamp;
 use crate::model::trace::{TraceContext, Traced};
 
-/// Records that are sent together.
-const BATCH: usize = 256;
+/// Records that are sent together, and bytes of lines: each batch wakes threads, and a larger text would be one for which
+/// the allocator asks the system each time.
+const BATCH: usize = 512;
+const BATCH_BYTES: usize = 96 * 1_024;
 /// How long a record waits for company.
 const BATCH_PERIOD: Duration = Duration::from_millis(100);
 /// Batches that wait to be taken; a few megabytes at most.
-const QUEUE: usize = 32;
+const QUEUE: usize = 16;
 /// Bytes of a path that are told.
 const PATH_LIMIT: usize = 1024;
 /// A client that went away before it was answered (`behaviour.md` §10).
@@ -186,6 +188,10 @@ impl AccessRecords {
         self.records.is_empty()
     }
 
+    fn is_full(&self) -> bool {
+        self.records.len() >= BATCH || self.lines.len() >= BATCH_BYTES
+    }
+
     /// With room for as much as there is here, and a little more: what does not fit doubles the room.
     fn with_room_of(&self) -> Self {
         let length = self.lines.len();
@@ -212,7 +218,7 @@ impl AccessBatch {
     pub(super) fn flush(&self) {
         let mut present = self.records.borrow_mut();
         // Where one batch was full, the next one will be so soon.
-        let next = if present.len() == BATCH { present.with_room_of() } else { AccessRecords::default() };
+        let next = if present.is_full() { present.with_room_of() } else { AccessRecords::default() };
         let records = std::mem::replace(&mut *present, next);
         drop(present);
         let Some(sink) = self.sink.as_ref().filter(|_| !records.is_empty()) else { return };
@@ -247,7 +253,7 @@ impl AccessBatch {
             self.begun.notify_one();
         }
         records.push(record, line);
-        let full = records.len() >= BATCH;
+        let full = records.is_full();
         drop(records);
         if full {
             self.flush();

@@ -26,10 +26,11 @@ const FEW: usize = 8;
 #[derive(Debug)]
 pub struct RouterLines {
     rings: Rings,
+    /// Empty between two batches, unless lines are held.
     held: AccessRecords,
     /// When what is held is to be written; `None` while nothing is.
     due: Option<Instant>,
-    /// The last lines were many, of many apps.
+    /// The last lines were many, of many apps: the next ones wait.
     holding: bool,
 }
 
@@ -42,8 +43,12 @@ impl RouterLines {
     /// Adds a line for each record to the log of its app, and to that of its site if there is one; at the latest when
     /// [`RouterLines::due`] has passed and [`RouterLines::flush`] is called.
     pub async fn write(&mut self, records: AccessRecords) {
-        // One text for all: the batches' own, which other threads made, would leave holes wherever they lay.
-        self.held.append(records);
+        if self.holding {
+            // One text for all: the batches' own, which other threads made, would leave holes wherever they lay.
+            self.held.append(records);
+        } else {
+            self.held = records;
+        }
         self.due.get_or_insert_with(|| Instant::now() + HOLD);
         if !self.holding || self.held.bytes() >= MOST_HELD {
             self.flush().await;
