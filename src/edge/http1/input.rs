@@ -34,7 +34,13 @@ impl Input {
     where
         T: AsyncRead + Unpin,
     {
-        self.bytes.reserve(self.room.min(most).max(LEAST_ROOM));
+        let wanted = self.room.min(most).max(LEAST_ROOM);
+        if !self.bytes.is_empty() {
+            self.bytes.reserve(wanted);
+        } else if !self.bytes.try_reclaim(wanted) {
+            // Enlarged, a buffer would get room for what was taken from it, too, and be larger than the most.
+            self.bytes = BytesMut::with_capacity(wanted);
+        }
         let free = self.bytes.capacity() - self.bytes.len();
         let read = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.bytes))?;
         if read == free {
