@@ -22,6 +22,7 @@ use super::code::RouterCode;
 use super::proxy::Client;
 use super::table::{AppRoute, Upstream};
 use super::worker::Worker;
+use crate::clock::Clock;
 use crate::model::ids::{AppId, SiteId};
 use crate::model::log::one_line;
 use crate::model::names::DynoName;
@@ -229,9 +230,9 @@ impl AccessBatch {
     }
 
     /// Adds a request that has ended, if it was for an app, and keeps its memory.
-    fn tell(&self, mut details: Box<Details>, at: Timestamp) {
+    fn tell(&self, mut details: Box<Details>, clock: &Clock) {
         if let Some(app) = details.app {
-            let total = details.began.elapsed();
+            let (at, total) = (clock.now(), details.began.elapsed());
             details.complete(total);
             let mut trace = details.trace.take();
             if let (Some(trace), Some(upstream)) = (&mut trace, &details.dyno) {
@@ -350,7 +351,7 @@ impl Access {
 impl Drop for Access {
     fn drop(&mut self) {
         if let Some((worker, details)) = self.0.take() {
-            worker.access.tell(details, worker.settings.clock.now());
+            worker.access.tell(details, &worker.settings.clock);
         }
     }
 }

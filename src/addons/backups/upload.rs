@@ -12,7 +12,7 @@ use super::BackupError;
 use super::s3::S3Storage;
 use super::storage::StorageError;
 use crate::addons::instances::Context;
-use crate::model::addon_backup::{AddonBackup, BackupState, BackupStorage};
+use crate::model::addon_backup::{AddonBackup, BackupContent, BackupState, BackupStorage};
 use crate::model::event::Event;
 use crate::model::ids::AddonBackupId;
 use crate::model::principal::Principal;
@@ -85,7 +85,8 @@ async fn round(context: &Context, s3: &S3Storage, past: &mut Past) -> Result<(),
         match bring(context, s3, &backup).await {
             Ok(()) => moved(context, backup.id).await?,
             Err(error) => {
-                note(context, backup.id, error.to_string()).await?;
+                let reason = error.to_string();
+                settle(context, backup.id, |content| content.upload_failure = reason).await?;
                 if matches!(error, StorageError::S3(_)) {
                     return Err(error.into());
                 }
@@ -108,28 +109,27 @@ async fn bring(context: &Context, s3: &S3Storage, backup: &AddonBackup) -> Resul
 
 /// From now on it is read from S3; the file goes, and the object when the backup was deleted meanwhile.
 async fn moved(context: &Context, id: AddonBackupId) -> Result<(), BackupError> {
-    let write = move |tx: &mut Tx<'_>| {
-        let Some(mut backup) = store::addon_backups::find(tx, id)? else {
-            return store::addon_backups::insert_removed(tx, id);
-        };
-        if let BackupState::Succeeded(content) = &mut backup.state {
-            content.storage = BackupStorage::S3;
-            content.upload_failure.clear();
-        }
-        store::addon_backups::update(tx, &backup)
-    };
-    context.store.write(&Principal::daemon(), write).await?;
+    let settled = settle(context, id, |content| {
+        content.storage = BackupStorage::S3;
+        content.upload_failure.clear();
+    });
+    settled.await?;
     Ok(context.backups.folder().remove(id).await.map_err(StorageError::from)?)
 }
 
-/// Says at the backup why it is not in S3. Of one that was deleted meanwhile there may be an object all the same, which goes.
-async fn note(context: &Context, id: AddonBackupId, reason: String) -> Result<(), StoreError> {
+/// Writes down at a backup how its upload ended. Of one that was deleted meanwhile there may be an object, also after a
+/// failure, and that goes.
+async fn settle(
+    context: &Context,
+    id: AddonBackupId,
+    change: impl FnOnce(&mut BackupContent) + Send + 'static,
+) -> Result<(), StoreError> {
     let write = move |tx: &mut Tx<'_>| {
         let Some(mut backup) = store::addon_backups::find(tx, id)? else {
             return store::addon_backups::insert_removed(tx, id);
         };
         if let BackupState::Succeeded(content) = &mut backup.state {
-            content.upload_failure = reason;
+            change(content);
         }
         store::addon_backups::update(tx, &backup)
     };
