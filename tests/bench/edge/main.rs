@@ -2,7 +2,8 @@
 //! `cargo bench --bench edge [-- CASE… [--rounds N]]`; all cases write `tests/bench/RESULTS.md`.
 //!
 //! The figure is CPU microseconds (user + system) of the proxy per request, because it hardly moves when the
-//! machine does. Rounds are interleaved: each case runs once for each proxy before the next round begins.
+//! machine does. Rounds are interleaved: each case runs once for each proxy before the next round begins. They are short
+//! and many, because the pace of a machine that is shared changes for some seconds at a time, and that of a p99 more.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what this program is for")]
 
 mod backend;
@@ -27,9 +28,10 @@ use contenders::Contender;
 use load::Load;
 use results::Row;
 
-const RUN: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 7;
+const RUN: Duration = Duration::from_secs(2);
 /// A kept rate makes fewer requests, so it is watched for longer.
-const PACED_RUN: Duration = Duration::from_secs(5);
+const PACED_RUN: Duration = Duration::from_secs(4);
 const WARM_UP: Duration = Duration::from_millis(500);
 
 fn main() -> Result<()> {
@@ -41,7 +43,7 @@ fn main() -> Result<()> {
             contenders::edge::serve(variant, Path::new(folder), [backend, http, https])
         }
         [ref cases @ .., "--rounds", rounds] => compare(cases, rounds.parse()?),
-        ref cases => compare(cases, 3),
+        ref cases => compare(cases, ROUNDS),
     }
 }
 
