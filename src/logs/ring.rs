@@ -44,11 +44,10 @@ struct State {
     /// Oldest first; those that are complete.
     sealed: VecDeque<Segment>,
     newest: Segment,
-    /// Of the newest segment.
-    file: File,
+    /// Of the newest segment; `None` when the ring was removed.
+    file: Option<File>,
     next: u64,
     checkpoints: HashMap<String, Checkpoint>,
-    removed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +74,7 @@ impl Ring {
             checkpoints.extend(scan.checkpoints.into_iter().map(|each| (each.container.clone(), each)));
             (file, scan.next)
         };
-        let state = State { sealed, newest, file, next, checkpoints, removed: false };
+        let state = State { sealed, newest, file: Some(file), next, checkpoints };
         let ends = watch::Sender::new(End::At(next));
         Ok(Self { folder: folder.to_owned(), limit, state: Mutex::new(state), ends })
     }
@@ -90,7 +89,7 @@ impl Ring {
     pub(super) fn append_frame(&self, mut frame: NewFrame) -> io::Result<()> {
         let mut state = self.lock();
         let lines = u64::from(frame.lines);
-        if state.removed || (lines == 0 && frame.checkpoint.is_none()) {
+        if state.file.is_none() || (lines == 0 && frame.checkpoint.is_none()) {
             return Ok(());
         }
         let bytes = frame.at(state.next)?;
@@ -98,7 +97,9 @@ impl Ring {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too much for one append to a log"));
         }
         self.make_room(&mut state, bytes.len() as u64)?;
-        state.file.write_all_at(bytes, state.newest.bytes)?;
+        if let Some(file) = &state.file {
+            file.write_all_at(bytes, state.newest.bytes)?;
+        }
         state.newest.bytes += bytes.len() as u64;
         state.next += lines;
         if let Some(checkpoint) = frame.checkpoint {
@@ -162,7 +163,7 @@ impl Ring {
     /// Removes the ring from the disk; its readers end.
     pub fn remove(&self) -> io::Result<()> {
         let mut state = self.lock();
-        state.removed = true;
+        (state.file, state.sealed, state.checkpoints) = (None, VecDeque::new(), HashMap::new());
         self.ends.send_replace(End::Removed);
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -227,7 +228,7 @@ impl Ring {
             for checkpoint in state.checkpoints.values() {
                 head.extend(NewFrame::of(&[], Some(checkpoint.clone()))?.at(state.next)?);
             }
-            state.file = segment::create(&self.folder, state.next, &head)?;
+            state.file = Some(segment::create(&self.folder, state.next, &head)?);
             let newest = Segment { start: state.next, bytes: head.len() as u64 };
             let full = std::mem::replace(&mut state.newest, newest);
             state.sealed.push_back(full);

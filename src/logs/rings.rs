@@ -116,12 +116,15 @@ impl Rings {
         Ok(Reader::until(ring, position, self.0.closed.clone()))
     }
 
-    /// Removes a log; its readers end.
+    /// Removes a log; its readers end. What comes late for that of an app is dropped.
     pub async fn remove(&self, owner: impl Into<LogOwner>) -> io::Result<()> {
         let owner = owner.into();
         let ring = self.ring(owner).await?;
         blocking(move || ring.remove()).await?;
-        self.lock().remove(&owner);
+        // The id of an app never comes again, so its ring stays as one that takes nothing. A site may get a drain again.
+        if let LogOwner::Site(_) = owner {
+            self.lock().remove(&owner);
+        }
         Ok(())
     }
 
@@ -170,4 +173,30 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::log::LogSource;
+    use crate::model::time::Timestamp;
+
+    #[tokio::test]
+    async fn what_comes_late_does_not_bring_the_log_of_a_deleted_app_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let rings = Rings::new(dir.path(), 1 << 20);
+        let (app, site) = (AppId::new(Uuid::from_u128(1)), SiteId::new(Uuid::from_u128(2)));
+        let line = || vec![LogLine::new(Timestamp::from_millis(0), LogSource::Router, "a request")];
+        for owner in [LogOwner::App(app), LogOwner::Site(site)] {
+            rings.append(owner, line(), None).await.unwrap();
+            rings.remove(owner).await.unwrap();
+            rings.append(owner, line(), None).await.unwrap();
+        }
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(left, [rings.folder(LogOwner::Site(site))], "a site may get a drain again");
+        assert_eq!(rings.reader(app, 0).await.unwrap().next().await.unwrap(), None);
+    }
 }
