@@ -71,7 +71,6 @@ impl Narrator {
         for event in events {
             let Some(app) = event.app() else { continue };
             if matches!(**event, Event::AppDeleted { .. }) {
-                lines.remove(&LogOwner::App(app));
                 if let Err(error) = self.rings.remove(app).await {
                     tracing::error!(%app, %error, "the log of a deleted app is left");
                 }

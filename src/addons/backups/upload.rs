@@ -107,13 +107,13 @@ async fn bring(context: &Context, s3: &S3Storage, backup: &AddonBackup) -> Resul
     Ok(s3.keep(backup.id, fetched.path(), content.size).await?)
 }
 
-/// From now on it is read from S3; the file goes, and the object when the backup was deleted meanwhile.
+/// From now on it is read from S3, and the file goes.
 async fn moved(context: &Context, id: AddonBackupId) -> Result<(), BackupError> {
-    let settled = settle(context, id, |content| {
+    settle(context, id, |content| {
         content.storage = BackupStorage::S3;
         content.upload_failure.clear();
-    });
-    settled.await?;
+    })
+    .await?;
     Ok(context.backups.folder().remove(id).await.map_err(StorageError::from)?)
 }
 
