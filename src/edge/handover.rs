@@ -20,6 +20,7 @@ use super::census::Room;
 use super::headers::CameBy;
 use super::http1::{StillStream, Wire};
 use super::proxy::Client;
+use super::scheduling::Scheduling;
 use super::worker::{Worker, serve_http1};
 
 /// A worker looks at its load each time that it has had so many requests, when so long has passed; what it did over a
@@ -65,6 +66,7 @@ pub(super) struct Load {
     peers: Arc<[Peer]>,
     start: Instant,
     looked: Cell<(Instant, Duration)>,
+    scheduling: Scheduling,
     connections: Cell<usize>,
     going: Cell<Option<Going>>,
 }
@@ -104,17 +106,25 @@ impl Load {
     /// That of one worker among all; `start` is the same for each.
     pub(super) fn new(number: usize, peers: Arc<[Peer]>, start: Instant) -> Self {
         let looked = Cell::new((start, Duration::ZERO));
-        Self { number, peers, start, looked, connections: Cell::new(0), going: Cell::new(None) }
+        Self {
+            number,
+            peers,
+            start,
+            looked,
+            scheduling: Scheduling::new(),
+            connections: Cell::new(0),
+            going: Cell::new(None),
+        }
     }
 
     /// Notes how many requests of any protocol the worker has had. Must be called on its runtime.
     pub(super) fn note_requests(&self, requests: u64) {
-        if requests.is_multiple_of(LOOK_EACH) && self.peers.len() > 1 {
+        if requests.is_multiple_of(LOOK_EACH) {
             self.look(Instant::now(), Handle::current().metrics().worker_total_busy_duration(0));
         }
     }
 
-    /// Tells the others how busy this one was, and decides what shall go to them.
+    /// Tells the system and the others how busy this one was, and decides what shall go to them.
     fn look(&self, now: Instant, worked: Duration) {
         let (before, worked_before) = self.looked.get();
         let passed = now.saturating_duration_since(before);
@@ -123,13 +133,15 @@ impl Load {
         }
         self.looked.set((now, worked));
         self.going.set(None);
+        let busy = worked.saturating_sub(worked_before).as_micros() * 1_000 / passed.as_micros();
+        let busy = u64::try_from(busy).unwrap_or(u64::MAX);
+        self.scheduling.suit(busy);
         if passed > LONGEST {
             return;
         }
-        let busy = worked.saturating_sub(worked_before).as_micros() * 1_000 / passed.as_micros();
         let at = now.saturating_duration_since(self.start);
         if let Some(own) = self.peers.get(self.number) {
-            own.told.tell(at, u64::try_from(busy).unwrap_or(u64::MAX));
+            own.told.tell(at, busy);
         }
         let busy: Vec<u64> = self.peers.iter().map(|peer| peer.told.busy(at)).collect();
         self.going.set(decide(self.number, &busy, self.connections.get()));
@@ -220,6 +232,8 @@ async fn go_on(worker: Rc<Worker>, handover: Handover) {
 
 #[cfg(test)]
 mod tests {
+    use preempt_rt::sched::{Pid, Scheduler, get_scheduler};
+
     use super::*;
 
     #[test]
@@ -242,6 +256,7 @@ mod tests {
         let peers: Arc<[Peer]> = (0..2).map(|_| Peer::new().0).collect();
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
+        let policy = || get_scheduler(Pid::current_thread()).unwrap();
         let told = |millis, peer: usize| peers[peer].told.busy(Duration::from_millis(millis));
         let load = Load::new(1, Arc::clone(&peers), start);
         load.connections.set(4);
@@ -250,9 +265,11 @@ mod tests {
         load.look(at(200), Duration::from_millis(140));
         assert_eq!((told(200, 0), told(200, 1)), (0, 700));
         assert_eq!(load.going.get(), Some(Going { to: 0, left: 2 }));
+        assert_eq!(policy(), Scheduler::SCHED_BATCH);
         assert_eq!((told(1_200, 1), told(1_201, 1)), (700, 0));
         load.look(at(1_201), Duration::from_millis(150));
         assert_eq!(load.going.get(), None, "neither does so long a time");
+        assert_eq!(policy(), Scheduler::SCHED_NORMAL, "but it was not busy");
         load.look(at(1_401), Duration::from_millis(160));
         assert_eq!((told(1_401, 1), load.going.get()), (50, Some(Going { to: 0, left: 4 })));
     }

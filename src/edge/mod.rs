@@ -35,6 +35,7 @@ mod proxy;
 mod proxy_protocol;
 mod redirect;
 mod rescue;
+mod scheduling;
 mod site;
 mod socket;
 pub mod table;
