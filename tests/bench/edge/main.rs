@@ -118,6 +118,12 @@ fn measure(
     Ok(())
 }
 
+/// The middle one of what each round's first figure is of its second, which the machine's pace of that round moves alike.
+fn median_share(parts: &[f64], wholes: &[f64]) -> f64 {
+    let shares: Vec<f64> = parts.iter().zip(wholes).map(|(part, whole)| part / whole).collect();
+    median(&shares)
+}
+
 /// The middle one; not a number when there is none.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();

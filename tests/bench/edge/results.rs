@@ -8,7 +8,7 @@ use akkerisd::clock::Clock;
 use anyhow::{Context, Result};
 
 use crate::case::Case;
-use crate::median;
+use crate::{median, median_share};
 
 /// What was measured of one case: for each contender, a cost per round in µs, and what its p99 was in µs where a rate
 /// was kept.
@@ -30,8 +30,8 @@ pub(crate) struct Figure {
 /// The whole table, as Markdown. Contenders end with the edge without its lines, and the edge.
 pub(crate) fn table(contenders: &[&str], rows: &[Row], figures: &[Figure], rounds: usize) -> String {
     let mut text = String::from(
-        "CPU µs of the proxy per request, medians; the share is the edge's cost over that of the better of nginx and \
-         HAProxy.\n\n",
+        "CPU µs of the proxy per request, medians of the rounds; the share is the median of what the edge cost in a round \
+         over what the better of nginx and HAProxy cost in it.\n\n",
     );
     // Writing to a string cannot fail.
     let _ = writeln!(text, "| case | {} | share | target |", contenders.join(" | "));
@@ -39,7 +39,8 @@ pub(crate) fn table(contenders: &[&str], rows: &[Row], figures: &[Figure], round
     for row in rows {
         let medians: Vec<f64> = row.costs.iter().map(|costs| median(costs)).collect();
         let shown: Vec<String> = medians.iter().map(|median| format!("{median:.1}")).collect();
-        let share = medians.last().copied().unwrap_or(f64::NAN) / better(&medians);
+        let edge = row.costs.last().map_or(&[][..], Vec::as_slice);
+        let share = median_share(edge, better(&row.costs));
         let _ = writeln!(
             text,
             "| {} | {} | **{share:.2}** | {:.2} |",
@@ -88,6 +89,8 @@ pub(crate) fn keep(table: &str) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn better(medians: &[f64]) -> f64 {
-    medians.iter().take(2).copied().fold(f64::INFINITY, f64::min)
+/// What the better of nginx and HAProxy cost.
+fn better(costs: &[Vec<f64>]) -> &[f64] {
+    let peers = costs.iter().take(2);
+    peers.min_by(|one, other| median(one).total_cmp(&median(other))).map_or(&[], Vec::as_slice)
 }
