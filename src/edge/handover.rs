@@ -60,7 +60,7 @@ pub(super) struct Peer {
 #[derive(Debug, Default)]
 struct Told(AtomicU64);
 
-/// The load of a worker, and what is to go to others.
+/// The load of a worker, how it is scheduled for that, and what is to go to others.
 pub(super) struct Load {
     number: usize,
     peers: Arc<[Peer]>,

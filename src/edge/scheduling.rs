@@ -2,8 +2,7 @@
 //!
 //! Whoever sends something to a worker wakes it, and the system lets it run at once, amid the turn of another. With much
 //! to do that makes many short turns of a request or two. So a busy worker waits for its turn (`SCHED_BATCH`, sched(7)):
-//! it finds more requests there, and fewer switches are paid for. One with little to do is never in nobody's way, and
-//! goes on being let in at once.
+//! it finds more requests there, and fewer switches are paid for. One with little to do is still let in at once.
 
 use std::cell::Cell;
 
