@@ -118,7 +118,7 @@ fn measure(
     Ok(())
 }
 
-/// The middle one of what each round's first figure is of its second, which the machine's pace of that round moves alike.
+/// The middle one of the rounds' shares: the machine's pace in a round moves both of its figures alike.
 fn median_share(parts: &[f64], wholes: &[f64]) -> f64 {
     let shares: Vec<f64> = parts.iter().zip(wholes).map(|(part, whole)| part / whole).collect();
     median(&shares)
