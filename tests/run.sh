@@ -8,6 +8,9 @@ cd "$(dirname "$0")/.."
 # One set of features for all debug steps, so that dependencies are compiled once.
 features=(--all-features --locked)
 
+# What only helps whoever builds again takes gigabytes in a checkout that is built once.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
 # timed NAME COMMAND…: runs it and keeps how long it took.
 timings=()
 timed() {

@@ -32,7 +32,7 @@ pub fn told_in_a_network_of_its_own(story: &str) -> bool {
     true
 }
 
-/// A `dockerd` of this test alone. Dropping it ends the process.
+/// A `dockerd` of this test alone. Dropping it ends the process and takes its data away.
 pub struct Engine {
     dir: tempfile::TempDir,
     child: Option<Child>,
@@ -107,6 +107,12 @@ impl Engine {
         format!("unix://{}", self.socket().display())
     }
 
+    /// Whether a mount of its data was there, and is not now.
+    fn unmounts_data(&self) -> bool {
+        let data = self.dir.path().join("data");
+        Command::new("umount").arg(data).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
     fn socket(&self) -> PathBuf {
         self.dir.path().join("docker.sock")
     }
@@ -126,13 +132,16 @@ async fn wait_for_answer(child: &mut Child, host: &str, deadline: Instant) -> bo
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        // SIGTERM, so that it ends its containerd and unmounts what it mounted.
-        let id = child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status();
-        let ended = asked.is_ok_and(|status| status.success()).then(|| child.wait());
-        if !matches!(ended, Some(Ok(_))) {
-            eprintln!("the engine {id} did not end");
+        if let Some(mut child) = self.child.take() {
+            // SIGTERM, so that it ends its containerd and unmounts what it mounted.
+            let id = child.id().to_string();
+            let asked = Command::new("kill").args(["-TERM", &id]).status();
+            let ended = asked.is_ok_and(|status| status.success()).then(|| child.wait());
+            if !matches!(ended, Some(Ok(_))) {
+                eprintln!("the engine {id} did not end");
+            }
         }
+        // One that was killed before has made its data a mount upon a mount, of which it takes away one.
+        while self.unmounts_data() {}
     }
 }
