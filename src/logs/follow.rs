@@ -4,7 +4,7 @@
 //! engine twice. What is more is left out, which the log says; it is never kept in memory. What a free dyno writes is read
 //! without a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`). So a
 //! flood is slowed where it begins, beside the reading. That pauses only for who is slowed, and begins anew from the last
-//! lines where it paused for long.
+//! lines where it paused for long, or hears nothing after a flood.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Lines before the present one with which a log goes on after a pause: a crash tells its cause in the last.
 const LAST_LINES: usize = 100;
+/// How long is heard nothing after what a dyno wrote that was not free, until it is read anew.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -86,6 +88,8 @@ enum Left {
     AtItsEnd,
     /// It writes more than may be taken.
     Flood,
+    /// Nothing comes any more. Either nothing is written, or the engine's log has overtaken the reading.
+    Silence,
 }
 
 /// Follows a container's output from where it was left, until its process ends or the daemon stops. Not to be dropped
@@ -152,11 +156,14 @@ impl Follower<'_> {
 
     async fn take_all(&mut self, since: i64) -> Result<(), FollowError> {
         let mut from = OutputFrom::Second(since);
-        while let Left::Flood = self.read(from).await? {
-            self.pause().await?;
+        loop {
+            match self.read(from).await? {
+                Left::AtItsEnd => return self.end().await,
+                Left::Flood => self.pause().await?,
+                Left::Silence => self.begin_anew().await?,
+            }
             from = OutputFrom::Last(LAST_LINES);
         }
-        self.end().await
     }
 
     /// Takes output as long as that is allowed.
@@ -164,11 +171,16 @@ impl Follower<'_> {
         let output = self.parts.engine.output(&self.container.id, from).await?;
         let mut pieces = output.ready_chunks(PIECES);
         self.resume();
+        let mut silence = None;
         loop {
             tokio::select! {
                 next = pieces.next() => match next {
                     Some(next) => {
+                        let before = self.newest;
                         self.take(next).await?;
+                        if self.newest > before {
+                            silence = self.due().map(|_| Instant::now() + SILENCE);
+                        }
                         // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
                         if self.slow() || self.sampled_until().is_some() {
                             return Ok(Left::Flood);
@@ -179,7 +191,8 @@ impl Follower<'_> {
                     }
                     None => return Ok(Left::AtItsEnd),
                 },
-                () = until(self.slowing.as_ref().and_then(Slowing::due)) => self.judge().await,
+                () = until(self.due()) => self.judge().await,
+                () = until(silence) => return Ok(Left::Silence),
             }
             if self.allowance.debt().is_some() {
                 self.want(|slowing| slowing.overrun(Instant::now()));
@@ -192,6 +205,11 @@ impl Follower<'_> {
         if let Some(slowing) = &mut self.slowing {
             slowing.resume(Instant::now());
         }
+    }
+
+    /// When it is looked at next; `None` while the dyno is free.
+    fn due(&self) -> Option<Instant> {
+        self.slowing.as_ref().and_then(Slowing::due)
     }
 
     fn sampled_until(&self) -> Option<Instant> {
@@ -263,17 +281,22 @@ impl Follower<'_> {
 
     /// Reads nothing until more may be taken, or it is time for another sample.
     async fn pause(&mut self) -> Result<(), FollowError> {
-        self.paused = true;
-        let mut lines = Vec::new();
-        self.stdout.begin_anew(&mut lines);
-        self.stderr.begin_anew(&mut lines);
-        self.keep(lines, false).await?;
+        self.begin_anew().await?;
         tokio::time::sleep(self.allowance.debt().unwrap_or_default().max(PAUSE)).await;
         if let Some(until) = self.sampled_until() {
             tokio::time::sleep_until(until).await;
             self.judge().await;
         }
         Ok(())
+    }
+
+    /// What is read next may not join what was taken.
+    async fn begin_anew(&mut self) -> Result<(), FollowError> {
+        self.paused = true;
+        let mut lines = Vec::new();
+        self.stdout.begin_anew(&mut lines);
+        self.stderr.begin_anew(&mut lines);
+        self.keep(lines, false).await
     }
 
     /// What a person reads where output was left out before a piece (`behaviour.md` §20, Heroku's code).

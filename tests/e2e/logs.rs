@@ -71,16 +71,16 @@ struct Felt {
     most_resident_kib: u64,
 }
 
-/// Asks the app fifty times a second, and looks at the daemon's memory, until `done`.
+/// Asks the app fifty times a second, and looks at the daemon's memory, until `done`; its error says what is missing.
 async fn probe<F>(daemon: &Daemon, app: &str, done: impl Fn() -> F) -> Felt
 where
-    F: Future<Output = bool>,
+    F: Future<Output = Result<(), String>>,
 {
     let load = Load::start(daemon, app, Protocol::Http1KeepAlive, 50);
     let most_resident_kib = Cell::new(0);
     wait_until("the probe has seen enough", FLOOD_LIMIT, || async {
         most_resident_kib.set(most_resident_kib.get().max(daemon.resident_kib()));
-        if done().await { Ok(()) } else { Err("it goes on".to_owned()) }
+        done().await
     })
     .await;
     Felt { load: load.stop().await, most_resident_kib: most_resident_kib.get() }
@@ -146,7 +146,10 @@ async fn a_flood_harms_no_neighbour_and_stays_within_its_limits() {
     let app = flooding_app(&client, time).await;
 
     let began = Instant::now();
-    let quiet = probe(&daemon, &neighbour, || async { began.elapsed() >= time }).await;
+    let over_since = |began: Instant| {
+        if began.elapsed() < time { Err("the time is not over".to_owned()) } else { Ok(()) }
+    };
+    let quiet = probe(&daemon, &neighbour, async || over_since(began)).await;
     let scale = json!({ "quantity": 1 });
     client.send("PATCH", &format!("/apps/{app}/formation/web"), Some(scale), 200).await;
     daemon.wait_for_answer(&app, "/", "one").await;
@@ -156,10 +159,14 @@ async fn a_flood_harms_no_neighbour_and_stays_within_its_limits() {
         if measured_time().is_none() && !slowed.get() && began.elapsed() >= time / 2 {
             slowed.set(cpu_quota(&app).await > 0);
         }
-        if began.elapsed() < time {
-            return false;
+        over_since(began)?;
+        let few = texts(&client, &app, FEW).await?;
+        if few.iter().any(|text| text.starts_with("flooded ")) {
+            return Ok(());
         }
-        texts(&client, &app, FEW).await.unwrap().iter().any(|text| text.starts_with("flooded "))
+        let newest = few.last().map(|text| text.chars().take(80).collect::<String>());
+        let said = texts(&client, &app, SAID).await?;
+        Err(format!("the newest line is {newest:?}, the quota {}, said {said:#?}", cpu_quota(&app).await))
     };
     let flood = probe(&daemon, &neighbour, &flooded).await;
     assert!(slowed.get() || measured_time().is_some(), "the dyno was not slowed");

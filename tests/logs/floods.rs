@@ -110,6 +110,26 @@ async fn of_a_flood_that_cannot_be_held_tighter_a_sample_is_kept_and_the_rest_to
 }
 
 #[tokio::test]
+async fn who_is_slowed_is_heard_again_after_the_engines_log_overtook_the_reading() {
+    let (host, dyno, daemon) = slowed().await;
+    let read_again = async || (host.read_again() == 1).then_some(());
+    wait_until("the output is read again", WAIT, read_again).await;
+    host.write(&dyno, 150..151);
+    daemon.has_taken(151).await;
+    host.engine.overtake_readers(&dyno);
+    host.write(&dyno, 151..400);
+    let heard = async || {
+        let lines = daemon.lines().await;
+        lines.iter().any(|line| line.text().trim() == "399").then_some(())
+    };
+    wait_until("the last line is there", WAIT, heard).await;
+    let said = daemon.said().await;
+    let dropped = "Error L10 (output buffer overflow): lines of web.0000000001-abcde between ";
+    assert!(said.iter().any(|text| text.starts_with(dropped)), "{said:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_written_long_ago_is_no_flood_now() {
     let host = Host::new();
     let dyno = host.dyno().await;

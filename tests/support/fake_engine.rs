@@ -102,6 +102,7 @@ struct Container {
     state: ContainerState,
     lines: Vec<String>,
     output: Vec<OutputPiece>,
+    readers_overtaken: u32,
     cpu_limit: Option<CpuLimit>,
 }
 
@@ -172,6 +173,18 @@ impl FakeEngine {
             container.output.push(OutputPiece { stream, nanos, bytes });
         }
         self.written.send_replace(());
+    }
+
+    /// The engine's log overtakes all who read a container's output now: they hear nothing any more.
+    pub(crate) fn overtake_readers(&self, id: &ContainerId) {
+        if let Some(container) = self.lock().containers.get_mut(id) {
+            container.readers_overtaken += 1;
+        }
+    }
+
+    /// How often that happened.
+    fn readers_overtaken(&self, id: &ContainerId) -> u32 {
+        self.lock().containers.get(id).map_or(0, |container| container.readers_overtaken)
     }
 
     /// The limit of a container's CPU.
@@ -352,6 +365,7 @@ impl ContainerEngine for FakeEngine {
             state: ContainerState::Created,
             lines: Vec::new(),
             output: Vec::new(),
+            readers_overtaken: 0,
             cpu_limit: None,
         };
         state.containers.insert(id.clone(), container);
@@ -461,6 +475,7 @@ impl ContainerEngine for FakeEngine {
     ) -> Result<BoxStream<'static, Result<OutputPiece, EngineError>>, EngineError> {
         self.called(Call::Output, format!("{} {from:?}", id.as_str())).await?;
         let (engine, id, written) = (self.clone(), id.clone(), self.written.subscribe());
+        let overtaken = self.readers_overtaken(&id);
         let (first, since) = match from {
             OutputFrom::Second(since) => (0, since),
             OutputFrom::Last(count) => (self.pieces(&id).saturating_sub(count), 0),
@@ -470,6 +485,9 @@ impl ContainerEngine for FakeEngine {
             async move {
                 loop {
                     written.borrow_and_update();
+                    if engine.readers_overtaken(&id) > overtaken {
+                        std::future::pending::<()>().await;
+                    }
                     match engine.piece(&id, number) {
                         Ok(piece) if piece.nanos / 1_000_000_000 < since => number += 1,
                         Ok(piece) => return Some((Ok(piece), (number + 1, written))),
