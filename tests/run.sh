@@ -105,7 +105,18 @@ need_nginx() {
   rm -rf "$folder"
 }
 
+# What a run leaves in a new checkout and with the engine, with room to spare; one that was built has most of it.
+space_gb=8
+need_space() {
+  local free
+  free=$(($(df --output=avail -B 1M . | tail -n 1) / 1024))
+  say "$free GB of disk are free"
+  [ -d target/debug ] || [ "$free" -ge "$space_gb" ] ||
+    fail "$free GB of disk are free at $PWD, and $space_gb GB are needed: make room, or put the checkout elsewhere"
+}
+
 install_everything() {
+  need_space
   need_packages gcc libc6-dev curl ca-certificates jq tar busybox-static procps iproute2 python3-venv rsyslog rsyslog-gnutls pebble
   command -v git >/dev/null || need_packages git
   need_rust
