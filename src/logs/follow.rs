@@ -178,12 +178,12 @@ impl Follower<'_> {
                     Some(next) => {
                         let before = self.newest;
                         self.take(next).await?;
-                        if self.newest > before {
-                            silence = self.due().map(|_| Instant::now() + SILENCE);
-                        }
                         // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
                         if self.slow() || self.sampled_until().is_some() {
                             return Ok(Left::Flood);
+                        }
+                        if self.newest > before {
+                            silence = self.due().map(|_| Instant::now() + SILENCE);
                         }
                         if let Some(breath) = self.slowing.as_ref().and_then(|slowing| slowing.breath(Instant::now())) {
                             tokio::time::sleep(breath).await;
