@@ -57,10 +57,11 @@ impl Assembler {
         (!self.pending.is_empty()).then_some(self.pending_since)
     }
 
-    /// Takes the next piece of the stream, and adds the lines that it completes to `lines`.
-    pub(super) fn take(&mut self, nanos: i64, bytes: &[u8], lines: &mut Vec<LogLine>) {
+    /// Takes the next piece of the stream, and adds the lines that it completes to `lines`. Returns whether it had not
+    /// come before.
+    pub(super) fn take(&mut self, nanos: i64, bytes: &[u8], lines: &mut Vec<LogLine>) -> bool {
         if self.was_taken(nanos) {
-            return;
+            return false;
         }
         let before = self.seen;
         let same = nanos == self.seen.nanos && self.seen.count > 0;
@@ -85,6 +86,7 @@ impl Assembler {
             // Half of a piece could not be told apart after a restart.
             self.split(self.seen, lines);
         }
+        true
     }
 
     /// The stream ended: what is left is a line, too.

@@ -2,9 +2,9 @@
 //!
 //! Invariants: over some seconds no more is read than `logs.dyno_rate` allows, so that a flood costs neither us nor the
 //! engine twice. What is more is left out, which the log says; it is never kept in memory. What a free dyno writes is read
-//! without a pause: a reader whom the engine's log overtakes may never hear of it again (Docker 20.10, `local`). So a
-//! flood is slowed where it begins, beside the reading. That pauses only for who is slowed, and begins anew from the last
-//! lines where it paused for long, or hears nothing after a flood.
+//! without a pause: a reader whom the engine's log overtakes may never hear of it again. So a flood is slowed where it
+//! begins, beside the reading. That pauses only for who is slowed, and begins anew from the last lines where it paused
+//! for long, or hears nothing any more of who was loud.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::assemble::{Assembler, moment, nanos};
 use super::brake::Brake;
 use super::collect::CollectorParts;
 use super::ring::{Checkpoint, Ring};
+use super::silence::Silence;
 use super::slowing::{CpuUse, Slowing, Wanted};
 use crate::engine::{EngineError, ObservedContainer, OutputFrom, OutputPiece};
 use crate::model::log::{LogLine, LogSource, OutputStream};
@@ -32,8 +33,6 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Lines before the present one with which a log goes on after a pause: a crash tells its cause in the last.
 const LAST_LINES: usize = 100;
-/// How long is heard nothing after what a dyno wrote that was not free, until it is read anew.
-const SILENCE: Duration = Duration::from_secs(2);
 /// Both streams are written side by side, so that their times may be out of order by a little.
 const DISORDER_SECONDS: i64 = 2;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -75,6 +74,7 @@ struct Follower<'a> {
     /// `None` where floods are not to be slowed.
     slowing: Option<Slowing>,
     wanted: watch::Sender<Wanted>,
+    silence: Silence,
     /// Output may be missing, if the next piece does not join what was taken.
     paused: bool,
     /// Lines that could not be written.
@@ -121,6 +121,7 @@ pub(super) async fn follow(
         allowance: Allowance::new(parts.dyno_rate),
         slowing,
         wanted,
+        silence: Silence::new(Instant::now()),
         paused: false,
         dropped: 0,
         told: Instant::now(),
@@ -160,7 +161,10 @@ impl Follower<'_> {
             match self.read(from).await? {
                 Left::AtItsEnd => return self.end().await,
                 Left::Flood => self.pause().await?,
-                Left::Silence => self.begin_anew().await?,
+                Left::Silence => {
+                    self.silence.doubted();
+                    self.begin_anew().await?;
+                }
             }
             from = OutputFrom::Last(LAST_LINES);
         }
@@ -170,20 +174,19 @@ impl Follower<'_> {
     async fn read(&mut self, from: OutputFrom) -> Result<Left, FollowError> {
         let output = self.parts.engine.output(&self.container.id, from).await?;
         let mut pieces = output.ready_chunks(PIECES);
-        self.resume();
-        let mut silence = None;
+        self.silence.begins(Instant::now());
         loop {
             tokio::select! {
                 next = pieces.next() => match next {
                     Some(next) => {
-                        let before = self.newest;
-                        self.take(next).await?;
+                        let new = self.take(next).await?;
                         // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
-                        if self.slow() || self.sampled_until().is_some() {
-                            return Ok(Left::Flood);
+                        let floods = self.slow();
+                        if new > 0 {
+                            self.silence.broken(Instant::now(), new, self.due().is_some());
                         }
-                        if self.newest > before {
-                            silence = self.due().map(|_| Instant::now() + SILENCE);
+                        if floods || self.sampled_until().is_some() {
+                            return Ok(Left::Flood);
                         }
                         if let Some(breath) = self.slowing.as_ref().and_then(|slowing| slowing.breath(Instant::now())) {
                             tokio::time::sleep(breath).await;
@@ -192,18 +195,12 @@ impl Follower<'_> {
                     None => return Ok(Left::AtItsEnd),
                 },
                 () = until(self.due()) => self.judge().await,
-                () = until(silence) => return Ok(Left::Silence),
+                () = until(self.silence.ends()) => return Ok(Left::Silence),
             }
             if self.allowance.debt().is_some() {
                 self.want(|slowing| slowing.overrun(Instant::now()));
                 return Ok(Left::Flood);
             }
-        }
-    }
-
-    fn resume(&mut self) {
-        if let Some(slowing) = &mut self.slowing {
-            slowing.resume(Instant::now());
         }
     }
 
@@ -252,31 +249,37 @@ impl Follower<'_> {
         })
     }
 
-    /// Takes some pieces. An error among them ends the following after the pieces before it were kept.
-    async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<(), FollowError> {
-        let (mut lines, mut bytes, now) = (Vec::new(), 0, Instant::now());
+    /// Takes some pieces; returns how many bytes of them had not come before. An error among them ends the
+    /// following after the pieces before it were kept.
+    async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<usize, FollowError> {
+        let (mut lines, mut new) = (Vec::new(), 0);
         let mut failed = None;
         for piece in pieces {
             match piece {
-                Ok(piece) => {
-                    bytes += piece.bytes.len();
-                    lines.extend(self.gap_before(piece.nanos));
-                    if let Some(slowing) = self.slowing.as_mut().filter(|_| piece.nanos >= self.newest) {
-                        slowing.take(now, piece.nanos, piece.bytes.len());
-                    }
-                    self.newest = self.newest.max(piece.nanos);
-                    let assembler = match piece.stream {
-                        OutputStream::Stdout => &mut self.stdout,
-                        OutputStream::Stderr => &mut self.stderr,
-                    };
-                    assembler.take(piece.nanos, &piece.bytes, &mut lines);
-                }
+                Ok(piece) => new += self.take_piece(&piece, &mut lines),
                 Err(error) => failed = Some(error),
             }
         }
-        self.allowance.take(bytes);
+        self.allowance.take(new);
         self.keep(lines, failed.is_some()).await?;
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(new), |error| Err(error.into()))
+    }
+
+    /// Adds the lines that a piece completes; returns how many bytes of it had not come before.
+    fn take_piece(&mut self, piece: &OutputPiece, lines: &mut Vec<LogLine>) -> usize {
+        lines.extend(self.gap_before(piece.nanos));
+        self.newest = self.newest.max(piece.nanos);
+        let assembler = match piece.stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        if !assembler.take(piece.nanos, &piece.bytes, lines) {
+            return 0;
+        }
+        if let Some(slowing) = &mut self.slowing {
+            slowing.take(Instant::now(), piece.nanos, piece.bytes.len());
+        }
+        piece.bytes.len()
     }
 
     /// Reads nothing until more may be taken, or it is time for another sample.
@@ -286,6 +289,9 @@ impl Follower<'_> {
         if let Some(until) = self.sampled_until() {
             tokio::time::sleep_until(until).await;
             self.judge().await;
+        }
+        if let Some(slowing) = &mut self.slowing {
+            slowing.resume(Instant::now());
         }
         Ok(())
     }

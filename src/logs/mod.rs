@@ -16,6 +16,7 @@ mod rings;
 mod router_lines;
 mod segment;
 mod sessions;
+mod silence;
 mod slowing;
 
 pub use self::collect::{Collector, CollectorParts};

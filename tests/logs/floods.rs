@@ -147,6 +147,35 @@ async fn a_burst_that_the_engines_log_overtook_the_reading_of_is_read_to_its_end
 }
 
 #[tokio::test]
+async fn who_is_free_again_is_heard_after_the_engines_log_overtook_the_reading() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, true);
+    host.write(&dyno, 0..30);
+    host.is_limited(&dyno, true).await;
+    host.is_limited(&dyno, false).await;
+    host.write(&dyno, 30..33);
+    daemon.has_taken(33).await;
+    host.engine.overtake_readers(&dyno);
+    host.write(&dyno, 33..60);
+    daemon.has_taken(60).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_loud_and_never_slowed_is_heard_after_the_engines_log_overtook_the_reading() {
+    let host = Host::new();
+    let dyno = host.dyno().await;
+    let daemon = host.daemon_with(RATE, false);
+    host.write(&dyno, 0..70);
+    daemon.has_taken(70).await;
+    host.engine.overtake_readers(&dyno);
+    host.write(&dyno, 70..80);
+    daemon.has_taken(80).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_written_long_ago_is_no_flood_now() {
     let host = Host::new();
     let dyno = host.dyno().await;
