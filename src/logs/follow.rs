@@ -75,11 +75,21 @@ struct Follower<'a> {
     slowing: Option<Slowing>,
     wanted: watch::Sender<Wanted>,
     silence: Silence,
-    /// Output may be missing, if the next piece does not join what was taken.
-    paused: bool,
+    joint: Joint,
     /// Lines that could not be written.
     dropped: u64,
     told: Instant,
+}
+
+/// How the next piece joins what was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joint {
+    /// It comes right after it.
+    Sound,
+    /// Output was left out, if it does not join.
+    Paused,
+    /// Output is missing that is to be read yet, if it does not join.
+    Doubted,
 }
 
 /// Why a stream of output is not read any more.
@@ -90,6 +100,8 @@ enum Left {
     Flood,
     /// Nothing comes any more. Either nothing is written, or the engine's log has overtaken the reading.
     Silence,
+    /// It does not join what was taken.
+    Torn,
 }
 
 /// Follows a container's output from where it was left, until its process ends or the daemon stops. Not to be dropped
@@ -122,7 +134,7 @@ pub(super) async fn follow(
         slowing,
         wanted,
         silence: Silence::new(Instant::now()),
-        paused: false,
+        joint: Joint::Sound,
         dropped: 0,
         told: Instant::now(),
     };
@@ -158,15 +170,24 @@ impl Follower<'_> {
     async fn take_all(&mut self, since: i64) -> Result<(), FollowError> {
         let mut from = OutputFrom::Second(since);
         loop {
-            match self.read(from).await? {
+            from = match self.read(from).await? {
                 Left::AtItsEnd => return self.end().await,
-                Left::Flood => self.pause().await?,
+                Left::Flood => {
+                    self.pause().await?;
+                    OutputFrom::Last(LAST_LINES)
+                }
                 Left::Silence => {
                     self.silence.doubted();
-                    self.begin_anew().await?;
+                    // Of who is free nothing is left out that the engine has.
+                    let joint = if self.due().is_none() { Joint::Doubted } else { Joint::Paused };
+                    self.begin_anew(joint).await?;
+                    OutputFrom::Last(LAST_LINES)
                 }
-            }
-            from = OutputFrom::Last(LAST_LINES);
+                Left::Torn => {
+                    self.joint = Joint::Paused;
+                    OutputFrom::Second(self.checkpoint().since)
+                }
+            };
         }
     }
 
@@ -178,6 +199,7 @@ impl Follower<'_> {
         loop {
             tokio::select! {
                 next = pieces.next() => match next {
+                    Some(next) if self.is_torn(&next) => return Ok(Left::Torn),
                     Some(next) => {
                         let new = self.take(next).await?;
                         // The engine's log may have overtaken this reading by now, and it costs the neighbours more.
@@ -202,6 +224,11 @@ impl Follower<'_> {
                 return Ok(Left::Flood);
             }
         }
+    }
+
+    fn is_torn(&self, pieces: &[Result<OutputPiece, EngineError>]) -> bool {
+        let first = pieces.first().and_then(|piece| piece.as_ref().ok());
+        self.joint == Joint::Doubted && first.is_some_and(|first| first.nanos > self.newest)
     }
 
     /// When it is looked at next; `None` while the dyno is free.
@@ -284,7 +311,7 @@ impl Follower<'_> {
 
     /// Reads nothing until more may be taken, or it is time for another sample.
     async fn pause(&mut self) -> Result<(), FollowError> {
-        self.begin_anew().await?;
+        self.begin_anew(Joint::Paused).await?;
         tokio::time::sleep(self.allowance.debt().unwrap_or_default().max(PAUSE)).await;
         if let Some(until) = self.sampled_until() {
             tokio::time::sleep_until(until).await;
@@ -297,8 +324,8 @@ impl Follower<'_> {
     }
 
     /// What is read next may not join what was taken.
-    async fn begin_anew(&mut self) -> Result<(), FollowError> {
-        self.paused = true;
+    async fn begin_anew(&mut self, joint: Joint) -> Result<(), FollowError> {
+        self.joint = joint;
         let mut lines = Vec::new();
         self.stdout.begin_anew(&mut lines);
         self.stderr.begin_anew(&mut lines);
@@ -307,7 +334,7 @@ impl Follower<'_> {
 
     /// What a person reads where output was left out before a piece (`behaviour.md` §20, Heroku's code).
     fn gap_before(&mut self, nanos: i64) -> Option<LogLine> {
-        if !std::mem::take(&mut self.paused) {
+        if std::mem::replace(&mut self.joint, Joint::Sound) == Joint::Sound {
             return None;
         }
         if nanos <= self.newest {
