@@ -82,7 +82,7 @@ struct Follower<'a> {
 }
 
 /// How the next piece joins what was taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Joint {
     /// It comes right after it.
     Sound,
@@ -279,11 +279,11 @@ impl Follower<'_> {
     /// Takes some pieces; returns how many bytes of them had not come before. An error among them ends the
     /// following after the pieces before it were kept.
     async fn take(&mut self, pieces: Vec<Result<OutputPiece, EngineError>>) -> Result<usize, FollowError> {
-        let (mut lines, mut new) = (Vec::new(), 0);
+        let (mut lines, mut new, now) = (Vec::new(), 0, Instant::now());
         let mut failed = None;
         for piece in pieces {
             match piece {
-                Ok(piece) => new += self.take_piece(&piece, &mut lines),
+                Ok(piece) => new += self.take_piece(now, &piece, &mut lines),
                 Err(error) => failed = Some(error),
             }
         }
@@ -293,7 +293,7 @@ impl Follower<'_> {
     }
 
     /// Adds the lines that a piece completes; returns how many bytes of it had not come before.
-    fn take_piece(&mut self, piece: &OutputPiece, lines: &mut Vec<LogLine>) -> usize {
+    fn take_piece(&mut self, now: Instant, piece: &OutputPiece, lines: &mut Vec<LogLine>) -> usize {
         lines.extend(self.gap_before(piece.nanos));
         self.newest = self.newest.max(piece.nanos);
         let assembler = match piece.stream {
@@ -304,7 +304,7 @@ impl Follower<'_> {
             return 0;
         }
         if let Some(slowing) = &mut self.slowing {
-            slowing.take(Instant::now(), piece.nanos, piece.bytes.len());
+            slowing.take(now, piece.nanos, piece.bytes.len());
         }
         piece.bytes.len()
     }
