@@ -1,8 +1,10 @@
 //! A dyno that floods its log gets less CPU while somebody watches it, and never after.
 
+use std::ops::Range;
+
 use akkerisd::clock::Clock;
 use akkerisd::engine::{ContainerEngine, ContainerId, CpuLimit, EngineError};
-use akkerisd::model::log::{OutputStream, SourceKind};
+use akkerisd::model::log::{LogLine, OutputStream, SourceKind};
 
 use super::collection::{Daemon, Host, WAIT};
 use crate::support::fake_engine::Call;
@@ -10,30 +12,44 @@ use crate::support::wait::wait_until;
 
 /// Bytes a second; what is above it by one and a half seconds' worth is a flood.
 const RATE: u64 = 50_000;
+/// 150 kB within 0.15 s.
+const FLOOD: Range<i64> = 0..150;
+/// Enough to be doubted for, and not to be slowed.
+const BURST: Range<i64> = 0..30;
 
 /// A dyno that has just been slowed, and the daemon that did it.
 async fn slowed() -> (Host, ContainerId, Daemon) {
+    limited_after(FLOOD).await
+}
+
+/// A dyno that gets less CPU since it wrote so much, and the daemon that saw to it.
+async fn limited_after(numbers: Range<i64>) -> (Host, ContainerId, Daemon) {
     let host = Host::new();
     let dyno = host.dyno().await;
     let daemon = host.daemon_with(RATE, true);
-    host.flood(&dyno);
+    host.write(&dyno, numbers);
     host.is_limited(&dyno, true).await;
     (host, dyno, daemon)
 }
 
 impl Host {
-    /// 150 kB within 0.15 s.
     fn flood(&self, dyno: &ContainerId) {
-        self.write(dyno, 0..150);
+        self.write(dyno, FLOOD);
     }
 
     /// A kilobyte for each number, one a millisecond.
-    fn write(&self, dyno: &ContainerId, numbers: std::ops::Range<i64>) {
+    fn write(&self, dyno: &ContainerId, numbers: Range<i64>) {
         let now = Clock::system().now().as_millis() * 1_000_000;
         for number in numbers {
             let line = format!("{number:>999}\n");
             self.engine.write(dyno, OutputStream::Stdout, now + number * 1_000_000, &line);
         }
+    }
+
+    /// Writes what nobody hears of who reads now.
+    fn write_past_readers(&self, dyno: &ContainerId, numbers: Range<i64>) {
+        self.engine.overtake_readers(dyno);
+        self.write(dyno, numbers);
     }
 
     /// How often the output was read, from its last lines on.
@@ -65,20 +81,23 @@ impl Daemon {
     }
 
     async fn has_taken_the_line(&self, number: i64) {
-        let taken = async || {
-            let lines = self.lines().await;
-            lines.iter().any(|line| line.text().trim() == number.to_string()).then_some(())
-        };
-        wait_until("the line is there", WAIT, taken).await;
+        let number = number.to_string();
+        self.has_taken_what(|lines| lines.iter().any(|line| line.text().trim() == number)).await;
     }
 
     async fn has_taken(&self, count: usize) {
-        let taken = async || {
-            let lines = self.lines().await;
-            let of_dyno = lines.iter().filter(|line| line.source.kind() == SourceKind::App);
-            (of_dyno.count() >= count).then_some(())
-        };
+        self.has_taken_what(|lines| lines.len() >= count).await;
+    }
+
+    /// Waits until the lines of dynos are so.
+    async fn has_taken_what(&self, is_so: impl Fn(&[LogLine]) -> bool) {
+        let taken = async || is_so(&self.lines_of_dynos().await).then_some(());
         wait_until("the lines are there", WAIT, taken).await;
+    }
+
+    async fn lines_of_dynos(&self) -> Vec<LogLine> {
+        let lines = self.lines().await.into_iter();
+        lines.filter(|line| line.source.kind() == SourceKind::App).collect()
     }
 }
 
@@ -109,8 +128,8 @@ async fn of_a_flood_that_cannot_be_held_tighter_a_sample_is_kept_and_the_rest_to
     let said = daemon.has_said(2).await;
     let dropped = "Error L10 (output buffer overflow): lines of web.0000000001-abcde between ";
     assert!(said[1].starts_with(dropped), "{said:?}");
-    let lines = daemon.lines().await.into_iter().filter(|line| line.source.kind() == SourceKind::App);
-    let numbers: Vec<i64> = lines.map(|line| line.text().trim().parse().unwrap()).collect();
+    let lines = daemon.lines_of_dynos().await;
+    let numbers: Vec<i64> = lines.iter().map(|line| line.text().trim().parse().unwrap()).collect();
     assert!(numbers.is_sorted() && numbers.len() < 500, "{numbers:?}");
     assert!(numbers.ends_with(&(500..600).collect::<Vec<_>>()), "{numbers:?}");
     daemon.stop().await;
@@ -124,8 +143,7 @@ async fn who_is_slowed_is_heard_again_after_the_engines_log_overtook_the_reading
     wait_until("the output is read again", WAIT, read_again).await;
     host.write(&dyno, 150..151);
     daemon.has_taken(151).await;
-    host.engine.overtake_readers(&dyno);
-    host.write(&dyno, 151..400);
+    host.write_past_readers(&dyno, 151..400);
     daemon.has_taken_the_line(399).await;
     let said = daemon.said().await;
     let dropped = "Error L10 (output buffer overflow): lines of web.0000000001-abcde between ";
@@ -135,29 +153,19 @@ async fn who_is_slowed_is_heard_again_after_the_engines_log_overtook_the_reading
 
 #[tokio::test]
 async fn a_burst_that_the_engines_log_overtook_the_reading_of_is_read_to_its_end() {
-    let host = Host::new();
-    let dyno = host.dyno().await;
-    let daemon = host.daemon_with(RATE, true);
-    host.write(&dyno, 0..30);
-    host.is_limited(&dyno, true).await;
-    host.engine.overtake_readers(&dyno);
-    host.write(&dyno, 30..60);
+    let (host, dyno, daemon) = limited_after(BURST).await;
+    host.write_past_readers(&dyno, 30..60);
     daemon.has_taken(60).await;
     daemon.stop().await;
 }
 
 #[tokio::test]
 async fn who_is_free_again_is_heard_after_the_engines_log_overtook_the_reading() {
-    let host = Host::new();
-    let dyno = host.dyno().await;
-    let daemon = host.daemon_with(RATE, true);
-    host.write(&dyno, 0..30);
-    host.is_limited(&dyno, true).await;
+    let (host, dyno, daemon) = limited_after(BURST).await;
     host.is_limited(&dyno, false).await;
     host.write(&dyno, 30..33);
     daemon.has_taken(33).await;
-    host.engine.overtake_readers(&dyno);
-    host.write(&dyno, 33..60);
+    host.write_past_readers(&dyno, 33..60);
     daemon.has_taken(60).await;
     daemon.stop().await;
 }
@@ -169,8 +177,7 @@ async fn of_who_was_never_slowed_nothing_is_missing_after_the_engines_log_overto
     let daemon = host.daemon_with(10 * RATE, false);
     host.write(&dyno, 0..70);
     daemon.has_taken(70).await;
-    host.engine.overtake_readers(&dyno);
-    host.write(&dyno, 70..300);
+    host.write_past_readers(&dyno, 70..300);
     daemon.has_taken(300).await;
     assert_eq!(daemon.said().await, Vec::<String>::new());
     daemon.stop().await;
