@@ -76,7 +76,7 @@ struct Limit {
 }
 
 /// Gives an answer the headers of its range; to be done after compression.
-pub(super) async fn tell(mut response: Response) -> Response {
+pub(super) fn tell<B>(mut response: http::Response<B>) -> http::Response<B> {
     if let Some(RangeHeaders(headers)) = response.extensions_mut().remove() {
         response.headers_mut().extend(headers);
     }

@@ -1,8 +1,13 @@
 //! Every noun's routes on one screen, and what surrounds them all.
 
-use axum::extract::Extension;
+use std::convert::Infallible;
+
+use axum::extract::{Extension, Request};
 use axum::middleware;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
+use tower::util::MapResponseLayer;
+use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
@@ -24,25 +29,33 @@ use super::{
 
 /// The API, ready to be served.
 pub fn router(state: ApiState) -> axum::Router {
-    let mut routes = nouns().inner.layer(Extension(state.clone()));
+    let mut routes = nouns().inner;
     if state.telemetry.sampler().is_some() {
         routes = routes.layer(middleware::from_fn_with_state(state.clone(), trace::record));
     }
-    surround(routes).with_state(state)
+    let routes = routes
+        .fallback(|| std::future::ready(Error::UnknownPath))
+        .method_not_allowed_fallback(|| std::future::ready(Error::MethodNotAllowed));
+    surround(Extension(state.clone()).layer(routes.with_state(state)))
 }
 
 /// Gives every answer of these routes, and those outside them, the one form.
-fn surround<S: Clone + Send + Sync + 'static>(routes: axum::Router<S>) -> axum::Router<S> {
-    routes
-        .fallback(|| std::future::ready(Error::UnknownPath))
-        .method_not_allowed_fallback(|| std::future::ready(Error::MethodNotAllowed))
-        // Outermost first. Together they cost each request one box, by themselves one each.
-        .layer((
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(logs::is_compressible)),
-            middleware::from_fn(envelope::wrap),
-            CatchPanicLayer::custom(envelope::panicked),
-        ))
-        .layer(middleware::map_response(page::tell))
+///
+/// All of it lies around the router. A layer of the router would cost each request a box more, and each of these is
+/// cloned with those within it.
+fn surround<S>(routes: S) -> axum::Router
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    // Outermost first.
+    let layers = (
+        MapResponseLayer::new(page::tell),
+        CompressionLayer::new().compress_when(DefaultPredicate::new().and(logs::is_compressible)),
+        middleware::from_fn(envelope::wrap),
+        CatchPanicLayer::custom(envelope::panicked),
+    );
+    axum::Router::new().fallback_service(layers.layer(routes))
 }
 
 /// Every noun.

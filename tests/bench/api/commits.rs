@@ -1,6 +1,8 @@
 //! Durable writes over the API beside one-row commits of the bare store, which is the daemon's own without the API, in
-//! turns. What one loop over SQLite does on this disk is shown beside them.
+//! turns. Beside them is shown what one loop over SQLite does on this disk, and what is left of the bare store's commits
+//! when each is asked for over a connection: that is the machine's price of an HTTP request, whatever the API does.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,11 @@ use akkerisd::clock::Clock;
 use akkerisd::model::principal::Principal;
 use akkerisd::store::{Store, StoreError};
 use anyhow::{Context, Result};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 
 use crate::connection::{Connection, Request};
 use crate::daemon::Daemon;
@@ -16,12 +23,15 @@ use crate::fill;
 /// Of each turn.
 const TURN: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 16;
+const INSERT: &str = "INSERT INTO bare (value) VALUES (?1)";
 
 /// Commits over the API in percent of the bare store's, medians of the rounds.
 #[derive(Debug)]
 pub(crate) struct Shares {
     pub(crate) one: f64,
     pub(crate) sixteen: f64,
+    /// One row for each request of one client, without the API.
+    pub(crate) served: f64,
 }
 
 /// All take turns, so that a change of the disk's or the machine's pace reaches all of them.
@@ -30,21 +40,23 @@ pub(crate) fn compare(daemon: &Daemon, rounds: usize) -> Result<Shares> {
     let sqlite = Sqlite::open(&daemon.folder().join("sqlite.db"))?;
     let mut clients: Vec<Client> =
         (0..CLIENTS).map(|number| Client::new(daemon, number)).collect::<Result<_>>()?;
-    let (mut one, mut sixteen) = (Vec::new(), Vec::new());
+    let (mut one, mut sixteen, mut served) = (Vec::new(), Vec::new(), Vec::new());
     // Fills the caches, and the daemon's write-ahead log to the size at which it is written over from its start.
     together(daemon, &mut clients)?;
     for round in 1..=rounds {
         let (loops, floor) = (sqlite.run()?, bare.run()?);
+        let asked = bare.run_served(daemon)?;
         let alone = together(daemon, clients.get_mut(..1).unwrap_or_default())?;
         let all = together(daemon, &mut clients)?;
         println!(
-            "round {round}: {loops:.0} commits/s by SQLite, {floor:.0}/s by the store, \
+            "round {round}: {loops:.0} commits/s by SQLite, {floor:.0}/s by the store, {asked:.0}/s by it over HTTP, \
              {alone:.0}/s by 1 client, {all:.0}/s by {CLIENTS}"
         );
         one.push(alone / floor * 100.0);
         sixteen.push(all / floor * 100.0);
+        served.push(asked / floor * 100.0);
     }
-    Ok(Shares { one: median(&mut one)?, sixteen: median(&mut sixteen)? })
+    Ok(Shares { one: median(&mut one)?, sixteen: median(&mut sixteen)?, served: median(&mut served)? })
 }
 
 /// The daemon's store, asked by one caller for one row at a time.
@@ -65,10 +77,7 @@ impl BareStore {
     }
 
     fn write(&self, statement: &'static str, value: Option<String>) -> Result<()> {
-        Ok(self.runtime.block_on(self.store.write(&Principal::daemon(), move |tx| {
-            tx.prepare_cached(statement)?.execute(rusqlite::params_from_iter(value))?;
-            Ok::<_, StoreError>(())
-        }))?)
+        Ok(self.runtime.block_on(write(&self.store, statement, value))?)
     }
 
     /// Commits a second.
@@ -76,11 +85,55 @@ impl BareStore {
         let start = Instant::now();
         let mut commits = 0_u32;
         while start.elapsed() < TURN {
-            self.write("INSERT INTO bare (value) VALUES (?1)", Some(format!("value {commits}")))?;
+            self.write(INSERT, Some(format!("value {commits}")))?;
             commits += 1;
         }
         Ok(f64::from(commits) / start.elapsed().as_secs_f64())
     }
+
+    /// Commits a second, each for one request on a kept connection.
+    fn run_served(&self, daemon: &Daemon) -> Result<f64> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let request = Request::patch(daemon, "/", "{\"CHANGED\":\"value\"}");
+        std::thread::scope(|scope| {
+            let server = scope.spawn(move || self.serve(listener));
+            let start = Instant::now();
+            let mut commits = 0_u32;
+            let mut connection = Connection::open(address)?;
+            while start.elapsed() < TURN {
+                connection.send(&request)?;
+                commits += 1;
+            }
+            let rate = f64::from(commits) / start.elapsed().as_secs_f64();
+            drop(connection);
+            server.join().map_err(|_| anyhow::anyhow!("the server panicked"))??;
+            Ok(rate)
+        })
+    }
+
+    /// Serves one connection to its end.
+    fn serve(&self, listener: TcpListener) -> Result<()> {
+        listener.set_nonblocking(true)?;
+        let answer = |_request: http::Request<Incoming>| async {
+            write(&self.store, INSERT, Some("value".to_owned())).await?;
+            Ok::<_, StoreError>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
+        };
+        self.runtime.block_on(async {
+            let (stream, _) = tokio::net::TcpListener::from_std(listener)?.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)).await?)
+        })
+    }
+}
+
+async fn write(store: &Store, statement: &'static str, value: Option<String>) -> Result<(), StoreError> {
+    let author = Principal::daemon();
+    let write = store.write(&author, move |tx| {
+        tx.prepare_cached(statement)?.execute(rusqlite::params_from_iter(value))?;
+        Ok(())
+    });
+    write.await
 }
 
 /// One loop that commits one row at a time, with the daemon's own guarantees.
