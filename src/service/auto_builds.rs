@@ -41,8 +41,9 @@ pub fn find(connection: &Connection, sealer: &Sealer, app: &App) -> Result<AutoB
     })
 }
 
-/// Gives an app its auto build in the place of the one that it has, and queues the first build. The webhook of the
-/// old one is to be removed afterwards, unless the new one took it over.
+/// Gives an app its auto build in the place of the one that it has, and queues the first build. Its previews fetch the
+/// same repository with the same token from now on. The webhook of the old one is to be removed afterwards, unless the
+/// new one took it over.
 pub async fn replace(
     store: &Store,
     (sealer, ids): (&Sealer, &Ids),
@@ -65,6 +66,12 @@ pub async fn replace(
             let one = AutoBuild { created_by, created_at, updated_at: created_at, ..new };
             store::auto_builds::insert(tx, &sealer, &one)?;
             tx.record(Event::AutoBuildCreated { app: one.app_id, auto_build: one.id })?;
+            for preview in store::auto_builds::list_hearing_with(tx, &sealer, one.app_id)? {
+                if preview.repo == one.repo {
+                    let (username, token) = (one.username.clone(), one.token.clone());
+                    store::auto_builds::set_login(tx, &sealer, &AutoBuild { username, token, ..preview })?;
+                }
+            }
             let (branch, sha) = (one.branch.clone(), tip.sha.clone());
             let first = NewRun { trigger: RunTrigger::Created, branch, sha, commit: Some(tip) };
             queue(tx, &ids, (one.app_id, one.id), first)?;

@@ -107,6 +107,14 @@ pub fn insert(tx: &Tx<'_>, sealer: &Sealer, one: &AutoBuild) -> Result<(), Store
     Ok(())
 }
 
+/// From now on sources are fetched as that one says.
+pub fn set_login(tx: &Tx<'_>, sealer: &Sealer, one: &AutoBuild) -> Result<(), StoreError> {
+    let token = sealer.seal(place(&one.id.to_string(), "token"), one.token.reveal())?;
+    tx.prepare_cached("UPDATE auto_builds SET username = ?2, token = ?3, updated_at = ?4 WHERE id = ?1")?
+        .execute((one.id, &one.username, token, tx.now()))?;
+    Ok(())
+}
+
 /// Forgets an auto build and its runs.
 pub fn delete(tx: &Tx<'_>, id: AutoBuildId) -> Result<(), StoreError> {
     tx.prepare_cached("DELETE FROM auto_builds WHERE id = ?1")?.execute([id])?;

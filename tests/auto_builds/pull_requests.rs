@@ -62,6 +62,22 @@ async fn a_pull_request_gets_a_preview_that_follows_its_branch_and_goes_with_it(
 }
 
 #[tokio::test]
+async fn a_preview_fetches_with_the_token_that_its_app_was_given_since() {
+    for kind in ALL {
+        let bench = with_previews(kind).await;
+        let (event, opened) = bench.provider.pull_request("opened", ("org/app", "fix/login"), NEXT);
+        bench.deliver(event, &opened).await.json(201);
+        let keys = previews(&bench).await;
+        let [preview] = keys.as_slice() else { panic!("{keys:?}") };
+        built(&bench, preview, NEXT).await;
+        bench.provider.set_token("another-token-of-the-provider");
+        bench.connect(json!({ "token": "another-token-of-the-provider" })).await;
+        assert_eq!(bench.push("fix/login", LAST).await.status, 201);
+        built(&bench, preview, LAST).await;
+    }
+}
+
+#[tokio::test]
 async fn a_pull_request_of_a_fork_or_without_the_feature_has_no_effect() {
     for kind in ALL {
         let bench = with_previews(kind).await;

@@ -19,7 +19,7 @@ use sha2::Sha256;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// What the provider takes.
+/// What the provider takes at first.
 pub(crate) const TOKEN: &str = "good-token-of-the-provider";
 
 /// Ends when it is dropped.
@@ -57,6 +57,7 @@ struct State {
     checks: Vec<(String, String)>,
     reports: Vec<(String, Value)>,
     archive: Vec<u8>,
+    token: String,
     down: bool,
 }
 
@@ -65,7 +66,8 @@ impl Provider {
     pub(crate) async fn start(kind: SourceProvider, tip: &str, archive: Vec<u8>) -> Self {
         let (api, files) = (listener().await, listener().await);
         let url = format!("http://{}", api.local_addr().unwrap());
-        let state = State { tip: tip.to_owned(), archive, next_hook: 7, ..State::default() };
+        let state =
+            State { tip: tip.to_owned(), archive, token: TOKEN.to_owned(), next_hook: 7, ..State::default() };
         let shared = Arc::new(Shared {
             kind,
             url: url.clone(),
@@ -106,6 +108,11 @@ impl Provider {
     /// What is fetched from now on, of every commit.
     pub(crate) fn set_archive(&self, archive: Vec<u8>) {
         self.with(|state| state.archive = archive);
+    }
+
+    /// From now on it takes that token alone.
+    pub(crate) fn set_token(&self, token: &str) {
+        self.with(|state| token.clone_into(&mut state.token));
     }
 
     /// Forgets its webhooks, as a person who removes them does.
@@ -293,8 +300,8 @@ impl Shared {
             return Response::new(Full::new(Bytes::from(state.archive.clone())));
         }
         let expected = match self.kind {
-            SourceProvider::GitHub | SourceProvider::GitLab => format!("Bearer {TOKEN}"),
-            SourceProvider::Gitea => format!("token {TOKEN}"),
+            SourceProvider::GitHub | SourceProvider::GitLab => format!("Bearer {}", state.token),
+            SourceProvider::Gitea => format!("token {}", state.token),
         };
         if asked.authorization.as_deref() != Some(expected.as_str()) {
             return shown(401, &json!({ "message": "Bad credentials" }));
