@@ -124,9 +124,9 @@ fn inside<'p>(path: &'p str, folder: Option<&str>) -> Option<&'p str> {
     }
 }
 
-/// What macOS adds to a zip beside the source.
+/// What macOS adds beside the source: to a zip a folder, to a tar a file for each one that has attributes.
 fn is_foreign(path: &str) -> bool {
-    path == "__MACOSX" || path.starts_with("__MACOSX/")
+    path == "__MACOSX" || path.starts_with("__MACOSX/") || (path.starts_with("._") && !path.contains('/'))
 }
 
 /// Collects what the root is and what it holds while the archive is read.

@@ -117,6 +117,43 @@ fn a_single_folder_is_flattened_and_what_macos_adds_is_left_out() {
 }
 
 #[test]
+fn a_tar_of_macos_is_understood() {
+    let mut tar = tar::Builder::new(Vec::new());
+    // The length counts its own two digits.
+    let record = |rest: &str| format!("{}{rest}", rest.len() + 2);
+    let attributes = record(" SCHILY.xattr.com.apple.metadata:_kMDItemUserTags=Red\n6\n")
+        + &record(" LIBARCHIVE.xattr.com.apple.provenance=\n=\0\n");
+    raw_entry(&mut tar, b"./._app", EntryType::Regular, b"attributes");
+    raw_entry(&mut tar, b"x", EntryType::XHeader, attributes.as_bytes());
+    raw_entry(&mut tar, b"app/", EntryType::Directory, b"");
+    raw_entry(&mut tar, b"app/Dockerfile", EntryType::Regular, b"FROM a");
+    let (inspected, entries) = unpack(&tar.into_inner().unwrap(), &ArchiveLimits::default()).unwrap();
+    assert_eq!(inspected.dockerfile.as_deref(), Some(b"FROM a".as_slice()));
+    let paths: Vec<&str> = entries.iter().map(|(path, _, _)| path.as_str()).collect();
+    assert_eq!(paths, ["Dockerfile"]);
+}
+
+#[test]
+fn a_broken_extended_header_is_refused() {
+    for broken in [
+        "9 a=b\n",
+        "2 ",
+        "x a=b\n",
+        "7 a=bcd",
+        "99999999999999999999 a=b\n",
+        "6 abc\n",
+        "0 a=b\n",
+        "+7 a=b\n",
+    ] {
+        let mut tar = tar::Builder::new(Vec::new());
+        raw_entry(&mut tar, b"x", EntryType::XHeader, broken.as_bytes());
+        raw_entry(&mut tar, b"Dockerfile", EntryType::Regular, b"FROM a");
+        let error = refusal(&tar.into_inner().unwrap());
+        assert!(error.contains("malformed"), "{broken:?}: {error}");
+    }
+}
+
+#[test]
 fn what_dockerignore_names_stays_out_but_never_the_dockerfile() {
     let zip = zip_of(&[
         ("app/.dockerignore", 0o644, b"*\n!src\nsrc/*.log\n"),

@@ -97,17 +97,52 @@ fn extension(entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<Vec<u8>>, A
         return Ok(None);
     }
     let mut path = None;
-    for record in tar::PaxExtensions::new(&content) {
-        let record = record.map_err(|e| damaged(&e))?;
-        match record.key_bytes() {
-            b"path" => path = Some(record.value_bytes().to_owned()),
+    for record in PaxRecords(&content) {
+        match record? {
+            (b"path", value) => path = Some(value.to_owned()),
             // Only files above 8 GiB need it; two sizes for one file are how parsers are deceived.
-            b"size" => return Err(refused("The source has a tar header with a second file size.")),
-            key if key.starts_with(b"GNU.sparse") => {
+            (b"size", _) => return Err(refused("The source has a tar header with a second file size.")),
+            (key, _) if key.starts_with(b"GNU.sparse") => {
                 return Err(refused("The source has a sparse file, which is not taken; pack it without -S."));
             }
             _ => {}
         }
     }
     Ok(path)
+}
+
+/// The records `<length> <key>=<value>\n` of an extended header. The length counts, because a value may hold any byte:
+/// the attributes that macOS keeps hold line feeds (POSIX.1-2024, pax, Extended Header).
+struct PaxRecords<'c>(&'c [u8]);
+
+impl<'c> Iterator for PaxRecords<'c> {
+    type Item = Result<(&'c [u8], &'c [u8]), ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let Some((key, value, rest)) = pax_record(self.0) else {
+            self.0 = &[];
+            let malformed = io::Error::new(io::ErrorKind::InvalidData, "malformed extended header");
+            return Some(Err(damaged(&malformed)));
+        };
+        self.0 = rest;
+        Some(Ok((key, value)))
+    }
+}
+
+/// The key and value of the first record, and what follows it.
+fn pax_record(content: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = content.iter().position(|byte| *byte == b' ')?;
+    let (digits, _) = content.split_at_checked(space)?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let (record, rest) = content.split_at_checked(length)?;
+    let record = record.get(space + 1..)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = record.split_at_checked(equals)?;
+    Some((key, value.get(1..)?, rest))
 }
