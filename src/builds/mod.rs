@@ -4,6 +4,7 @@
 //! only the engine runs it.
 
 pub mod archive;
+mod arguments;
 mod data_uri;
 pub mod dockerfile;
 pub mod dockerignore;

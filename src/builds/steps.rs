@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::ArchiveError;
+use super::arguments::Arguments;
 use super::log::BuildLog;
 use super::queue::BuilderParts;
 use super::redact::LogFilter;
@@ -148,7 +149,12 @@ impl<'a> Steps<'a> {
     async fn unpack(&mut self, archive: PathBuf, vars: &ConfigVars) -> Result<Prepared, Failure> {
         let started = Instant::now();
         let (limits, context) = (self.parts.limits.archive, self.work.join("context.tar"));
-        let args = arguments(self.build, vars);
+        let arguments = Arguments::new(&self.build.commit, vars);
+        if !arguments.left_out.is_empty() {
+            let names = arguments.left_out.join(", ");
+            self.log.note(&format!("Not given to the build, because too large for it: {names}")).await?;
+        }
+        let args = arguments.given;
         let label = self.parts.engine.image_label();
         let (inspected, prepared) = self
             .blocking(move |stop| {
@@ -312,22 +318,6 @@ impl<'a> Steps<'a> {
         let _stop_when_dropped = stop.clone().drop_guard();
         tokio::task::spawn_blocking(move || work(&stop)).await.map_err(io::Error::other)?
     }
-}
-
-/// The user's config vars and what the request said about the commit, as build arguments.
-fn arguments(build: &Build, vars: &ConfigVars) -> BTreeMap<String, String> {
-    let commit = &build.commit;
-    let mut args = BTreeMap::from([
-        ("AKKERIS_GIT_SHA1".to_owned(), commit.sha.clone()),
-        ("AKKERIS_GIT_BRANCH".to_owned(), commit.branch.clone()),
-        ("AKKERIS_GIT_REPO".to_owned(), commit.repo.clone()),
-    ]);
-    for (name, value) in vars {
-        if let Some(name) = dockerfile::argument_name(name.as_str()) {
-            args.entry(name).or_insert_with(|| value.reveal().to_owned());
-        }
-    }
-    args
 }
 
 /// Whether a failed pull was the registry's own answer, upon which a local image must not be used.

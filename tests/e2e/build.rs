@@ -65,14 +65,13 @@ async fn a_running_build_shows_its_log_and_can_be_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn config_vars_are_build_args_of_every_stage_and_stay_out_of_the_log() {
-    let daemon = Daemon::start().await;
+async fn config_vars_are_build_args_of_every_stage_and_stay_out_of_every_log() {
+    let daemon = Daemon::start_with(&[("AKKERISD_LOG_LEVEL", "trace")]).await;
     let client = daemon.client();
     let app = client.create_app("args", "default").await;
-    let secret = "{\"pem\": \"-----BEGIN-----\n\tline\"}";
-    client
-        .send("PATCH", &format!("/apps/{app}/config-vars"), Some(json!({"SECRET_JSON": secret})), 200)
-        .await;
+    let vars =
+        json!({ "SECRET_JSON": "{\"pem\": \"-----BEGIN-----\n\tline\"}", "LARGE": "\"".repeat(100_000) });
+    client.send("PATCH", &format!("/apps/{app}/config-vars"), Some(vars), 200).await;
     let source = Source::version("x").file(
         "Dockerfile",
         "FROM akkerisd-e2e-base:latest AS one\nRUN [\"/bin/sh\", \"-c\", \"test -n \\\"$SECRET_JSON\\\"\"]\n\
@@ -82,6 +81,27 @@ async fn config_vars_are_build_args_of_every_stage_and_stay_out_of_the_log() {
     let (status, log) = client.finish_build(&app, &build).await;
     assert_eq!(status, "succeeded", "{log:#?}");
     assert!(!log.join("\n").contains("BEGIN"), "{log:#?}");
+    assert!(log.contains(&"Not given to the build, because too large for it: LARGE".to_owned()), "{log:#?}");
     client.finish_release(&app, 1).await;
     assert_eq!(daemon.fetch(&app, "/").await.unwrap(), (200, "abc".to_owned()));
+    assert!(!daemon.log().contains("BEGIN"), "a config var lies open in the daemon's own log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_without_ends_of_lines_costs_no_memory() {
+    let daemon = Daemon::start().await;
+    let client = daemon.client();
+    let app = client.create_app("endless", "default").await;
+    let source = Source::version("x").file(
+        "Dockerfile",
+        "FROM akkerisd-e2e-base:latest\nRUN [\"/bin/sh\", \"-c\", \"head -c 100000000 /dev/zero | tr '\\\\0' x; echo; echo done\"]\n",
+    );
+    let before = daemon.resident_kib();
+    let build = client.begin_build(&app, &source.tar_gz()).await;
+    let (status, log) = client.finish_build(&app, &build).await;
+    assert_eq!(status, "succeeded", "{log:#?}");
+    assert!(log.contains(&"[a line of more than 256 KiB is left out]".to_owned()), "{log:#?}");
+    assert!(log.contains(&"done".to_owned()), "{log:#?}");
+    let grown = daemon.resident_kib().saturating_sub(before);
+    assert!(grown < 30 * 1024, "the daemon grew by {grown} KiB");
 }

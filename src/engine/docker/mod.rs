@@ -285,13 +285,14 @@ async fn found<T>(
     }
 }
 
-/// An answer of the engine is a refusal; anything else means that there was no answer.
+/// An answer of the engine is a refusal, and so is what cannot be asked; anything else means that there was no answer.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the errors of bollard grow with its versions")]
 fn refusal(error: bollard::errors::Error) -> EngineError {
     use bollard::errors::Error;
     match error {
         Error::DockerResponseServerError { message, .. } => EngineError::Refused(message),
         Error::DockerStreamError { error } => EngineError::Refused(error),
+        Error::InvalidURIError { err } => EngineError::Refused(err.to_string()),
         Error::RequestTimeoutError => EngineError::TimedOut(WORK_LIMIT),
         other => EngineError::Unavailable(chain(&other)),
     }
