@@ -79,6 +79,7 @@ async fn list_audits_newest_first_filtered_by_app_space_and_user() {
         ["front-other", "back-other", "front-other"]
     );
     assert_eq!(actions(&client.get("/audits?user=alice").await.json(200)), ["app_updated"]);
+    assert_eq!(actions(&client.get("/audits?user=Alice").await.json(200)), ["app_updated"]);
     assert_eq!(client.get("/audits?app=nothing").await.json(200), json!([]));
 }
 

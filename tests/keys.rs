@@ -187,6 +187,22 @@ async fn a_temporary_token_acts_for_its_person_in_the_organization_of_its_app_fo
 }
 
 #[tokio::test]
+async fn a_temporary_token_shows_no_changes_and_no_costs_of_other_organizations() {
+    let world = World::new().await;
+    world.alice.patch("/apps/theirs", json!({ "description": "secret plans" })).await.json(200);
+    world.alice.post("/apps/theirs/formation", json!({ "type": "web" })).await.json(201);
+    world.alice.post("/apps/app/formation", json!({ "type": "web" })).await.json(201);
+    let hook = world.daemon.with_secret(&world.token().await);
+    world.clock.advance(Duration::from_mins(30));
+    let month = world.alice.get("/account/invoices").await.json(200)[0]["$ref"].as_str().unwrap().to_owned();
+    for path in ["/audits?size=1000", &month] {
+        let (own, shown) = (world.alice.get(path).await.text(), hook.get(path).await.text());
+        assert!(own.contains("\"theirs"), "{own}");
+        assert!(shown.contains("\"app") && !shown.contains("theirs"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_shown_in_no_result_and_goes_with_no_event_of_the_daemon() {
     let world = World::new().await;
     let token = world.token().await;

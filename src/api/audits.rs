@@ -89,8 +89,8 @@ async fn list(
     let filter = EventFilter {
         app: lower(query.app),
         space: lower(query.space),
-        user: query.user,
-        member: principal.reach.member(),
+        user: lower(query.user),
+        within: principal.reach.memberships().cloned(),
     };
     let catalogue = state.catalogue.load_full();
     let found = state.store.read(move |c| audits::list(c, &catalogue, &filter, size)).await?;

@@ -108,8 +108,8 @@ async fn list(
     paging: Paging,
 ) -> Result<Page<InvoiceReference>, Error> {
     let now = state.clock.now();
-    let scope = BillingScope { area: BillingArea::All, member: principal.reach.member() };
-    let months = state.store.read(move |c| invoices::months(c, scope, now)).await?;
+    let scope = BillingScope { area: BillingArea::All, within: principal.reach.memberships().cloned() };
+    let months = state.store.read(move |c| invoices::months(c, &scope, now)).await?;
     paging.page(references("/account/invoices", &months))
 }
 
@@ -196,8 +196,8 @@ async fn listed(
 ) -> Result<Vec<InvoiceReference>, Error> {
     let now = state.clock.now();
     let query = move |c: &Connection| {
-        let scope = BillingScope { area: area(c, &reach)?, member: reach.member() };
-        invoices::months(c, scope, now)
+        let scope = BillingScope { area: area(c, &reach)?, within: reach.memberships().cloned() };
+        invoices::months(c, &scope, now)
     };
     let months = state.store.read(query).await?;
     if months.is_empty() {
@@ -215,8 +215,8 @@ async fn found(
     let (now, catalogue) = (state.clock.now(), state.catalogue.load_full());
     let id = path.invoice.unwrap_or_default();
     let query = move |c: &Connection| {
-        let scope = BillingScope { area: area(c, &reach)?, member: reach.member() };
-        invoices::find(c, &catalogue, scope, &id, now)
+        let scope = BillingScope { area: area(c, &reach)?, within: reach.memberships().cloned() };
+        invoices::find(c, &catalogue, &scope, &id, now)
     };
     Ok(Json(state.store.read(query).await?.into()))
 }

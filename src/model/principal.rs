@@ -39,6 +39,8 @@ pub enum Reach {
 pub struct Memberships {
     pub account: AccountId,
     pub organizations: BTreeSet<OrganizationId>,
+    /// Whether a token narrows them down, so that what the account did elsewhere is out of reach too.
+    pub narrowed: bool,
 }
 
 impl Reach {
@@ -50,11 +52,11 @@ impl Reach {
         }
     }
 
-    /// The account whose memberships limit the reach.
-    pub fn member(&self) -> Option<AccountId> {
+    /// The memberships that limit the reach.
+    pub fn memberships(&self) -> Option<&Arc<Memberships>> {
         match self {
             Self::Everything => None,
-            Self::Organizations(own) => Some(own.account),
+            Self::Organizations(own) => Some(own),
         }
     }
 }

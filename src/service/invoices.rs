@@ -37,7 +37,7 @@ pub enum Billed {
 }
 
 /// The months from that of the first app to the one after the present, oldest first; none without an app.
-pub fn months(connection: &Connection, scope: BillingScope, now: Timestamp) -> Result<Vec<Month>, Error> {
+pub fn months(connection: &Connection, scope: &BillingScope, now: Timestamp) -> Result<Vec<Month>, Error> {
     let Some(first) = formation_periods::first_app_at(connection, scope)? else { return Ok(Vec::new()) };
     let last = Month::of(now).next();
     let after = |month: &Month| Some(month.next()).filter(|next| next <= &last && next != month);
@@ -48,7 +48,7 @@ pub fn months(connection: &Connection, scope: BillingScope, now: Timestamp) -> R
 pub fn find(
     connection: &Connection,
     catalogue: &Catalogue,
-    scope: BillingScope,
+    scope: &BillingScope,
     text: &str,
     now: Timestamp,
 ) -> Result<Invoice, Error> {

@@ -56,7 +56,7 @@ pub async fn create(
 ) -> Result<Organization, Error> {
     let name = OrganizationName::parse(&new.name)?;
     check_description(&new.description)?;
-    let (id, member) = (OrganizationId::new(ids.next()), author.reach.member());
+    let (id, member) = (OrganizationId::new(ids.next()), author.reach.memberships().map(|own| own.account));
     store
         .write(author, move |tx| {
             let organization = Organization {

@@ -66,7 +66,8 @@ pub fn of_temporary(
         return Ok(None);
     }
     let organizations = BTreeSet::from([organization]);
-    let reach = Reach::Organizations(Arc::new(Memberships { account: account.id, organizations }));
+    let reach =
+        Reach::Organizations(Arc::new(Memberships { account: account.id, organizations, narrowed: true }));
     Ok(Some(Principal { user: account.name, access: Access::Ordinary, reach, grant: None }))
 }
 
@@ -86,5 +87,5 @@ fn reach(connection: &Connection, account: &Account) -> Result<Reach, Error> {
         return Ok(Reach::Everything);
     }
     let organizations = store::organization_members::organizations_of(connection, account.id)?;
-    Ok(Reach::Organizations(Arc::new(Memberships { account: account.id, organizations })))
+    Ok(Reach::Organizations(Arc::new(Memberships { account: account.id, organizations, narrowed: false })))
 }

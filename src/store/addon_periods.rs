@@ -12,7 +12,7 @@ use crate::model::time::Timestamp;
 /// The periods of the scope that overlap the time from `from` to `to`, oldest first.
 pub fn list(
     connection: &Connection,
-    scope: BillingScope,
+    scope: &BillingScope,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<AddonPeriod>, StoreError> {
     let (organization, space) = scope.area.columns();
@@ -27,12 +27,11 @@ pub fn list(
          WHERE period.started_at <= :to AND (period.ended_at IS NULL OR period.ended_at >= :from)
            AND (:organization IS NULL OR apps.organization_id = :organization)
            AND (:space IS NULL OR apps.space_id = :space)
-           AND (:member IS NULL OR apps.organization_id IN
-                (SELECT organization_id FROM organization_members WHERE account_id = :member))
+           AND (:within IS NULL OR apps.organization_id IN (SELECT unhex(value) FROM json_each(:within)))
          ORDER BY period.started_at, period.id",
     )?;
     let asked = named_params! {
-        ":from": from, ":to": to, ":organization": organization, ":space": space, ":member": scope.member,
+        ":from": from, ":to": to, ":organization": organization, ":space": space, ":within": scope.within,
     };
     let rows = statement.query_map(asked, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)

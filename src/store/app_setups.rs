@@ -126,6 +126,8 @@ struct WrittenOrder {
     elevated: bool,
     /// The account and its organizations where the reach ends there.
     within: Option<(Uuid, BTreeSet<Uuid>)>,
+    #[serde(default)]
+    narrowed: bool,
     blueprint: Blueprint,
     source: Option<SealedSource>,
     postdeploy: Option<String>,
@@ -145,6 +147,7 @@ impl WrittenOrder {
             user: order.author.user.to_string(),
             elevated: order.author.is_elevated(),
             within,
+            narrowed: order.author.reach.memberships().is_some_and(|own| own.narrowed),
             blueprint: order.blueprint.clone(),
             source: SealedSource::of(&order.source),
             postdeploy: order.postdeploy.clone(),
@@ -157,6 +160,7 @@ impl WrittenOrder {
             Reach::Organizations(Arc::new(Memberships {
                 account: AccountId::new(account),
                 organizations: organizations.into_iter().map(OrganizationId::new).collect(),
+                narrowed: self.narrowed,
             }))
         });
         let access = if self.elevated { Access::Elevated } else { Access::Ordinary };

@@ -39,6 +39,7 @@ use crate::model::oauth::ClientKind;
 use crate::model::oneoff::Terminal;
 use crate::model::pipeline::Stage;
 use crate::model::preview::PreviewTrigger;
+use crate::model::principal::Memberships;
 use crate::model::recommendation::{Action, Details, ResourceType};
 use crate::model::release_status::CheckState;
 use crate::model::route::RoutePath;
@@ -48,6 +49,14 @@ use crate::model::stack::StackState;
 use crate::model::time::Timestamp;
 use crate::model::token::{Scope, TokenHash, TokenKind};
 use crate::seal::Sealed;
+
+/// The organizations as a JSON array, for `SELECT unhex(value) FROM json_each(…)`.
+impl ToSql for Memberships {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let ids: Vec<String> = self.organizations.iter().map(|id| id.uuid().simple().to_string()).collect();
+        Ok(ToSqlOutput::from(serde_json::Value::from(ids).to_string()))
+    }
+}
 
 macro_rules! id_columns {
     ($($name:ident),+ $(,)?) => {$(

@@ -9,8 +9,9 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::StoreError;
 use crate::model::event::Event;
-use crate::model::ids::{AccountId, AppId};
+use crate::model::ids::AppId;
 use crate::model::names::{AppName, SpaceName, UserName};
+use crate::model::principal::Memberships;
 use crate::model::time::Timestamp;
 
 /// Waits for an event that `concerns` who waits, or until some were missed, of which any may have. Cancel-safe; for ever
@@ -67,8 +68,8 @@ pub struct EventFilter {
     /// The name of an app's space.
     pub space: Option<String>,
     pub user: Option<String>,
-    /// Only what this account did itself, or what is about an app of an organization it is a member of.
-    pub member: Option<AccountId>,
+    /// Only what is about an app of these organizations, and what the account did itself if they are all of its own.
+    pub within: Option<Arc<Memberships>>,
 }
 
 /// An event as it was recorded.
@@ -107,14 +108,13 @@ pub fn list_newest(
            AND (:space IS NULL OR events.app_id IN
                 (SELECT apps.id FROM apps JOIN spaces ON spaces.id = apps.space_id WHERE spaces.name = :space))
            AND (:user IS NULL OR events.username = :user)
-           AND (:member IS NULL OR events.username = (SELECT name FROM accounts WHERE id = :member)
-                OR apps.organization_id IN
-                   (SELECT organization_id FROM organization_members WHERE account_id = :member))
+           AND (:within IS NULL OR events.username = (SELECT name FROM accounts WHERE id = :account)
+                OR apps.organization_id IN (SELECT unhex(value) FROM json_each(:within)))
          ORDER BY events.id DESC LIMIT :limit",
     )?;
     let asked = named_params! {
         ":app": filter.app, ":space": filter.space, ":user": filter.user, ":limit": limit,
-        ":member": filter.member,
+        ":within": filter.within, ":account": filter.within.as_ref().filter(|own| !own.narrowed).map(|own| own.account),
     };
     let rows = statement.query_map(asked, recorded)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -1,19 +1,22 @@
 //! How many dynos of what size an app ran from when to when: what invoices are made of.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Row, named_params};
 
 use super::{StoreError, Tx};
 use crate::model::formation::Formation;
-use crate::model::ids::{AccountId, AppId, FormationId, OrganizationId, SpaceId};
+use crate::model::ids::{AppId, FormationId, OrganizationId, SpaceId};
 use crate::model::invoice::FormationPeriod;
+use crate::model::principal::Memberships;
 use crate::model::time::Timestamp;
 
 /// Whose apps are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillingScope {
     pub area: BillingArea,
-    /// Only those of the organizations that this account is a member of.
-    pub member: Option<AccountId>,
+    /// Only those of these organizations.
+    pub within: Option<Arc<Memberships>>,
 }
 
 /// Where the apps are.
@@ -25,21 +28,20 @@ pub enum BillingArea {
 }
 
 /// When the first app of the scope was made, deleted ones included; `None` when there was none.
-pub fn first_app_at(connection: &Connection, scope: BillingScope) -> Result<Option<Timestamp>, StoreError> {
+pub fn first_app_at(connection: &Connection, scope: &BillingScope) -> Result<Option<Timestamp>, StoreError> {
     let (organization, space) = scope.area.columns();
     let mut statement = connection.prepare_cached(
         "SELECT min(created_at) FROM apps
          WHERE (?1 IS NULL OR organization_id = ?1) AND (?2 IS NULL OR space_id = ?2)
-           AND (?3 IS NULL OR organization_id IN
-                (SELECT organization_id FROM organization_members WHERE account_id = ?3))",
+           AND (?3 IS NULL OR organization_id IN (SELECT unhex(value) FROM json_each(?3)))",
     )?;
-    Ok(statement.query_row((organization, space, scope.member), |row| row.get(0))?)
+    Ok(statement.query_row((organization, space, &scope.within), |row| row.get(0))?)
 }
 
 /// The periods of the scope that overlap the time from `from` to `to`, oldest first.
 pub fn list(
     connection: &Connection,
-    scope: BillingScope,
+    scope: &BillingScope,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<FormationPeriod>, StoreError> {
     let (organization, space) = scope.area.columns();
@@ -54,12 +56,11 @@ pub fn list(
          WHERE period.started_at <= :to AND (period.ended_at IS NULL OR period.ended_at >= :from)
            AND (:organization IS NULL OR apps.organization_id = :organization)
            AND (:space IS NULL OR apps.space_id = :space)
-           AND (:member IS NULL OR apps.organization_id IN
-                (SELECT organization_id FROM organization_members WHERE account_id = :member))
+           AND (:within IS NULL OR apps.organization_id IN (SELECT unhex(value) FROM json_each(:within)))
          ORDER BY period.started_at, period.id",
     )?;
     let asked = named_params! {
-        ":from": from, ":to": to, ":organization": organization, ":space": space, ":member": scope.member,
+        ":from": from, ":to": to, ":organization": organization, ":space": space, ":within": scope.within,
     };
     let rows = statement.query_map(asked, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
