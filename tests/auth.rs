@@ -77,6 +77,16 @@ async fn a_token_is_accepted_in_three_spellings() {
 }
 
 #[tokio::test]
+async fn a_token_with_two_dots_is_a_token_as_any_other() {
+    let daemon = TestDaemon::start().await;
+    let (store, ids) = (&daemon.state.store, &daemon.state.ids);
+    let secret = "prod.eu-1.9f3c2ab7d1e4";
+    daemon.with_secret(secret).get("/apps").await.error(401);
+    bootstrap::run(store, ids, &daemon.state.catalogue.load(), Some(secret)).await.unwrap();
+    daemon.with_secret(secret).get("/apps").await.json(200);
+}
+
+#[tokio::test]
 async fn a_refused_request_is_refused_before_its_body_or_app_is_looked_at() {
     let daemon = TestDaemon::start().await;
     daemon.anonymous().send_body(Method::POST, "/apps", "{").await.error(401);
