@@ -424,6 +424,27 @@ async fn delete_formation_needs_elevation_in_a_protected_space() {
 }
 
 #[tokio::test]
+async fn an_image_of_ones_own_needs_elevation_in_a_protected_space() {
+    for tag in ["socs", "prod"] {
+        let (daemon, client, _) = with_app().await;
+        client.post(PATH, json!({ "type": "job", "command": "a", "oneoff": true })).await.json(201);
+        client.patch("/spaces/docs", json!({ "compliance": [tag] })).await.json(200);
+        let user = daemon.personal("alice").await;
+        let options = json!({ "image": "alpine:3" });
+        let new = json!({ "type": "new", "command": "printenv", "oneoff": true, "options": options });
+        for answer in [
+            user.post(PATH, new).await,
+            user.patch(&format!("{PATH}/job"), json!({ "options": options })).await,
+            user.patch(PATH, json!([{ "type": "job", "options": options }])).await,
+        ] {
+            assert!(answer.error(403).contains("docs"));
+        }
+        user.patch(&format!("{PATH}/job"), json!({ "command": "b" })).await.json(200);
+        client.patch(&format!("{PATH}/job"), json!({ "options": options })).await.json(200);
+    }
+}
+
+#[tokio::test]
 async fn no_formation_changes_while_the_app_is_in_maintenance() {
     let (_daemon, client, _) = with_app().await;
     let web = client.post(PATH, json!({ "type": "web" })).await.json(201);

@@ -84,6 +84,7 @@ async fn open(
         ))
         .into());
     }
+    oneoffs::check_compliance(&author, &app)?;
     let session = state.terminals.open(&author, oneoff).await.map_err(refusal)?;
     let upgrade = upgrade.protocols([PROTOCOL]).max_message_size(MESSAGE_LIMIT).max_frame_size(MESSAGE_LIMIT);
     Ok(upgrade.on_upgrade(move |socket| serve(session, socket)))

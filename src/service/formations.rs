@@ -1,6 +1,6 @@
 //! Formations: making, changing, scaling and deleting a process type of an app.
 
-use super::{Error, apps};
+use super::{Error, apps, oneoffs};
 use crate::ids::Ids;
 use crate::model::RuleError;
 use crate::model::app::App;
@@ -89,6 +89,11 @@ pub(super) fn check(process_type: &ProcessType, change: &FormationChange) -> Res
     change.clone().apply(&mut formation, start).map(drop)
 }
 
+/// An image that no build made would be given the config vars of the app.
+fn check_image(author: &Principal, app: &App, change: &FormationChange) -> Result<(), Error> {
+    change.image.as_ref().map_or(Ok(()), |_| oneoffs::check_compliance(author, app))
+}
+
 /// Makes a formation. The first one that is not `web` makes `web` with no dyno first (`behaviour.md` §5).
 pub async fn create(
     store: &Store,
@@ -97,6 +102,7 @@ pub async fn create(
     app: &App,
     new: NewFormation,
 ) -> Result<Formation, Error> {
+    check_image(author, app, &new.change)?;
     let (app, ids, sealer) = (app.id, ids.clone(), sealer.clone());
     store
         .write(author, move |tx| {
@@ -145,6 +151,7 @@ pub async fn update(
     app: &App,
     wanted: NewFormation,
 ) -> Result<Formation, Error> {
+    check_image(author, app, &wanted.change)?;
     let (app, ids, sealer) = (app.id, ids.clone(), sealer.clone());
     store
         .write(author, move |tx| {
@@ -166,6 +173,9 @@ pub async fn update_all(
     app: &App,
     changes: Vec<(ProcessType, FormationChange)>,
 ) -> Result<Vec<Formation>, Error> {
+    for (_, change) in &changes {
+        check_image(author, app, change)?;
+    }
     let (app, sealer) = (app.id, sealer.clone());
     store
         .write(author, move |tx| {

@@ -43,8 +43,19 @@ pub struct Maker {
     pub ids: Ids,
 }
 
-/// Asks for a one-off dyno of the current release. In `socs` and `prod` spaces that needs elevation, because a command
-/// sees everything that the app does.
+/// In `socs` and `prod` spaces a command of one's own needs elevation, because it sees everything that the app does; so
+/// do a terminal and an image.
+pub fn check_compliance(author: &Principal, app: &App) -> Result<(), Error> {
+    if app.space.compliance.needs_elevation() && !author.is_elevated() {
+        return Err(Error::Forbidden(format!(
+            "Running a command in the space {} needs elevated access, because of its compliance.",
+            app.space.name
+        )));
+    }
+    Ok(())
+}
+
+/// Asks for a one-off dyno of the current release.
 pub async fn create(
     store: &Store,
     maker: &Maker,
@@ -52,12 +63,7 @@ pub async fn create(
     app: &App,
     new: NewOneOff,
 ) -> Result<(OneOff, Dyno), Error> {
-    if app.space.compliance.needs_elevation() && !author.is_elevated() {
-        return Err(Error::Forbidden(format!(
-            "Running a command in the space {} needs elevated access, because of its compliance.",
-            app.space.name
-        )));
-    }
+    check_compliance(author, app)?;
     let (app, maker) = (app.id, maker.clone());
     store
         .write(author, move |tx| {

@@ -141,6 +141,10 @@ async fn a_terminal_is_given_to_nobody_who_may_not_change_the_app() {
     house.daemon.account("reader", Role::Owner, &[]).await;
     let reader = house.daemon.read_token("reader").await;
     assert_eq!(refused(connect(address, &name, &reader).await), 403);
+    house.client.patch("/spaces/default", json!({ "compliance": ["socs"] })).await.json(200);
+    house.daemon.account("member", Role::Member, &["akkeris"]).await;
+    let member = house.daemon.token("member", akkerisd::model::token::TokenKind::Personal).await;
+    assert_eq!(refused(connect(address, &name, &member).await), 403, "the space is protected");
     let detached = house.client.post(PATH, json!({ "command": "sh" })).await.json(201);
     let detached = detached["name"].as_str().unwrap();
     assert_eq!(refused(connect(address, detached, ADMIN_TOKEN).await), 409);
