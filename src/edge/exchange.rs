@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 
@@ -20,6 +20,11 @@ use super::pause::park;
 use super::rescue::ProxyError;
 use super::upstream::{Connection, Lease, SendError};
 use super::worker::Worker;
+
+/// A terminal waits a minute for its dyno to be made.
+const API_FIRST_BYTE: Duration = Duration::from_secs(90);
+/// A log that is followed may say nothing for half an hour (`behaviour.md` §10).
+const API_ROLLING: Duration = Duration::from_mins(31);
 
 /// Sends a request to an upstream and waits for the head of its answer.
 pub(super) async fn exchange(
@@ -87,17 +92,17 @@ fn speaks_http2(destination: &Destination) -> bool {
     matches!(destination, Destination::App { app, .. } if app.http2)
 }
 
-/// An app's own limits, or the edge's.
+/// An app's own limits, or the edge's. The API ends its answers itself.
 fn terms(worker: &Worker, destination: &Destination) -> Terms {
     let limits = worker.settings.limits;
     let own = match destination {
         Destination::App { app, .. } => app.limits,
-        Destination::Api(_) => return Terms { first_byte: limits.first_byte, rolling: limits.rolling },
+        Destination::Api(_) => {
+            return Terms { first_byte: API_FIRST_BYTE, sending: limits.rolling, rolling: API_ROLLING };
+        }
     };
-    Terms {
-        first_byte: own.first_byte.unwrap_or(limits.first_byte),
-        rolling: own.idle.unwrap_or(limits.rolling),
-    }
+    let rolling = own.idle.unwrap_or(limits.rolling);
+    Terms { first_byte: own.first_byte.unwrap_or(limits.first_byte), sending: rolling, rolling }
 }
 
 async fn open(

@@ -20,7 +20,9 @@ use super::rescue::ProxyError;
 pub(super) struct Terms {
     /// From the last byte of the request to the first of the answer.
     pub(super) first_byte: Duration,
-    /// Between two bytes of a body, whoever sends them.
+    /// Between two bytes of the request's body.
+    pub(super) sending: Duration,
+    /// Between two bytes of the answer's body, or of a tunnel whoever sends them.
     pub(super) rolling: Duration,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Pace {
 impl Pace {
     /// A pace whose limits come with its first exchange.
     pub(super) fn new() -> Self {
-        let terms = Terms { first_byte: Duration::ZERO, rolling: Duration::ZERO };
+        let terms = Terms { first_byte: Duration::ZERO, sending: Duration::ZERO, rolling: Duration::ZERO };
         let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         Self { timer, terms, progress: None, since: Instant::now(), moved: false }
     }
@@ -47,7 +49,7 @@ impl Pace {
     /// Begins to wait for an answer.
     pub(super) fn begin(&mut self, now: Instant, terms: Terms, progress: Option<Progress>) {
         let shortest =
-            if progress.is_some() { terms.first_byte.min(terms.rolling) } else { terms.first_byte };
+            if progress.is_some() { terms.first_byte.min(terms.sending) } else { terms.first_byte };
         (self.terms, self.progress, self.since, self.moved) = (terms, progress, now, true);
         self.arm_within(shortest);
     }
@@ -56,7 +58,7 @@ impl Pace {
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Option<ProxyError> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let from_client = self.progress.as_ref().is_some_and(Progress::is_awaited);
-            let limit = if from_client { self.terms.rolling } else { self.terms.first_byte };
+            let limit = if from_client { self.terms.sending } else { self.terms.first_byte };
             let left = limit.saturating_sub(self.last_move().elapsed());
             if left.is_zero() {
                 return Some(if from_client { ProxyError::ClientIdle } else { ProxyError::FirstByteTimeout });

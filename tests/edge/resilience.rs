@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use akkerisd::edge::table::{Service, Upstream};
+use akkerisd::edge::table::{HostRoute, Service, Upstream};
 use akkerisd::edge::{AccessRecords, AccessSink};
 use akkerisd::model::names::DynoName;
 use akkerisd::model::router_limits::RouterLimits;
@@ -176,6 +176,25 @@ async fn an_answer_that_stands_still_or_breaks_off_ends_its_stream() {
         assert_eq!(next(&mut records).await, (200, Some(code)));
         assert_eq!(dyno.upstream.in_flight(), 0);
     }
+}
+
+#[tokio::test]
+async fn the_api_may_be_silent_for_longer_than_a_dyno() {
+    let (edge, _records) = impatient();
+    let backend = Backend::start("api").await;
+    edge.publish(HostRoute::Api { address: backend.address() });
+    let late = edge.get("/wait");
+    tokio::pin!(late);
+    assert!(tokio::time::timeout(SHORT * 4, &mut late).await.is_err(), "its answer is waited for");
+    backend.gate.send_replace(true);
+    assert_eq!(late.await.body, "api");
+
+    let followed = RawDyno::start("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart", Then::Stays).await;
+    edge.publish(HostRoute::Api { address: followed.upstream.address });
+    let mut sender = edge.connect().await;
+    let response = sender.send_request(app_request("/").body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let body = tokio::time::timeout(SHORT * 4, response.into_body().collect()).await;
+    assert!(body.is_err(), "a log that is followed goes on");
 }
 
 #[tokio::test]
