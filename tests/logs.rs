@@ -172,6 +172,21 @@ async fn a_reader_is_woken_by_an_append_and_ends_with_its_app() {
     assert!(!dir.path().join("app").exists());
 }
 
+#[test]
+fn a_power_cut_that_took_the_newest_segment_leaves_what_was_taken_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ring = Arc::new(Ring::open(dir.path(), LIMIT).unwrap());
+    let mut subject = Subject { ring, lines: Vec::new(), ends: Vec::new(), fresh: 0 };
+    (0..20).for_each(|_| subject.append(&[500; 2]));
+    for _ in 0..2 {
+        cut_newest(dir.path(), u64::MAX);
+        subject.reopen(dir.path());
+        assert!(!subject.lines.is_empty());
+        subject.append(&[1]);
+        subject.reopen(dir.path());
+    }
+}
+
 #[tokio::test]
 async fn what_a_power_cut_damaged_is_missed_and_the_rest_is_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -183,6 +198,8 @@ async fn what_a_power_cut_damaged_is_missed_and_the_rest_is_read() {
     let second = std::fs::read(&files[1]).unwrap();
     std::fs::write(&files[1], vec![0; second.len()]).unwrap();
     let (missed, read) = all_from(&subject.ring, 0).await;
+    let builds = LogFilter { kind: Some(SourceKind::Build), dyno: None };
+    assert_eq!(subject.ring.position_of_last(1_000, &builds).unwrap(), 0);
     assert!(missed > 0);
     assert_eq!(missed + read.len() as u64, 40);
     assert_eq!(read.last(), subject.lines.last());

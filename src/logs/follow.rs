@@ -361,6 +361,7 @@ impl Follower<'_> {
 
     /// Writes lines to the ring, after a line on those that were dropped: when it is time for it, or at the end.
     async fn keep(&mut self, mut lines: Vec<LogLine>, last: bool) -> Result<(), FollowError> {
+        let count = lines.len() as u64;
         let due = last || !lines.is_empty() || self.told.elapsed() >= TELL_EVERY;
         if self.dropped > 0 && due {
             lines.insert(0, self.overflow());
@@ -368,7 +369,7 @@ impl Follower<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        let (ring, checkpoint, count) = (Arc::clone(&self.ring), self.checkpoint(), lines.len() as u64);
+        let (ring, checkpoint) = (Arc::clone(&self.ring), self.checkpoint());
         let append = tokio::task::spawn_blocking(move || ring.append(&lines, Some(checkpoint)));
         match append.await.map_err(std::io::Error::other)? {
             Ok(()) => {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ring::{End, Ring};
-use super::segment::Cursor;
+use super::segment::{self, Cursor};
 use crate::model::log::LogLine;
 
 /// Follows one ring. It holds at most one open file and nothing of the lines, however slow it is.
@@ -107,12 +107,7 @@ fn read(ring: &Ring, position: u64, mut cursor: Option<Cursor>) -> io::Result<(C
                 cursor = Some(opened);
             }
             // The segment was removed a moment ago, or a power cut damaged it.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-                ) =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotFound || segment::is_torn(&error) => {
                 let taken = chunk.next + chunk.lines.len() as u64;
                 chunk.missed += until.saturating_sub(taken);
                 chunk.next = until;

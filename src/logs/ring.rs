@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 pub use super::frame::{Checkpoint, Taken};
 use super::frame::{FRAME_LIMIT, NewFrame};
-use super::segment::{self, Cursor};
+use super::segment::{self, Cursor, Scan};
 use crate::model::log::{LogFilter, LogLine};
 
 /// A ring has about so many segments; the oldest goes as a whole.
@@ -57,22 +57,33 @@ struct Segment {
 }
 
 impl Ring {
-    /// Opens the ring in `folder`, which is made where there is none. A torn end is cut off.
+    /// Opens the ring in `folder`, which is made where there is none. A torn end is cut off; where that leaves no line of
+    /// the newest segment, the one before has what a power cut took with it.
     pub fn open(folder: &Path, limit: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut sealed: VecDeque<Segment> =
             segment::list(folder)?.into_iter().map(|(start, bytes)| Segment { start, bytes }).collect();
         let mut newest = sealed.pop_back().unwrap_or(Segment { start: 0, bytes: 0 });
-        let mut checkpoints = HashMap::new();
-        let (file, next) = if newest.bytes == 0 {
-            (segment::create(folder, newest.start, &[])?, newest.start)
-        } else {
-            let scan = segment::scan(folder, newest.start)?;
-            let file = segment::open(folder, newest.start)?;
-            file.set_len(scan.bytes)?;
-            newest.bytes = scan.bytes;
+        let empty = Scan { next: newest.start, ..Scan::default() };
+        let scan = if newest.bytes == 0 { empty } else { segment::scan(folder, newest.start)? };
+        let (next, mut checkpoints) = (scan.next, HashMap::new());
+        let mut know = |scan: Scan| {
             checkpoints.extend(scan.checkpoints.into_iter().map(|each| (each.container.clone(), each)));
-            (file, scan.next)
+        };
+        let file = if next > newest.start {
+            newest.bytes = scan.bytes;
+            know(scan);
+            let file = segment::open(folder, newest.start)?;
+            file.set_len(newest.bytes)?;
+            file
+        } else {
+            if let Some(before) = sealed.back() {
+                know(segment::scan(folder, before.start)?);
+            }
+            know(scan);
+            let head = head_of(&checkpoints, next)?;
+            newest.bytes = head.len() as u64;
+            segment::create(folder, next, &head)?
         };
         let state = State { sealed, newest, file: Some(file), next, checkpoints };
         let ends = watch::Sender::new(End::At(next));
@@ -148,6 +159,8 @@ impl Ring {
         for start in starts.into_iter().rev() {
             let found = match self.matches_in(start, end, wanted, filter) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                // As for who reads on, nothing is left of it after a power cut.
+                Err(error) if segment::is_torn(&error) => VecDeque::new(),
                 found => found?,
             };
             wanted -= found.len();
@@ -224,10 +237,7 @@ impl Ring {
     fn make_room(&self, state: &mut State, bytes: u64) -> io::Result<()> {
         // Without a line of its own a segment would have the name of the next one.
         if state.newest.bytes + bytes > self.limit / SEGMENTS && state.next > state.newest.start {
-            let mut head = Vec::new();
-            for checkpoint in state.checkpoints.values() {
-                head.extend(NewFrame::of(&[], Some(checkpoint.clone()))?.at(state.next)?);
-            }
+            let head = head_of(&state.checkpoints, state.next)?;
             state.file = Some(segment::create(&self.folder, state.next, &head)?);
             let newest = Segment { start: state.next, bytes: head.len() as u64 };
             let full = std::mem::replace(&mut state.newest, newest);
@@ -243,6 +253,15 @@ impl Ring {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// With what a segment begins: the checkpoints that hold at its start.
+fn head_of(checkpoints: &HashMap<String, Checkpoint>, start: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    for checkpoint in checkpoints.values() {
+        head.extend(NewFrame::of(&[], Some(checkpoint.clone()))?.at(start)?);
+    }
+    Ok(head)
 }
 
 impl State {

@@ -139,6 +139,11 @@ fn path(folder: &Path, start: u64) -> PathBuf {
     folder.join(format!("{start:020}{SUFFIX}"))
 }
 
+/// Whether an error says that a segment is not whole, as a power cut leaves it.
+pub(super) fn is_torn(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 fn torn() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a segment of a log is damaged")
 }
