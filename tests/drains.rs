@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::support::line_sink::{Authority, LineSink};
 use crate::support::ports::free_ports;
-use crate::support::sink::Sink;
+use crate::support::sink::{Reply, Sink};
 use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
 
@@ -312,6 +312,33 @@ async fn https_takes_batches_and_gets_a_refused_one_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn http_takes_long_lines_in_requests_that_servers_take() {
+    let draining = Draining::start().await;
+    let sink = Sink::start().await;
+    draining.connected(&sink.url).await;
+    let lines: Vec<String> = (0..40).map(|number| format!("{number} {}", "z".repeat(60_000))).collect();
+    draining.write(&lines).await;
+    let received = sink.wait_for(10).await;
+    assert!(received.iter().all(|request| request.body.len() < 300_000));
+    assert!(received.iter().flat_map(|request| texts_of(&request.body)).eq(lines));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_on_its_way_when_the_daemon_stops_comes_once() {
+    let mut draining = Draining::start().await;
+    let sink = Sink::start().await;
+    let drain = draining.connected(&sink.url).await;
+    sink.reply(Reply { status: 200, delay: Duration::from_millis(500), ..Reply::default() });
+    draining.write(&numbered(0..10)).await;
+    sink.wait_for(1).await;
+    draining.restart(async |_| {}).await;
+    draining.write(&numbered(10..20)).await;
+    let received: Vec<_> = sink.wait_for(2).await.iter().map(|request| texts_of(&request.body)).collect();
+    assert_eq!(received, [numbered(0..10), numbered(10..20)]);
+    assert_eq!(draining.dropped(&drain).await, 0);
+}
+
+#[tokio::test]
 async fn a_dead_server_and_one_that_never_reads_delay_no_other() {
     let draining = Draining::start().await;
     let [closed] = free_ports();
@@ -358,18 +385,23 @@ async fn a_drain_goes_on_after_a_restart_of_the_daemon_where_it_was() {
 
 #[tokio::test]
 async fn a_server_that_closes_with_nothing_on_its_way_loses_nothing() {
-    let draining = Draining::start().await;
-    let sink = LineSink::tcp().await;
-    let drain = draining.connected(&format!("syslog://{}", sink.address)).await;
-    draining.write(&numbered(0..100)).await;
-    assert_eq!(sink.wait_for(100).await, numbered(0..100));
-    let address = sink.address;
-    sink.stop().await;
-    draining.wait_for_state(&drain, "failing").await;
-    draining.write(&numbered(100..200)).await;
-    let sink = LineSink::at(address, None, 0).await;
-    assert_eq!(sink.wait_for(100).await, numbered(100..200));
-    assert_eq!((draining.dropped(&drain).await, draining.figures.totals().dropped), (0, 0));
+    let authority = Authority::new();
+    for (scheme, query, tls) in
+        [("syslog", "", None), ("syslog+tls", "?insecure=true", Some(authority.server()))]
+    {
+        let draining = Draining::start().await;
+        let sink = LineSink::at("127.0.0.1:0".parse().unwrap(), tls.clone(), 0).await;
+        let drain = draining.connected(&format!("{scheme}://{}{query}", sink.address)).await;
+        draining.write(&numbered(0..100)).await;
+        assert_eq!(sink.wait_for(100).await, numbered(0..100));
+        let address = sink.address;
+        sink.stop().await;
+        draining.wait_for_state(&drain, "failing").await;
+        draining.write(&numbered(100..200)).await;
+        let sink = LineSink::at(address, tls, 0).await;
+        assert_eq!(sink.wait_for(100).await, numbered(100..200), "{scheme}");
+        assert_eq!((draining.dropped(&drain).await, draining.figures.totals().dropped), (0, 0), "{scheme}");
+    }
 }
 
 #[tokio::test]

@@ -355,7 +355,7 @@ async fn a_redirect_is_an_answer_and_not_followed() {
     let world = World::new().await;
     let (sink, elsewhere) = (Sink::start().await, Sink::start().await);
     let location = Some(elsewhere.url.clone());
-    sink.reply(Reply { status: 302, location, body: String::new() });
+    sink.reply(Reply { status: 302, location, ..Reply::default() });
     let hook = world.hook(&sink.url).await;
     let _running = world.deliver().await;
     world.crash(0..1).await;
@@ -403,7 +403,7 @@ async fn loopback_is_refused_when_the_operator_says_so() {
 async fn of_a_large_answer_the_beginning_is_kept() {
     let world = World::new().await;
     let sink = Sink::start().await;
-    sink.reply(Reply { status: 200, location: None, body: "x".repeat(100_000) });
+    sink.reply(Reply { status: 200, body: "x".repeat(100_000), ..Reply::default() });
     let hook = world.hook(&sink.url).await;
     let _running = world.deliver().await;
     world.crash(0..1).await;

@@ -18,11 +18,14 @@ use super::message::Batch;
 use super::progress::Progress;
 use super::stream::Confirmation;
 use crate::logs::{Chunk, Reader, Rings};
+use crate::model::log::LogLine;
 use crate::model::log_drain::{DrainState, LogDrain, Loss};
 
 /// A connection that lived this long was a good one.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
-/// How long the end of the last connection may take.
+/// Bytes of text of the lines that are sent at once, because servers take requests of a megabyte or so.
+const BATCH_LIMIT: usize = 256 * 1024;
+/// How long what is on its way may take when the drain is stopped, and then the end of the last connection.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the follower of a drain needs.
@@ -177,7 +180,7 @@ impl Follower {
         }
         let mut rest = chunk.lines.as_slice();
         while !rest.is_empty() {
-            let (count, frame) = memory.frame.next(position, rest.len());
+            let (count, frame) = memory.frame.next(position, fitting(rest));
             let (lines, others) = rest.split_at(count);
             let batch = Batch::of(lines, &self.host, framing);
             let (handed, sent) = self.send(link, &batch, frame).await;
@@ -190,13 +193,20 @@ impl Follower {
         Ok(())
     }
 
-    /// Sends until the drain is stopped; the number of messages that were handed over.
+    /// The number of messages that were handed over. When the drain is stopped, what is on its way is given a moment to
+    /// arrive, and nothing more is sent.
     async fn send(&self, link: &mut Link, batch: &Batch, frame: Uuid) -> (usize, Result<(), DrainError>) {
+        if self.stop.is_cancelled() {
+            return (0, Err(DrainError::Stopped));
+        }
         let mut handed = 0;
+        let stopped = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(STOP_LIMIT).await;
+        };
         let sent = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(DrainError::Stopped),
             sent = link.send(batch, frame, &mut handed) => sent,
+            () = stopped => Err(DrainError::Stopped),
         };
         (handed, sent)
     }
@@ -223,4 +233,14 @@ impl Follower {
         self.figures.dropped(lost.lines);
         self.progress.lose(lost);
     }
+}
+
+/// How many of the lines fit into a batch; at least one.
+fn fitting(lines: &[LogLine]) -> usize {
+    let mut bytes = 0;
+    let fit = |line: &&LogLine| {
+        bytes += line.text().len();
+        bytes <= BATCH_LIMIT
+    };
+    lines.iter().take_while(fit).count().max(1)
 }

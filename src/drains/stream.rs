@@ -3,6 +3,7 @@
 //! Invariant: what was handed to the kernel and is not known to have been read stands in the ledger.
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,7 +135,9 @@ impl Stream {
     /// A server that closes its side has read all that came before; what comes after, its kernel answers with a reset.
     pub(super) async fn lost(&mut self, error: &DrainError) -> Option<Unsettled> {
         let unsettled = self.ledger.unsettled(Instant::now())?;
-        if !matches!(error, DrainError::Closed) || self.write.shutdown().await.is_err() {
+        // Of the socket alone: the last words of TLS would be such bytes themselves.
+        let closed = matches!(error, DrainError::Closed) && self.socket.shutdown(Shutdown::Write).is_ok();
+        if !closed {
             return Some(unsettled);
         }
         tokio::time::sleep(LINGER).await;

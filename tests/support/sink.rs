@@ -41,6 +41,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) body: String,
+    /// Between the request and its answer.
+    pub(crate) delay: Duration,
 }
 
 #[derive(Default)]
@@ -141,12 +143,13 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let reply = shared.replies.lock().unwrap().pop_front();
-    let reply = reply.unwrap_or_else(|| Reply { status: 200, location: None, body: "ok".to_owned() });
+    let reply = reply.unwrap_or_else(|| Reply { status: 200, body: "ok".to_owned(), ..Reply::default() });
     shared.received.lock().unwrap().push(Received {
         path: parts.uri.path().to_owned(),
         headers: parts.headers,
         body,
     });
+    tokio::time::sleep(reply.delay).await;
     let mut response = Response::builder().status(reply.status).header("x-sink", "here");
     if let Some(location) = reply.location {
         response = response.header("location", location);
