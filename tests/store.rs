@@ -65,6 +65,42 @@ async fn a_failing_or_panicking_write_rolls_back_alone() {
 }
 
 #[tokio::test]
+async fn a_full_disk_undoes_a_shared_commit_and_nobody_is_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let author = Principal::daemon();
+    let (begins, began) = tokio::sync::oneshot::channel();
+    let (go, waits) = std::sync::mpsc::channel();
+    // The others wait behind it, and so share a commit.
+    let first = store.write(&author, move |tx| {
+        begins.send(()).unwrap();
+        tx.execute_batch("CREATE TABLE big (content BLOB) STRICT")?;
+        waits.recv_timeout(Duration::from_secs(30)).unwrap();
+        Ok::<_, StoreError>(())
+    });
+    let before = store.write(&author, |tx| store::organizations::insert(tx, &organization("before")));
+    let full = store.write(&author, |tx| {
+        tx.query_row("PRAGMA max_page_count = 1", [], |_| Ok(()))?;
+        tx.execute("INSERT INTO big VALUES (zeroblob(10000000))", [])?;
+        Ok::<_, StoreError>(())
+    });
+    let after = store.write(&author, |tx| {
+        tx.query_row("PRAGMA max_page_count = 1000000", [], |_| Ok(()))?;
+        store::organizations::insert(tx, &organization("after"))
+    });
+    let others = async {
+        began.await.unwrap();
+        tokio::join!(before, full, after, async { go.send(()).unwrap() })
+    };
+    let (first, (before, full, after, ())) = tokio::join!(first, others);
+    first.unwrap();
+    assert!(matches!(before, Err(StoreError::Undone)), "{before:?}");
+    assert!(matches!(full, Err(StoreError::Full(_))), "{full:?}");
+    after.unwrap();
+    assert_eq!(names(&store).await, ["after"]);
+}
+
+#[tokio::test]
 async fn a_panicking_read_fails_alone_and_costs_no_reader() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);

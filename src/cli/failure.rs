@@ -97,6 +97,7 @@ impl From<StoreError> for Failure {
             | StoreError::Content(_)
             | StoreError::Newer { .. }
             | StoreError::Copy(_)
+            | StoreError::Undone
             | StoreError::Closed
             | StoreError::Seal(_) => Self::Io(error.into()),
         }

@@ -59,7 +59,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let message = if matches!(error, StoreError::Full(_)) {
             "The disk of the server is full; nothing was changed."
-        } else if matches!(error, StoreError::Busy(_) | StoreError::Closed) {
+        } else if matches!(error, StoreError::Busy(_) | StoreError::Closed | StoreError::Undone) {
             "The server is busy or stopping; nothing was changed. Try again in a moment."
         } else {
             return Self::internal(error);

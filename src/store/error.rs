@@ -27,6 +27,8 @@ pub enum StoreError {
     Newer { found: u32, known: u32 },
     #[error("the copy before a migration cannot be made")]
     Copy(#[source] std::io::Error),
+    #[error("another write that shared the commit met a full or failing disk; nothing of either was written")]
+    Undone,
     #[error("the store is closed")]
     Closed,
     #[error("the write panicked and was rolled back")]

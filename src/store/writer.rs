@@ -222,7 +222,9 @@ impl WriterThread {
                     Err(_) => break,
                 }
             }
-            self.commit(&mut batch);
+            while !batch.is_empty() {
+                self.commit(&mut batch);
+            }
             if let Some(closed) = close {
                 return self.finish(closed);
             }
@@ -242,10 +244,11 @@ impl WriterThread {
         let _gone = closed.send(());
     }
 
+    /// Commits a batch. Where a full or failing disk undoes it in the middle, those that were not begun stay in it.
     fn commit(&mut self, batch: &mut Vec<Job>) {
-        self.counters.writes.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             tracing::error!(%error, writes = batch.len(), "a transaction could not be begun");
+            self.count(batch.len());
             for job in batch.drain(..) {
                 (job.work)(Err(StoreError::from(copy_of(&error)))).reply()(Ok(()));
             }
@@ -253,9 +256,21 @@ impl WriterThread {
         }
         let mut replies = Vec::with_capacity(batch.len());
         let mut happened = Vec::new();
-        for job in batch.drain(..) {
+        let mut jobs = std::mem::take(batch).into_iter();
+        while let Some(job) = jobs.next() {
+            self.count(1);
             if let Some(reply) = self.apply(job, &mut happened) {
                 replies.push(reply);
+            }
+            // Upon some errors SQLite rolls the whole transaction back, not the statement alone.
+            if self.connection.is_autocommit() {
+                self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(writes = replies.len(), "a transaction was rolled back by an error");
+                for reply in replies {
+                    reply(Err(StoreError::Undone));
+                }
+                batch.extend(jobs);
+                return;
             }
         }
         let commit = self.execute("COMMIT");
@@ -314,6 +329,10 @@ impl WriterThread {
             tracing::error!(%error, "a savepoint could not be ended");
         }
         reply
+    }
+
+    fn count(&self, writes: usize) {
+        self.counters.writes.fetch_add(writes as u64, Ordering::Relaxed);
     }
 
     /// Runs a statement that was parsed when it first came.
