@@ -138,6 +138,22 @@ async fn containers_and_volumes_of_no_addon_are_removed() {
 }
 
 #[tokio::test]
+async fn what_belongs_to_an_addon_that_the_database_never_knew_is_left_alone() {
+    let mut house = House::start().await;
+    let addon = house.addon("one", "default").await;
+    house.until_state("one", AddonState::Provisioned).await;
+    house.stop().await;
+    // As a copy of the database from before the addon was made.
+    house.daemon.corrupt("PRAGMA foreign_keys = OFF; DELETE FROM addon_instances; DELETE FROM addon_attachments; DELETE FROM addons");
+    house.restart().await;
+    house.addon("two", "default").await;
+    house.until_state("two", AddonState::Provisioned).await;
+    let instances = &house.engine().instances;
+    assert!(instances.all().iter().any(|(_, one)| one.spec.addon == addon.id));
+    assert_eq!(instances.volumes().len(), 2);
+}
+
+#[tokio::test]
 async fn a_volume_that_is_nearly_full_is_told_once_and_shown_until_it_is_not() {
     let house = House::start().await;
     let addon = house.addon("one", "default").await;

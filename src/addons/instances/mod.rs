@@ -36,7 +36,7 @@ use crate::ids::Ids;
 use crate::model::catalogue::Catalogue;
 use crate::model::ids::AddonId;
 use crate::seal::Sealer;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Connection, Store, StoreError};
 use crate::tasks::{Activator, Tasks};
 
 /// Missed wakes cost at most this.
@@ -110,6 +110,14 @@ struct Pause {
     length: Duration,
 }
 
+/// The addons whose containers and volumes are not as they shall be.
+#[derive(Debug, Default)]
+struct Due {
+    attend: Vec<AddonId>,
+    /// Those that the database has never heard of.
+    unknown: Vec<AddonId>,
+}
+
 impl Instances {
     /// Brings up what does not run, waiting at most `limit`, then goes on keeping it so until the tasks stop.
     pub async fn start(context: Arc<Context>, tasks: &Tasks, limit: Duration) -> Self {
@@ -128,9 +136,12 @@ impl Instances {
     async fn bring_up(&self) {
         let due = self.due().await.unwrap_or_else(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "the addons cannot be looked at");
-            Vec::new()
+            Due::default()
         });
-        futures_util::stream::iter(due)
+        for addon in due.unknown {
+            tracing::warn!(%addon, "there are containers or volumes of an addon that the database does not know; they are left alone");
+        }
+        futures_util::stream::iter(due.attend)
             .for_each_concurrent(AT_ONCE, async |addon| log(addon, &attend::attend(&self.0, addon).await))
             .await;
     }
@@ -140,7 +151,7 @@ impl Instances {
         let (mut under_way, mut pauses) = (HashSet::new(), HashMap::new());
         while !stop.is_cancelled() {
             match self.due().await {
-                Ok(due) => self.begin(due, &mut attempts, (&mut under_way, &pauses)),
+                Ok(due) => self.begin(due.attend, &mut attempts, (&mut under_way, &pauses)),
                 Err(error) => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -185,18 +196,19 @@ impl Instances {
         }
     }
 
-    /// The instances that are not as they shall be, and what belongs to none.
-    async fn due(&self) -> Result<Vec<AddonId>, InstanceError> {
+    /// The instances that are not as they shall be, and what addons that are gone have left. Of an addon that was never
+    /// heard of nothing is touched: the database may be a copy from before it was made.
+    async fn due(&self) -> Result<Due, InstanceError> {
         let wanted = look::load(&self.0, None).await?;
         let look = look::Look::at(&self.0, &wanted).await?;
         let known: HashSet<AddonId> = wanted.iter().map(|one| one.instance.addon).collect();
-        let mut due: Vec<AddonId> =
-            look.addons().into_iter().filter(|addon| !known.contains(addon)).collect();
-        due.extend(wanted.iter().filter_map(|one| {
+        let left: Vec<AddonId> = look.addons().into_iter().filter(|addon| !known.contains(addon)).collect();
+        let (mut attend, unknown) = self.0.store.read(move |c| split_known(c, left)).await?;
+        attend.extend(wanted.iter().filter_map(|one| {
             let blueprint = Blueprint::of(&self.0, &one.instance);
             (look.step(one, blueprint.as_ref()) != decide::Step::Nothing).then_some(one.instance.addon)
         }));
-        Ok(due)
+        Ok(Due { attend, unknown })
     }
 
     async fn follow(self, stop: CancellationToken) {
@@ -220,6 +232,19 @@ impl Instances {
             self.0.wake.activate();
         }
     }
+}
+
+/// Those of which there is or was an addon, and the others.
+fn split_known(
+    connection: &Connection,
+    addons: Vec<AddonId>,
+) -> Result<(Vec<AddonId>, Vec<AddonId>), StoreError> {
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for addon in addons {
+        let is_known = store::addons::find_any(connection, addon)?.is_some();
+        if is_known { &mut known } else { &mut unknown }.push(addon);
+    }
+    Ok((known, unknown))
 }
 
 /// One that ends again and again is started with growing pauses, the first time at once.
