@@ -84,6 +84,8 @@ async fn read_addon_backup_of_one_that_failed_is_refused_and_view_addon_backup_t
     let id = made["id"].as_str().unwrap();
     let failed = until(&house, &addon, id, |backup| backup["status"] != "pending").await;
     assert_eq!(failed["failure_message"], "dump ended with 4: no disk");
+    let files = std::fs::read_dir(house.daemon.dir.path().join("backups")).unwrap();
+    assert_eq!(files.count(), 0, "part of a dump is kept");
     house.daemon.admin().get(&path(&addon, &format!("/{id}/content"))).await.json(409);
     house.daemon.admin().post(&path(&addon, &format!("/{id}/restore")), json!({})).await.json(409);
     house.daemon.admin().get(&path(&addon, "/nonsense")).await.json(404);
@@ -272,6 +274,33 @@ async fn a_deleted_addon_leaves_a_last_backup_for_seven_days_and_nothing_else() 
         (!saved).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn backups_of_a_deleted_addon_s_schedule_go_after_seven_days_too() {
+    let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_000));
+    let house = House::of(TestDaemon::at(clock.clone()).await, SERVICE).await;
+    let addon = with_rows(&house, "rows").await;
+    clock.advance(Duration::from_mins(19 * 60 + 30));
+    house.backups.wake();
+    let all =
+        async || house.daemon.admin().get(&path(&addon, "")).await.json(200).as_array().unwrap().clone();
+    wait_until("the schedule's backup is made", LIMIT, async || {
+        all().await.iter().any(|backup| backup["status"] == "succeeded").then_some(())
+    })
+    .await;
+    house.delete(addon.id).await;
+    house.until_nothing_is_left().await;
+    assert_eq!(all().await.len(), 2);
+    house.backups.wake();
+    wait_until("it has an end", LIMIT, async || {
+        all().await.iter().all(|backup| backup["expires_at"].is_string()).then_some(())
+    })
+    .await;
+    clock.advance(Duration::from_hours(8 * 24));
+    house.backups.wake();
+    wait_until("nothing is left", LIMIT, async || (house.daemon.count("addon_backups") == 0).then_some(()))
+        .await;
 }
 
 #[tokio::test]

@@ -64,6 +64,16 @@ pub fn list_expired(connection: &Connection, now: Timestamp) -> Result<Vec<Addon
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// From now on the backups of the schedules of addons that are gone have an end, too.
+pub fn expire_scheduled(tx: &Tx<'_>, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE addon_backups SET expires_at = ?1 WHERE origin = 'scheduled' AND expires_at IS NULL
+            AND addon_id NOT IN (SELECT addon_id FROM addon_instances)",
+    )?
+    .execute([at])?;
+    Ok(())
+}
+
 /// The backups of an addon's schedule beyond the newest `keep` that succeeded.
 pub fn list_superfluous(
     connection: &Connection,
@@ -93,10 +103,10 @@ pub fn list_newest(connection: &Connection) -> Result<Vec<AddonBackup>, StoreErr
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The ids of all backups that are not in S3 alone.
+/// The ids of the backups that lie on this machine, or are being written there.
 pub fn list_local_ids(connection: &Connection) -> Result<Vec<AddonBackupId>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM addon_backups WHERE storage IS NOT 's3'")?;
+    let mut statement = connection
+        .prepare_cached("SELECT id FROM addon_backups WHERE status = 'pending' OR storage = 'local'")?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

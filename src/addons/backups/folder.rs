@@ -69,7 +69,11 @@ impl BackupFolder {
 
     /// Removes a backup's file; one that is not there is well.
     pub(super) async fn remove(&self, backup: AddonBackupId) -> io::Result<()> {
-        let path = self.path(backup);
+        self.discard(self.path(backup)).await
+    }
+
+    /// Removes a file that was begun; one that is not there is well.
+    pub(super) async fn discard(&self, path: PathBuf) -> io::Result<()> {
         match blocking(move || std::fs::remove_file(path)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),

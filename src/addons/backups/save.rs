@@ -22,13 +22,24 @@ pub(super) async fn save(
     let Some(method) = &inside.blueprint.engine.backup else {
         return Err(BackupError::Final("Its service makes no backups.".to_owned()));
     };
-    let (path, file) = context.backups.folder().begin(&backup.to_string()).await?;
-    dump(inside, method, Box::pin(file)).await?;
-    failpoint::reached(JournalStep::BackupWritten);
-    let sum = context.backups.folder().finish(path, backup).await?;
-    if sum.size == 0 {
-        return Err(BackupError::Final("The service's dump program wrote nothing.".to_owned()));
+    let folder = context.backups.folder();
+    let (path, file) = folder.begin(&backup.to_string()).await?;
+    let written = async {
+        dump(inside, method, Box::pin(file)).await?;
+        failpoint::reached(JournalStep::BackupWritten);
+        let sum = folder.finish(path.clone(), backup).await?;
+        if sum.size == 0 {
+            folder.remove(backup).await?;
+            return Err(BackupError::Final("The service's dump program wrote nothing.".to_owned()));
+        }
+        Ok(sum)
+    };
+    let written = written.await;
+    if written.is_err() {
+        // Part of a dump is of no use, and may be what fills the disk.
+        folder.discard(path).await?;
     }
+    let sum = written?;
     Ok(BackupContent {
         size: sum.size,
         sha256: sum.sha256,

@@ -1,5 +1,6 @@
 //! What is due by itself: backups of the plans' schedules, drills, and the removal of old backups.
 
+use super::FINAL_KEPT;
 use crate::addons::instances::Context;
 use crate::model::addon_backup::{
     AddonBackup, AddonBackupRun, BackupOrigin, BackupState, RunPurpose, RunState,
@@ -120,8 +121,10 @@ async fn remove_old(context: &Context, now: Timestamp) -> Result<bool, StoreErro
         })
         .await?;
     let is_some = !old.is_empty();
-    let write =
-        move |tx: &mut Tx<'_>| old.into_iter().try_for_each(|id| store::addon_backups::delete(tx, id));
+    let write = move |tx: &mut Tx<'_>| {
+        store::addon_backups::expire_scheduled(tx, now.plus(FINAL_KEPT))?;
+        old.into_iter().try_for_each(|id| store::addon_backups::delete(tx, id))
+    };
     context.store.write(&Principal::daemon(), write).await?;
     Ok(is_some)
 }

@@ -1,6 +1,6 @@
 //! The worker of the backups: makes them, restores them and tries them out, one thing at a time for each addon.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::restore::{blueprint, excused, ready, restore, running};
@@ -50,7 +51,8 @@ enum Job {
     Run(AddonBackupRun, AddonBackup),
 }
 
-type Attempts = FuturesUnordered<BoxFuture<'static, AddonId>>;
+/// What was worked on, and whether it could be done.
+type Attempts = FuturesUnordered<BoxFuture<'static, (AddonId, bool)>>;
 
 impl Backups {
     /// Works until the tasks stop.
@@ -79,6 +81,7 @@ async fn run(context: Arc<Context>, wake: Activator, stop: CancellationToken) {
     let mut events = context.store.subscribe();
     let mut attempts = Attempts::new();
     let mut under_way: HashSet<AddonId> = HashSet::new();
+    let mut paused: HashMap<AddonId, Instant> = HashMap::new();
     let (mut is_littered, mut swept_at) = (true, context.clock.now());
     while !stop.is_cancelled() {
         if context.clock.now().since(swept_at) > SWEEP_PERIOD {
@@ -86,7 +89,8 @@ async fn run(context: Arc<Context>, wake: Activator, stop: CancellationToken) {
         }
         match look(&context, &mut is_littered, under_way.is_empty()).await {
             Ok(jobs) => {
-                for job in jobs {
+                paused.retain(|_, until| *until > Instant::now());
+                for job in jobs.into_iter().filter(|job| !paused.contains_key(&job.addon())) {
                     if under_way.len() < AT_ONCE && under_way.insert(job.addon()) {
                         attempts.push(Box::pin(attempt(Arc::clone(&context), job)));
                     }
@@ -96,12 +100,18 @@ async fn run(context: Arc<Context>, wake: Activator, stop: CancellationToken) {
                 tracing::error!(error = &error as &dyn std::error::Error, "the backups cannot be looked at");
             }
         }
+        let pause = paused.values().min().copied().unwrap_or_else(|| Instant::now() + PERIOD);
         tokio::select! {
             () = stop.cancelled() => {}
             deleted = asked(&mut events) => is_littered |= deleted,
             () = wake.activated() => {}
-            Some(addon) = attempts.next() => drop(under_way.remove(&addon)),
-            () = tokio::time::sleep(PERIOD) => {}
+            Some((addon, done)) = attempts.next() => {
+                under_way.remove(&addon);
+                if !done {
+                    paused.insert(addon, Instant::now() + TRY_AGAIN);
+                }
+            }
+            () = tokio::time::sleep_until(pause.min(Instant::now() + PERIOD)) => {}
         }
     }
 }
@@ -128,7 +138,8 @@ async fn asked(events: &mut Receiver<Arc<Event>>) -> bool {
     }
 }
 
-/// Keeps the timetable, and returns what there is to do, oldest first.
+/// Keeps the timetable, and returns what there is to do, oldest first: restores before backups, as one of what is broken
+/// cannot be made.
 async fn look(context: &Context, is_littered: &mut bool, is_idle: bool) -> Result<Vec<Job>, BackupError> {
     *is_littered |= timetable::keep(context).await?;
     // A file that is being written has no end yet, but a row; so has one that is being brought to S3.
@@ -140,25 +151,25 @@ async fn look(context: &Context, is_littered: &mut bool, is_idle: bool) -> Resul
     let jobs = context
         .store
         .read(|c| {
-            let mut jobs: Vec<Job> =
-                store::addon_backups::list_pending(c, LOOKED_AT)?.into_iter().map(Job::Save).collect();
+            let mut jobs = Vec::new();
             for run in store::addon_backup_runs::list_pending(c, LOOKED_AT)? {
                 let backup = store::addon_backups::find(c, run.backup)?;
                 jobs.extend(backup.map(|backup| Job::Run(run, backup)));
             }
+            jobs.extend(store::addon_backups::list_pending(c, LOOKED_AT)?.into_iter().map(Job::Save));
             Ok::<_, StoreError>(jobs)
         })
         .await?;
     Ok(jobs)
 }
 
-async fn attempt(context: Arc<Context>, job: Job) -> AddonId {
+async fn attempt(context: Arc<Context>, job: Job) -> (AddonId, bool) {
     let addon = job.addon();
-    if let Err(error) = try_attempt(&context, job).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, %addon, "a backup is tried again");
-        tokio::time::sleep(TRY_AGAIN).await;
+    let tried = try_attempt(&context, job).await;
+    if let Err(error) = &tried {
+        tracing::warn!(error = error as &dyn std::error::Error, %addon, "a backup is tried again");
     }
-    addon
+    (addon, tried.is_ok())
 }
 
 /// An error means that it is tried again.
