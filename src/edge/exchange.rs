@@ -21,9 +21,9 @@ use super::rescue::ProxyError;
 use super::upstream::{Connection, Lease, SendError};
 use super::worker::Worker;
 
-/// A terminal waits a minute for its dyno to be made.
+/// At least: a terminal waits a minute for its dyno to be made.
 const API_FIRST_BYTE: Duration = Duration::from_secs(90);
-/// A log that is followed may say nothing for half an hour (`behaviour.md` §10).
+/// At least: a log that is followed may say nothing for half an hour (`behaviour.md` §10).
 const API_ROLLING: Duration = Duration::from_mins(31);
 
 /// Sends a request to an upstream and waits for the head of its answer.
@@ -98,7 +98,11 @@ fn terms(worker: &Worker, destination: &Destination) -> Terms {
     let own = match destination {
         Destination::App { app, .. } => app.limits,
         Destination::Api(_) => {
-            return Terms { first_byte: API_FIRST_BYTE, sending: limits.rolling, rolling: API_ROLLING };
+            return Terms {
+                first_byte: limits.first_byte.max(API_FIRST_BYTE),
+                sending: limits.rolling,
+                rolling: limits.rolling.max(API_ROLLING),
+            };
         }
     };
     let rolling = own.idle.unwrap_or(limits.rolling);
