@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use crate::support::line_sink::{Authority, LineSink};
 use crate::support::ports::free_ports;
-use crate::support::sink::{Reply, Sink};
+use crate::support::sink::Sink;
 use crate::support::wait::wait_until;
 use crate::support::{Client, TestDaemon};
 
@@ -328,10 +328,10 @@ async fn a_batch_that_is_on_its_way_when_the_daemon_stops_comes_once() {
     let mut draining = Draining::start().await;
     let sink = Sink::start().await;
     let drain = draining.connected(&sink.url).await;
-    sink.reply(Reply { status: 200, delay: Duration::from_millis(500), ..Reply::default() });
+    sink.hold(true);
     draining.write(&numbered(0..10)).await;
     sink.wait_for(1).await;
-    draining.restart(async |_| {}).await;
+    tokio::join!(draining.restart(async |_| {}), async { sink.hold(false) });
     draining.write(&numbered(10..20)).await;
     let received: Vec<_> = sink.wait_for(2).await.iter().map(|request| texts_of(&request.body)).collect();
     assert_eq!(received, [numbered(0..10), numbered(10..20)]);

@@ -15,6 +15,7 @@ use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -41,14 +42,13 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     pub(crate) body: String,
-    /// Between the request and its answer.
-    pub(crate) delay: Duration,
 }
 
 #[derive(Default)]
 struct Shared {
     received: Mutex<Vec<Received>>,
     replies: Mutex<VecDeque<Reply>>,
+    held: watch::Sender<bool>,
 }
 
 impl Sink {
@@ -81,6 +81,11 @@ impl Sink {
     /// The next request that nothing is planned for is answered so.
     pub(crate) fn reply(&self, reply: Reply) {
         self.shared.replies.lock().unwrap().push_back(reply);
+    }
+
+    /// Whether answers wait until this is said again.
+    pub(crate) fn hold(&self, held: bool) {
+        self.shared.held.send_replace(held);
     }
 
     /// Everything that came so far.
@@ -149,7 +154,7 @@ async fn answer(
         headers: parts.headers,
         body,
     });
-    tokio::time::sleep(reply.delay).await;
+    drop(shared.held.subscribe().wait_for(|held| !held).await);
     let mut response = Response::builder().status(reply.status).header("x-sink", "here");
     if let Some(location) = reply.location {
         response = response.header("location", location);
